@@ -1,0 +1,34 @@
+//! From (order, files, backend) to a judgement payload.
+//!
+//! ```text
+//! order + bytes -> io -> nominal, actual -> segment -> surface -> align -> measure -> decide -> payload
+//! ```
+//!
+//! Rooms, in the order of their imports (each names only rooms above it):
+//! [`frame`] units and frames · [`finding`] [`error`] [`sum`] [`runtime`] what everything speaks · [`volume`] [`mesh`] valid data ·
+//! [`io`] foreign bytes to valid data · [`gpu`] the one place that names wgpu · [`kernels`] one per shader, CPU and GPU side by side ·
+//! [`segment`] [`surface`] volume to mesh · [`distance`] [`align`] mesh to mesh.
+//!
+//! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
+//! errors, *not measured* and *does not conform* never mix; clocks, keys, HTTP and the environment live in the server.
+
+pub mod align;
+pub mod case;
+pub mod distance;
+pub mod error;
+pub mod finding;
+pub mod frame;
+pub mod gpu;
+pub mod io;
+pub mod judgement;
+pub mod kernels;
+pub mod mesh;
+pub mod order;
+pub mod quantities;
+pub mod runtime;
+pub mod segment;
+pub mod sum;
+pub mod surface;
+pub mod volume;
+
+pub use error::{Class, Error};

@@ -1,0 +1,273 @@
+//! The order: what was asked for, as data. TOML or JSON, one schema, `verimetry/order/1`.
+//!
+//! Types here are what a valid order says; reading and checking foreign bytes is done by `order::parse`.
+//! Unknown keys are errors. Paths are relative to the order file and may not leave its folder.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A whole order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Always `verimetry/order/1`.
+    pub schema: String,
+    pub order: Header,
+    pub nominal: MeshInput,
+    pub actual: ActualInput,
+    /// Anatomy or mating device, for `fit.` quantities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<MeshInput>,
+    #[serde(default)]
+    pub alignment: AlignmentOrder,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Declared>,
+    /// Findings of severity `stop` that the order accepts, by code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub region: Vec<RegionOrder>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feature: Vec<FeatureOrder>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirement: Vec<Requirement>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionOrder>,
+}
+
+/// What the case is about (clauses 5.2.2, 6.2.1, 7.1.3, 9.3.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    pub id: String,
+    pub device: String,
+    /// Unique device identification.
+    pub device_id: String,
+    pub device_class: DeviceClass,
+    pub implantable: bool,
+    /// A pseudonym, never a name.
+    pub patient: String,
+    /// ISO 8601 date, `YYYY-MM-DD`.
+    pub image_acquired: String,
+    /// ISO 8601 date, `YYYY-MM-DD`.
+    pub design_completed: String,
+}
+
+/// Clause 3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceClass {
+    Customised,
+    PatientMatched,
+}
+
+/// Unit of a mesh file's coordinates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LengthUnit {
+    #[default]
+    #[serde(rename = "mm")]
+    Millimetre,
+    #[serde(rename = "um")]
+    Micrometre,
+    #[serde(rename = "cm")]
+    Centimetre,
+    #[serde(rename = "m")]
+    Metre,
+    #[serde(rename = "in")]
+    Inch,
+}
+
+impl LengthUnit {
+    pub fn millimetres(self) -> f64 {
+        match self {
+            LengthUnit::Millimetre => 1.0,
+            LengthUnit::Micrometre => 1e-3,
+            LengthUnit::Centimetre => 10.0,
+            LengthUnit::Metre => 1000.0,
+            LengthUnit::Inch => 25.4,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeshInput {
+    pub file: String,
+    #[serde(default)]
+    pub unit: LengthUnit,
+    /// Largest distance between the mesh and the surface it stands for (chord error of the export, clause 4.4.3), mm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chord_error: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActualInput {
+    /// A volume (file or DICOM folder) or a mesh.
+    pub file: String,
+    #[serde(default)]
+    pub unit: LengthUnit,
+    #[serde(default)]
+    pub surface: SurfaceOrder,
+    #[serde(default)]
+    pub components: ComponentsOrder,
+    /// Relative standard uncertainty of the scanner's length scale; 0.003 where no artefact or calibration tells better.
+    #[serde(default = "default_scale_uncertainty")]
+    pub scale_uncertainty: f64,
+    /// Standard uncertainty of one surface point of a scanned mesh, mm (a volume's own is determined from the image).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_uncertainty: Option<f64>,
+}
+
+pub const DEFAULT_SCALE_UNCERTAINTY: f64 = 0.003;
+
+fn default_scale_uncertainty() -> f64 {
+    DEFAULT_SCALE_UNCERTAINTY
+}
+
+/// How the surface is found in a volume: `adaptive`, `iso50`, `otsu` or a grey value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SurfaceOrder {
+    Named(SurfaceName),
+    Value(f64),
+}
+
+impl Default for SurfaceOrder {
+    fn default() -> Self {
+        SurfaceOrder::Named(SurfaceName::Adaptive)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SurfaceName {
+    Adaptive,
+    Iso50,
+    Otsu,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentsOrder {
+    #[default]
+    Largest,
+    All,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlignmentOrder {
+    #[serde(default)]
+    pub method: AlignmentMethod,
+    /// Only this region aligns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlignmentMethod {
+    #[default]
+    BestFit,
+    Datum,
+    None,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// Per cent per axis, what the design file declares (8.3.2.1 c).
+    pub shrinkage: [f64; 3],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegionOrder {
+    pub name: String,
+    pub shape: Shape,
+}
+
+/// A region's shape in the nominal frame, mm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Shape {
+    Box {
+        min: [f64; 3],
+        max: [f64; 3],
+    },
+    Sphere {
+        centre: [f64; 3],
+        radius: f64,
+    },
+    /// Between the two ends of the axis.
+    Cylinder {
+        from: [f64; 3],
+        to: [f64; 3],
+        radius: f64,
+    },
+    /// Inside this closed mesh (file, mm).
+    Mesh(String),
+}
+
+/// A feature to fit (quantities of the group `dimension.`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureOrder {
+    pub name: String,
+    pub fit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// One requirement: a quantity, where, and its limits. `min`, `max` or both; or `nominal` with `tolerance` (± half, or [lower, upper] offsets).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    pub id: String,
+    pub clause: String,
+    pub quantity: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nominal: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Tolerance>,
+    /// Key requirement: passes the capability gate before it is decided. Requirements with a limit of 0.1 mm or less always do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key: bool,
+    /// Limits within which `in_tolerance` counts area, mm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<[f64; 2]>,
+    /// Radius of the surface patch of `deviation.peak_min` and `peak_max`, mm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Tolerance {
+    Symmetric(f64),
+    Offsets([f64; 2]),
+}
+
+/// The decision rule, where the order names another than the default.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionOrder {
+    pub rule: Rule,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// ISO 14253-1:2017 / JCGM 106: conforms when p ≥ 0.95, does not when p ≤ 0.05, undecided between.
+    #[default]
+    ConformanceProbability95,
+    /// Value inside the limits conforms, whatever its uncertainty (JCGM 106 8.2.1).
+    SimpleAcceptance,
+}

@@ -1,0 +1,97 @@
+//! What a computation runs on and answers to: backend, memory budget, progress, cancel.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use thiserror::Error;
+
+use crate::gpu::Gpu;
+
+/// What the caller asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// The GPU where a real one is there, the CPU otherwise; what was taken and why is recorded.
+    #[default]
+    Auto,
+    Cpu,
+    /// Fails where there is no adapter.
+    Gpu,
+}
+
+/// The run was cancelled by its caller.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[error("the run was cancelled")]
+pub struct Cancelled;
+
+/// Called with the stage's name and its fraction in [0, 1]; from any thread.
+pub type OnProgress = Arc<dyn Fn(&str, f64) + Send + Sync>;
+
+/// Handed by reference to everything that computes. Nothing in it changes a judged number.
+pub struct Runtime {
+    gpu: Option<Gpu>,
+    memory_bytes: Option<u64>,
+    on_progress: Option<OnProgress>,
+    cancel: Arc<AtomicBool>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Runtime {
+    /// The CPU alone; for tests and as the reference.
+    pub fn cpu() -> Self {
+        Runtime::with_gpu(None)
+    }
+
+    pub fn with_gpu(gpu: Option<Gpu>) -> Self {
+        Runtime { gpu, memory_bytes: None, on_progress: None, cancel: Arc::default(), notes: Mutex::default() }
+    }
+
+    pub fn memory_budget(mut self, bytes: Option<u64>) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    pub fn on_progress(mut self, f: OnProgress) -> Self {
+        self.on_progress = Some(f);
+        self
+    }
+
+    /// The GPU where kernels shall use it.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.gpu.as_ref()
+    }
+
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes
+    }
+
+    /// Set it to true to make the run end with [`Cancelled`] at its next step.
+    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
+    }
+
+    /// Reports progress and ends a cancelled run. Call it a few hundred times a stage at most.
+    pub fn step(&self, stage: &str, fraction: f64) -> Result<(), Cancelled> {
+        if let Some(f) = &self.on_progress {
+            f(stage, fraction);
+        }
+        if self.cancel.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
+    }
+
+    /// Records a fallback or another fact about how the run was done, for the provenance of the judgement.
+    pub fn note(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut notes = self.notes.lock().unwrap_or_else(|e| e.into_inner());
+        if !notes.contains(&text) {
+            notes.push(text);
+        }
+    }
+
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Name for the provenance: `cpu` or the adapter's name.
+    pub fn backend_name(&self) -> String {
+        self.gpu.as_ref().map_or_else(|| "cpu".into(), |g| g.name().to_string())
+    }
+}

@@ -1,0 +1,3 @@
+fn main() {
+    verimetry_server::run()
+}
