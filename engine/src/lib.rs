@@ -14,6 +14,7 @@
 
 pub mod align;
 pub mod case;
+pub mod decide;
 pub mod distance;
 pub mod error;
 pub mod finding;
