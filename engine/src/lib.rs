@@ -24,6 +24,7 @@ pub mod judgement;
 pub mod kernels;
 pub mod mesh;
 pub mod order;
+pub mod phantom;
 pub mod quantities;
 pub mod runtime;
 pub mod segment;
