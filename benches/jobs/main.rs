@@ -3,12 +3,15 @@
 
 mod job_a;
 mod npy;
+mod job_e;
+mod job_f;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use verimetry_engine::runtime::{BackendChoice, Runtime};
 
 /// What was asked for on the command line.
 pub struct Args {
@@ -76,6 +79,8 @@ type Job = fn(&Args, &mut Line);
 /// Jobs by letter: size, shape and mode where the command line names none.
 const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("a", "1m", Some("gyroid"), "signed", job_a::run),
+    ("e", "256", None, "exact", job_e::run),
+    ("f", "256", None, "26", job_f::run),
 ];
 
 fn main() {
@@ -110,6 +115,11 @@ fn main() {
         out["points"] = json!(args.points);
     }
     println!("{out}");
+}
+
+/// What the kernels run on.
+fn runtime(args: &Args) -> Runtime {
+    Runtime::open(if args.gpu { BackendChoice::Gpu } else { BackendChoice::Cpu }).expect("the backend asked for")
 }
 
 fn parse() -> Args {
