@@ -11,6 +11,7 @@ pub mod failure;
 pub mod http;
 pub mod issue;
 pub mod jobs;
+pub mod report;
 pub mod signal;
 pub mod staging;
 pub mod store;
