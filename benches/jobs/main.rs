@@ -1,6 +1,9 @@
 //! Whole jobs on generated inputs, one JSON line each, in the format that comparison scripts of other programs print:
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
+mod job_j;
+mod job_k;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -71,7 +74,8 @@ impl Line {
 type Job = fn(&Args, &mut Line);
 
 /// Jobs by letter: size, shape and mode where the command line names none.
-const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[];
+const JOBS: &[(&str, &str, Option<&str>, &str, Job)] =
+    &[("j", "4m", Some("gyroid"), "weld", job_j::run), ("k", "400", None, "load", job_k::run)];
 
 fn main() {
     let args = parse();

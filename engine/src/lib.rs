@@ -19,6 +19,7 @@ pub mod error;
 pub mod finding;
 pub mod frame;
 pub mod gpu;
+pub mod inspect;
 pub mod io;
 pub mod judgement;
 pub mod kernels;
