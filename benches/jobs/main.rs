@@ -5,6 +5,8 @@ mod job_a;
 mod npy;
 mod job_e;
 mod job_f;
+mod job_j;
+mod job_k;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -82,6 +84,8 @@ const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),
 ];
+const JOBS: &[(&str, &str, Option<&str>, &str, Job)] =
+    &[("j", "4m", Some("gyroid"), "weld", job_j::run), ("k", "400", None, "load", job_k::run)];
 
 fn main() {
     let args = parse();
