@@ -2,11 +2,11 @@
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
 mod job_a;
-mod npy;
 mod job_e;
 mod job_f;
 mod job_j;
 mod job_k;
+mod npy;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -83,9 +83,9 @@ const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("a", "1m", Some("gyroid"), "signed", job_a::run),
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),
+    ("j", "4m", Some("gyroid"), "weld", job_j::run),
+    ("k", "400", None, "load", job_k::run),
 ];
-const JOBS: &[(&str, &str, Option<&str>, &str, Job)] =
-    &[("j", "4m", Some("gyroid"), "weld", job_j::run), ("k", "400", None, "load", job_k::run)];
 
 fn main() {
     let args = parse();
