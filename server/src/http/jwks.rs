@@ -1,0 +1,13 @@
+//! `/.well-known/jwks.json`: the keys this service signs with.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::Service;
+
+pub(super) async fn show(State(service): State<Arc<Service>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/jwk-set+json")], service.jobs.signer().jwks())
+}
