@@ -24,8 +24,7 @@ use crate::finding::Finding;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::segment::{self, Histogram};
-use crate::volume::{AnyVolume, Mask, Volume, Voxel};
-use crate::with_volume;
+use crate::volume::{AnyVolume, Mask, Volume, Voxel, with_volume};
 
 /// How the surface is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
