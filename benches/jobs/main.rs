@@ -1,6 +1,9 @@
 //! Whole jobs on generated inputs, one JSON line each, in the format that comparison scripts of other programs print:
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
+mod job_a;
+mod npy;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -71,7 +74,9 @@ impl Line {
 type Job = fn(&Args, &mut Line);
 
 /// Jobs by letter: size, shape and mode where the command line names none.
-const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[];
+const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
+    ("a", "1m", Some("gyroid"), "signed", job_a::run),
+];
 
 fn main() {
     let args = parse();

@@ -1,0 +1,2 @@
+//! cage
+pub fn bundled() {}
