@@ -2,6 +2,7 @@
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
 mod job_a;
+mod job_b;
 mod npy;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ type Job = fn(&Args, &mut Line);
 /// Jobs by letter: size, shape and mode where the command line names none.
 const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("a", "1m", Some("gyroid"), "signed", job_a::run),
+    ("b", "1m", Some("gyroid"), "full", job_b::run),
 ];
 
 fn main() {
