@@ -13,12 +13,12 @@ use crate::npy;
 use crate::{Args, Line};
 
 pub fn run(args: &Args, line: &mut Line) {
-    let shape = line.shape.clone().unwrap_or_default();
+    let (shape, size) = (line.shape.clone().unwrap_or_default(), line.size.clone());
     let (mesh, source, truth) = line.load(|| {
-        let source = npy::points(&args.data.join(format!("b_source_{shape}_{}.npy", line.size)));
+        let source = npy::points(&args.data.join(format!("b_source_{shape}_{size}.npy")));
         // Four rows of three: the columns of the rotation, then the translation.
-        let truth = npy::points(&args.data.join(format!("b_truth_{shape}_{}.npy", line.size)));
-        (npy::mesh(&args.data, &shape, &line.size), source, truth)
+        let truth = npy::points(&args.data.join(format!("b_truth_{shape}_{size}.npy")));
+        (npy::mesh(&args.data, &shape, &size), source, truth)
     });
     let truth = Pose {
         rotation: Matrix3::from_columns(&[truth[0].coords, truth[1].coords, truth[2].coords]),
