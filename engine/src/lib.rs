@@ -7,7 +7,7 @@
 //! Rooms, in the order of their imports (each names only rooms above it):
 //! [`frame`] units and frames · [`finding`] [`error`] [`sum`] [`runtime`] what everything speaks · [`volume`] [`mesh`] valid data ·
 //! [`io`] foreign bytes to valid data · [`gpu`] the one place that names wgpu · [`kernels`] one per shader, CPU and GPU side by side ·
-//! [`segment`] [`surface`] volume to mesh · [`distance`] [`align`] mesh to mesh.
+//! [`segment`] [`surface`] volume to mesh · [`distance`] [`align`] [`shrinkage`] mesh to mesh.
 //!
 //! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
 //! errors, *not measured* and *does not conform* never mix; clocks, keys, HTTP and the environment live in the server.
