@@ -11,8 +11,10 @@ use verimetry_engine::Error;
 use verimetry_engine::frame::Grid;
 use verimetry_engine::gpu::{Gpu, Options};
 use verimetry_engine::kernels::{
-    Border, Connectivity, NO_BACKGROUND, components, distance_transform, distance_transform_mm2, histogram, threshold,
+    Border, Connectivity, NO_BACKGROUND, NO_TRIANGLE, ProposalTree, components, distance_transform, distance_transform_mm2, histogram,
+    propose, threshold,
 };
+use verimetry_engine::mesh::Mesh;
 use verimetry_engine::runtime::Runtime;
 use verimetry_engine::volume::{Mask, Rescale, Volume, Voxel};
 
@@ -116,7 +118,8 @@ fn check_histogram<T: Voxel>(mut value: impl FnMut() -> T) {
             for &v in &finite {
                 let edge = |b: usize| h.min + b as f64 * h.bin_width;
                 let reached = |b: usize| if T::NAME == "f32" { v as f32 >= up(edge(b)) } else { v >= edge(b) };
-                truth[(0..truth.len()).rev().find(|&b| reached(b)).unwrap()] += 1;
+                let bin = (0..h.counts.len()).rev().find(|&b| reached(b)).unwrap();
+                truth[bin] += 1;
             }
             assert_eq!(h.counts, truth, "{name} {} {dims:?}", T::NAME);
         }
@@ -334,6 +337,67 @@ fn a_slice_larger_than_a_slab_is_an_error_or_a_noted_fallback() {
     assert!(lenient.notes()[0].contains("fell back to the CPU"), "{:?}", lenient.notes());
 }
 
+/// A wavy closed tube of 2·n·n triangles, tens of millimetres away from the origin.
+fn torus(n: usize) -> Mesh {
+    let turn = |x: usize| x as f64 / n as f64 * std::f64::consts::TAU;
+    let vertex = |u: usize, v: usize| {
+        let (u, v) = (turn(u), turn(v));
+        let tube = 3.0 + 0.5 * (5.0 * u).sin();
+        let ring = 10.0 + tube * v.cos();
+        Point3::new(40.0 + ring * u.cos(), -25.0 + ring * u.sin(), 60.0 + tube * v.sin())
+    };
+    let at = |u: usize, v: usize| ((u % n) * n + v % n) as u32;
+    let vertices = (0..n * n).map(|x| vertex(x / n, x % n)).collect();
+    let triangles = (0..n * n)
+        .map(|x| (x / n, x % n))
+        .flat_map(|(u, v)| [[at(u, v), at(u + 1, v), at(u + 1, v + 1)], [at(u, v), at(u + 1, v + 1), at(u, v + 1)]])
+        .collect();
+    Mesh::new(vertices, triangles).unwrap()
+}
+
+/// Distance to a triangle by the nearest point of a fine subdivision's limit: projections on its plane and its edges.
+fn to_triangle(p: Point3<f64>, [a, b, c]: [Point3<f64>; 3]) -> f64 {
+    let to_edge = |a: Point3<f64>, b: Point3<f64>| {
+        let t = ((p - a).dot(&(b - a)) / (b - a).norm_squared()).clamp(0.0, 1.0);
+        (p - (a + (b - a) * t)).norm()
+    };
+    let n = (b - a).cross(&(c - a)).normalize();
+    let over = [(a, b), (b, c), (c, a)].iter().all(|(a, b)| (b - a).cross(&(p - a)).dot(&n) >= 0.0);
+    let edges = to_edge(a, b).min(to_edge(b, c)).min(to_edge(c, a));
+    if over { (p - a).dot(&n).abs().min(edges) } else { edges }
+}
+
+#[test]
+fn the_proposed_triangle_is_as_near_as_any_but_for_f32_rounding() {
+    let mut random = Random(9);
+    for n in [3, 4, 20] {
+        let mesh = torus(n);
+        let bounds = mesh.bounds();
+        let bound_mm = 16.0 / f64::from(1 << 24) * bounds.diagonal_mm();
+        let points: Vec<Point3<f64>> = (0..500)
+            .map(|at| {
+                let near = mesh.vertices()[at % mesh.vertices().len()];
+                let spread = if at % 2 == 0 { 0.2 } else { 30.0 };
+                near + nalgebra::Vector3::new(random.unit() - 0.5, random.unit() - 0.5, random.unit() - 0.5) * spread
+            })
+            .collect();
+        let tree = ProposalTree::new(&mesh);
+        for (name, rt) in backends(2048) {
+            let proposed = propose(&tree, &points, &rt).unwrap();
+            assert_eq!(proposed.len(), points.len());
+            for (p, &t) in points.iter().zip(&proposed) {
+                let truth = (0..mesh.triangles().len()).map(|t| to_triangle(*p, mesh.corners(t))).fold(f64::INFINITY, f64::min);
+                let found = to_triangle(*p, mesh.corners(t as usize));
+                assert!(found <= truth + bound_mm, "{name}: {found} mm for {truth} mm with {n} x {n}");
+            }
+        }
+    }
+    let mesh = torus(3);
+    for (name, rt) in backends(1024) {
+        assert_eq!(propose(&ProposalTree::new(&mesh), &[Point3::new(f64::NAN, 0.0, 0.0)], &rt).unwrap(), [NO_TRIANGLE], "{name}");
+    }
+}
+
 /// A program with one mistake; parity must not survive it.
 fn spoiled(name: &str, text: String) -> String {
     let (right, wrong) = match name {
@@ -341,6 +405,7 @@ fn spoiled(name: &str, text: String) -> String {
         "histogram" => ("if comes_before(key, edges[middle])", "if comes_before(edges[middle], key)"),
         "components" => ("let was = atomicMin(&parents[high], low)", "let was = atomicMin(&parents[low], low)"),
         "distance_transform" => ("step * step < best", "step * step + 4u < best"),
+        "nearest" => ("if squared < best.squared", "if squared > 0.0"),
         other => panic!("no mistake is known for {other}"),
     };
     assert!(text.contains(right), "{name} has changed: choose another mistake");
@@ -359,6 +424,10 @@ fn a_wrong_shader_does_not_pass_for_a_right_one() {
     let few = random_mask([65, 9, 9], 0.2, 7);
     assert_ne!(components(&few, Connectivity::Faces6, &cpu), components(&few, Connectivity::Faces6, &gpu));
     assert_ne!(distance_transform(&mask, Border::Unknown, &cpu), distance_transform(&mask, Border::Unknown, &gpu));
+    let (mesh, points) = (torus(20), [Point3::new(53.0, -25.0, 60.0)]);
+    let tree = ProposalTree::new(&mesh);
+    let distance = |rt: &Runtime| to_triangle(points[0], mesh.corners(propose(&tree, &points, rt).unwrap()[0] as usize));
+    assert!(distance(&cpu) + 1e-3 < distance(&gpu), "{} {}", distance(&cpu), distance(&gpu));
     let broken = gpu_with(Options { edit_program: Some(|_, text| text.replace("fn main", "fn nothing")), ..Options::default() });
     let error = threshold(&v, 100.0, &Runtime::with_gpu(broken)).unwrap_err();
     assert_eq!(error.code, "gpu.refused");

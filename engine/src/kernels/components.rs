@@ -116,18 +116,54 @@ impl Components {
         let [nx, ny, nz] = self.runs.mask.dims();
         assert_eq!(out.len(), nx * ny * nz, "one label a voxel");
         out.par_chunks_mut(nx * ny).enumerate().for_each(|(k, slice)| {
-            for (j, out) in slice.chunks_mut(nx).enumerate() {
-                let mut done = 0;
-                self.runs.each_in_row(k * ny + j, |run, from, to| {
-                    out[done..from].fill(0);
-                    out[from..to].fill(self.label_of_run[run as usize]);
-                    done = to;
-                });
-                out[done..].fill(0);
+            for (j, row) in slice.chunks_mut(nx).enumerate() {
+                let first = self.runs.row(j, k);
+                row.chunks_mut(64).enumerate().for_each(|(w, out)| self.write_word(first + w, out));
             }
         });
     }
+
+    /// Writes the labels of one word, most often of one component.
+    #[inline]
+    fn write_word(&self, word: usize, out: &mut [u32]) {
+        let bits = self.runs.mask.words()[word];
+        if bits == 0 {
+            return out.fill(0);
+        }
+        let (low, high) = (bits.trailing_zeros() as usize, 63 - bits.leading_zeros() as usize);
+        let labels = &self.label_of_run[self.runs.number(word, low) as usize..=self.runs.number(word, high) as usize];
+        if labels.iter().all(|&l| l == labels[0]) {
+            for (byte, out) in bits.to_le_bytes().into_iter().zip(out.chunks_mut(8)) {
+                out.iter_mut().zip(&SPREAD[byte as usize]).for_each(|(out, ones)| *out = ones & labels[0]);
+            }
+            return;
+        }
+        out.fill(0);
+        let (mut from, mut rest) = (0, bits);
+        for &label in labels {
+            from += rest.trailing_zeros() as usize;
+            let length = (bits >> from).trailing_ones() as usize;
+            out[from..from + length].fill(label);
+            from += length;
+            rest = bits.checked_shr(from as u32).unwrap_or(0);
+        }
+    }
 }
+
+/// All ones for each set bit of a byte.
+static SPREAD: [[u32; 8]; 256] = {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            table[byte][bit] = if byte >> bit & 1 == 1 { u32::MAX } else { 0 };
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// The runs of a mask by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
