@@ -220,12 +220,13 @@ impl Runs {
     }
 
     /// The bit before the first of a word, in its lowest place.
+    #[inline(always)]
     fn carry(&self, word: usize) -> u64 {
         if word % self.per_row == 0 { 0 } else { self.mask.words()[word - 1] >> 63 }
     }
 
     /// The number of the run that holds a set bit.
-    #[inline]
+    #[inline(always)]
     fn number(&self, word: usize, bit: usize) -> u32 {
         let bits = self.mask.words()[word];
         let carry = if bits & 1 == 1 { self.carry(word) } else { 0 };
@@ -319,6 +320,7 @@ struct Joins {
 }
 
 /// Touching runs of row `a` with row `b`, once for each pair and seldom twice; with `diagonal`, also those that touch one voxel aside.
+#[inline(always)]
 fn touching(a: Wide, b: Wide, diagonal: bool) -> Joins {
     let both = a.word & b.word;
     // The first voxel of each stretch that both rows share stands for it.
@@ -331,11 +333,13 @@ fn touching(a: Wide, b: Wide, diagonal: bool) -> Joins {
 }
 
 impl Near {
+    #[inline(always)]
     fn with_left(&self, connectivity: Connectivity) -> Joins {
         touching(self.here, self.left, connectivity != Connectivity::Faces6)
     }
 
     /// Less what goes without saying: where all four rows are set, the unions through the rows to the left do it.
+    #[inline(always)]
     fn with_below(&self, connectivity: Connectivity) -> Joins {
         let mut joins = touching(self.here, self.below, connectivity != Connectivity::Faces6);
         joins.level &= !(self.left.word & self.below_left.word);
@@ -344,6 +348,7 @@ impl Near {
 
     /// `other` is a neighbour of the row below, `beside` the row that touches both `other` and this row and lies in this slice.
     /// Only where neither it nor the row below has a voxel between is a union of its own needed.
+    #[inline(always)]
     fn with_diagonal(&self, other: Wide, beside: Wide, connectivity: Connectivity) -> Joins {
         let free = |a: u64, b: u64| !(a | b);
         let (here, between) = (self.here.word, free(self.below.word, beside.word));
@@ -369,7 +374,7 @@ enum With {
 
 impl Runs {
     /// A word of a row; rows outside the grid are empty.
-    #[inline]
+    #[inline(always)]
     fn wide(&self, row: Option<usize>, w: usize) -> Wide {
         let Some(row) = row else { return Wide::default() };
         let words = &self.mask.words()[row..row + self.per_row];
@@ -380,6 +385,22 @@ impl Runs {
 
     /// Unites the runs of slice k with what they touch. `parents` holds the runs from number `base` on.
     fn unite_slice(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("popcnt") && std::arch::is_x86_feature_detected!("bmi1") {
+            // SAFETY: the processor has the two features that the function asks for.
+            return unsafe { self.unite_slice_counting(k, with, connectivity, parents, base) };
+        }
+        self.unite_slice_anywhere(k, with, connectivity, parents, base);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "popcnt,bmi1")]
+    fn unite_slice_counting(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
+        self.unite_slice_anywhere(k, with, connectivity, parents, base);
+    }
+
+    #[inline(always)]
+    fn unite_slice_anywhere(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
         let ny = self.mask.dims()[1];
         for j in 0..ny {
             let here = self.row(j, k);
@@ -421,7 +442,7 @@ impl Runs {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn unite_words(&self, here: usize, other: usize, joins: Joins, parents: &mut [u32], base: u32) {
         each_bit(joins.level, |b| unite(parents, self.number(here, b) - base, self.number(other, b) - base));
         each_bit(joins.up, |b| unite(parents, self.number(here, b) - base, self.number(other + (b + 1) / 64, (b + 1) % 64) - base));
@@ -520,13 +541,13 @@ fn labels(mut parents: Vec<u32>) -> (Vec<u32>, u32) {
 }
 
 /// Joins the trees of two runs under the smaller root.
-#[inline]
+#[inline(always)]
 fn unite(parents: &mut [u32], a: u32, b: u32) {
     let (a, b) = (root(parents, a), root(parents, b));
     parents[a.max(b) as usize] = a.min(b);
 }
 
-#[inline]
+#[inline(always)]
 fn root(parents: &mut [u32], mut run: u32) -> u32 {
     loop {
         let parent = parents[run as usize];
@@ -539,7 +560,7 @@ fn root(parents: &mut [u32], mut run: u32) -> u32 {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
     while bits != 0 {
         f(bits.trailing_zeros() as usize);
