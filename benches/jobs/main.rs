@@ -1,8 +1,13 @@
 //! Whole jobs on generated inputs, one JSON line each, in the format that comparison scripts of other programs print:
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
+mod job_a;
+mod job_d;
 mod job_e;
 mod job_f;
+mod job_j;
+mod job_k;
+mod npy;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,9 +81,12 @@ type Job = fn(&Args, &mut Line);
 
 /// Jobs by letter: size, shape and mode where the command line names none.
 const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
-    // in the order of their letters
+    ("a", "1m", Some("gyroid"), "signed", job_a::run),
+    ("d", "256", None, "gray", job_d::run),
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),
+    ("j", "4m", Some("gyroid"), "weld", job_j::run),
+    ("k", "400", None, "load", job_k::run),
 ];
 
 fn main() {

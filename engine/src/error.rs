@@ -11,6 +11,8 @@ pub enum Class {
     Resource,
     /// The caller cancelled (exit 4).
     Cancelled,
+    /// A signature, an evidence digest or a replay does not hold (exit 5).
+    Signature,
     /// A defect of verimetry itself (exit 70).
     Defect,
 }
@@ -30,6 +32,9 @@ impl Error {
     }
     pub fn resource(code: &'static str, message: impl Into<String>) -> Self {
         Error { class: Class::Resource, code, message: one_line(message.into()) }
+    }
+    pub fn signature(code: &'static str, message: impl Into<String>) -> Self {
+        Error { class: Class::Signature, code, message: one_line(message.into()) }
     }
     pub fn defect(message: impl Into<String>) -> Self {
         Error { class: Class::Defect, code: "verimetry.defect", message: one_line(message.into()) }

@@ -319,6 +319,8 @@ struct Joins {
     down: u64,
 }
 
+const NO_JOINS: (Option<usize>, Joins) = (None, Joins { level: 0, up: 0, down: 0 });
+
 /// Touching runs of row `a` with row `b`, once for each pair and seldom twice; with `diagonal`, also those that touch one voxel aside.
 #[inline(always)]
 fn touching(a: Wide, b: Wide, diagonal: bool) -> Joins {
@@ -424,19 +426,21 @@ impl Runs {
                     below_left: self.wide(below_left, w),
                     below_right: self.wide(below_right, w),
                 };
-                let mut join = |joins: Joins, other: Option<usize>| {
+                let joins = match with {
+                    With::Slice => [(left, near.with_left(connectivity)), NO_JOINS, NO_JOINS],
+                    With::SliceBelow if connectivity == Connectivity::Faces6 => {
+                        [(below, near.with_below(connectivity)), NO_JOINS, NO_JOINS]
+                    }
+                    With::SliceBelow => [
+                        (below, near.with_below(connectivity)),
+                        (below_left, near.with_diagonal(near.below_left, near.left, connectivity)),
+                        (below_right, near.with_diagonal(near.below_right, self.wide(right, w), connectivity)),
+                    ],
+                };
+                for (other, joins) in joins {
                     if let Some(other) = other {
                         self.unite_words(here + w, other + w, joins, parents, base);
                     }
-                };
-                if with == With::Slice {
-                    join(near.with_left(connectivity), left);
-                    continue;
-                }
-                join(near.with_below(connectivity), below);
-                if connectivity != Connectivity::Faces6 {
-                    join(near.with_diagonal(near.below_left, near.left, connectivity), below_left);
-                    join(near.with_diagonal(near.below_right, self.wide(right, w), connectivity), below_right);
                 }
             }
         }
@@ -444,12 +448,23 @@ impl Runs {
 
     #[inline(always)]
     fn unite_words(&self, here: usize, other: usize, joins: Joins, parents: &mut [u32], base: u32) {
-        each_bit(joins.level, |b| unite(parents, self.number(here, b) - base, self.number(other, b) - base));
-        each_bit(joins.up, |b| unite(parents, self.number(here, b) - base, self.number(other + (b + 1) / 64, (b + 1) % 64) - base));
-        each_bit(joins.down, |b| {
-            let (word, bit) = if b == 0 { (other - 1, 63) } else { (other, b - 1) };
-            unite(parents, self.number(here, b) - base, self.number(word, bit) - base);
-        });
+        // Plain loops: a closure would be compiled without the caller's processor features.
+        let mut left = joins.level | joins.up | joins.down;
+        while left != 0 {
+            let b = left.trailing_zeros() as usize;
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let run = self.number(here, b) - base;
+            if joins.level & bit != 0 {
+                unite(parents, run, self.number(other, b) - base);
+            }
+            if joins.up & bit != 0 {
+                unite(parents, run, self.number(other + (b + 1) / 64, (b + 1) % 64) - base);
+            }
+            if joins.down & bit != 0 {
+                unite(parents, run, self.number(other - usize::from(b == 0), (b + 63) % 64) - base);
+            }
+        }
     }
 
     /// The first run of each of the slices and the number of all runs.
@@ -557,14 +572,6 @@ fn root(parents: &mut [u32], mut run: u32) -> u32 {
         let above = parents[parent as usize];
         parents[run as usize] = above;
         run = above;
-    }
-}
-
-#[inline(always)]
-fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
-    while bits != 0 {
-        f(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
     }
 }
 
