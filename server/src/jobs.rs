@@ -64,7 +64,7 @@ pub struct Jobs {
 
 impl Jobs {
     /// Takes up what an earlier server left.
-    pub async fn open(store: Store, engine: Engine, signer: Signer) -> Result<Arc<Self>, StoreError> {
+    pub async fn open(store: Store, engine: Engine, key: Key) -> Result<Arc<Self>, StoreError> {
         let jobs = Jobs {
             store,
             engine,
@@ -194,7 +194,7 @@ impl Jobs {
         if let Some(summary) = issue::summary(&self.store.result(id)) {
             return Ok(summary);
         }
-        let rt = crate::backend::open(self.engine.backend)?.memory_budget(self.engine.memory_bytes);
+        let rt = Runtime::open(self.engine.backend)?.memory_budget(self.engine.memory_bytes);
         let (cancel, seen) = (rt.cancel_flag(), live.clone());
         let rt = rt.on_progress(Arc::new(move |stage, fraction| {
             if seen.cancelled.load(Ordering::Relaxed) {
