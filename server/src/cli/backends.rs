@@ -47,8 +47,7 @@ pub(super) fn run(_args: &Args, session: &Session) -> Result<Outcome, Failure> {
         largest_binding_bytes: a.largest_binding_bytes,
         largest_buffer_bytes: a.largest_buffer_bytes,
     };
-    let backends =
-        Backends { cpu: Cpu { threads: rayon::current_num_threads() }, gpu: gpu::adapters().into_iter().map(adapter).collect() };
+    let backends = Backends { cpu: Cpu { threads: rayon::current_num_threads() }, gpu: gpu::adapters().into_iter().map(adapter).collect() };
     session.print(&backends, |paint| human(&backends, *paint))?;
     Ok(Outcome::Done)
 }
@@ -67,7 +66,9 @@ fn human(backends: &Backends, paint: Paint) -> String {
     let heading = ["Backend", "Kind", "Name", "Driver", "Interface", "Taken by", "Largest binding"];
     let mut table = Table::new(&heading.map(|name| (name, Column::Left)));
     let threads = format!("{} threads", backends.cpu.threads);
-    table.row([String::from("cpu"), String::new(), threads, String::new(), String::new(), "auto, cpu".into(), String::new()].map(plain).into());
+    table.row(
+        [String::from("cpu"), String::new(), threads, String::new(), String::new(), "auto, cpu".into(), String::new()].map(plain).into(),
+    );
     for a in &backends.gpu {
         let taken = if a.auto { "auto, gpu" } else { "gpu" };
         let binding = format!("{} MiB", a.largest_binding_bytes >> 20);
