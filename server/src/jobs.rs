@@ -85,7 +85,8 @@ impl Jobs {
             self.store.issue(job.id, &summary).await?;
         } else if job.attempts >= MAX_ATTEMPTS {
             let attempts = job.attempts;
-            let failure = Failure::defect(format_args!("the server ended {attempts} times while it computed this judgement; it is not tried again"));
+            let failure =
+                Failure::defect(format_args!("the server ended {attempts} times while it computed this judgement; it is not tried again"));
             self.store.fail(job.id, &failure).await?;
         } else {
             self.store.retry(job.id).await?;
@@ -194,7 +195,7 @@ impl Jobs {
         if let Some(summary) = issue::summary(&self.store.result(id)) {
             return Ok(summary);
         }
-        let rt = crate::backend::open(self.engine.backend)?.memory_budget(self.engine.memory_bytes);
+        let rt = Runtime::open(self.engine.backend)?.memory_budget(self.engine.memory_bytes);
         let (cancel, seen) = (rt.cancel_flag(), live.clone());
         let rt = rt.on_progress(Arc::new(move |stage, fraction| {
             if seen.cancelled.load(Ordering::Relaxed) {
