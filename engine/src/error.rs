@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::runtime::Cancelled;
-
 /// Decides the exit status of the command line and the HTTP status of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -45,16 +43,4 @@ impl Error {
 
 fn one_line(message: String) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-impl From<Cancelled> for Error {
-    fn from(c: Cancelled) -> Self {
-        Error { class: Class::Cancelled, code: "run.cancelled", message: c.to_string() }
-    }
-}
-
-impl From<crate::mesh::MeshError> for Error {
-    fn from(e: crate::mesh::MeshError) -> Self {
-        Error::input(e.code(), e.to_string())
-    }
 }
