@@ -64,7 +64,7 @@ pub struct Jobs {
 
 impl Jobs {
     /// Takes up what an earlier server left.
-    pub async fn open(store: Store, engine: Engine, signer: Signer) -> Result<Arc<Self>, StoreError> {
+    pub async fn open(store: Store, engine: Engine, key: Key) -> Result<Arc<Self>, StoreError> {
         let jobs = Jobs {
             store,
             engine,
