@@ -14,17 +14,20 @@
 
 pub mod align;
 pub mod case;
+pub mod decide;
 pub mod distance;
 pub mod error;
 pub mod evidence;
 pub mod finding;
 pub mod frame;
 pub mod gpu;
+pub mod inspect;
 pub mod io;
 pub mod judgement;
 pub mod kernels;
 pub mod mesh;
 pub mod order;
+pub mod phantom;
 pub mod quantities;
 pub mod render;
 pub mod runtime;
