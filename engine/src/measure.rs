@@ -18,7 +18,7 @@ use crate::load::{self, Read, Source};
 use crate::mesh::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
 use crate::porosity;
-use crate::quantities::{self, DEFAULT_PATCH_MM, Measured, QuantityJson, Scope, Term};
+use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::surface::Determined;
@@ -146,7 +146,8 @@ pub struct Compare<'a> {
     pub actual: Source,
     pub align: AlignmentMethod,
     pub tolerance: Option<[f64; 2]>,
-    pub patch_mm: Option<f64>,
+    /// Radius of the patch of the extraction operator.
+    pub patch_mm: f64,
     pub map: Option<PathBuf>,
     pub region: Option<RegionRef<'a>>,
 }
@@ -162,19 +163,19 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
         let (field, mesh) = (case.actual_field()?, case.moved()?);
         io::ply::write(path, mesh, &field.vertex_fields(), None)?;
     }
-    let scope = Scope { within_mm: job.tolerance, patch_mm: job.patch_mm.unwrap_or(DEFAULT_PATCH_MM), ..scope(&region, job.region) };
+    let scope = Scope { within_mm: job.tolerance, patch_mm: job.patch_mm, ..scope(&region, job.region) };
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
 }
 
-/// `segment VOLUME -o MESH`.
-pub fn segment(volume: &Source, mesh_out: &Path, rt: &Runtime) -> Result<Measurement, Error> {
+/// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty of every vertex, or STL.
+pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> Result<Measurement, Error> {
     let mut session = Session::new(rt);
     rt.step("load", 0.0)?;
     let name = name(&volume.path);
     let file = io::load_volume(&volume.path)?;
     let (determined, record, findings) = load::determined(&name, volume, file, &[], rt)?;
     let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
-    if is_ply(mesh_out) {
+    if as_ply {
         let u = VertexField { name: "u_mm".into(), values: vertex_u_mm.iter().map(|&u| f64::from(u)).collect() };
         io::ply::write(mesh_out, &mesh, &[u], None)?;
     } else {
@@ -183,10 +184,6 @@ pub fn segment(volume: &Source, mesh_out: &Path, rt: &Runtime) -> Result<Measure
     let part =
         session.keep(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, volume.scale_uncertainty, image), record, findings });
     session.measure(&Case::new(rt, None, Some(part), None), &["body."], &Scope::default())
-}
-
-fn is_ply(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ply"))
 }
 
 /// `shrinkage NOMINAL ACTUAL`.
@@ -199,14 +196,14 @@ pub fn shrinkage(nominal: &Source, actual: &Source, align: AlignmentMethod, rt: 
 }
 
 /// `fit DEVICE SITE` as placed: gaps within `contact_mm` of zero count as contact.
-pub fn fit(device: &Source, site: &Source, contact_mm: Option<f64>, region: Option<RegionRef>, rt: &Runtime) -> Result<Measurement, Error> {
+pub fn fit(device: &Source, site: &Source, contact_mm: f64, region: Option<RegionRef>, rt: &Runtime) -> Result<Measurement, Error> {
     let mut session = Session::new(rt);
     let shape = resolve(region)?;
     let part = session.part(device)?;
     rt.step("load", 0.5)?;
     let site = session.keep(load::site(&name(&site.path), &site.path, site.unit, site.point_uncertainty)?);
     let case = Case::new(rt, None, Some(part), Some(site)).aligned_by(AlignmentMethod::None, None);
-    let scope = Scope { contact_mm: contact_mm.unwrap_or(quantities::DEFAULT_CONTACT_MM), ..scope(&shape, region) };
+    let scope = Scope { contact_mm, ..scope(&shape, region) };
     session.measure(&case, &["fit."], &scope)
 }
 
