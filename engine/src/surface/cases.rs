@@ -1,6 +1,6 @@
 //! How a cell of eight voxels is cut: triangles for each pattern of inside corners, made by rule rather than listed.
 //!
-//! Rule. Seen from outside the cell, the contour of a face runs from each edge that leaves the material to the edge that enters it.
+//! Rule. Seen from outside the cell, a counter-clockwise walk round a face leaves and enters the material; the contour runs from the edge where it enters to one where it left.
 //! A face whose inside corners lie on a diagonal is ambiguous; the asymptotic decider (Nielson & Hamann 1991) joins them where
 //! `a c > b d` (values less the threshold, a and c inside), which both cells of the face evaluate alike, so the surface cannot crack.
 //! The contours of the six faces close to loops; each loop becomes a disc. Its diagonals never lie in a face, where the neighbour could
@@ -109,9 +109,9 @@ fn loops(pattern: u8, joined: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
         let enters = |n: usize| !inside(pattern, face[n % 4]) && inside(pattern, face[(n + 1) % 4]);
         let name = |n: usize| edge(face[n % 4], face[(n + 1) % 4]);
         for n in (0..4).filter(|&n| leaves(n)) {
-            // Joined corners: the contour goes round the outside corner ahead; otherwise back round the inside corner behind.
+            // Joined corners: the contour rounds the outside corner ahead; otherwise the inside corner behind.
             let to = if joined(f) { n + 1 } else { (n + 1..n + 4).rev().find(|&m| enters(m)).expect("who leaves has entered") };
-            next[name(n) as usize] = Some(name(to));
+            next[name(to) as usize] = Some(name(n));
         }
     }
     let mut loops = vec![];
