@@ -3,6 +3,10 @@
 
 mod job_a;
 mod job_d;
+mod job_e;
+mod job_f;
+mod job_j;
+mod job_k;
 mod npy;
 
 use std::collections::BTreeMap;
@@ -10,6 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use verimetry_engine::runtime::{BackendChoice, Runtime};
 
 /// What was asked for on the command line.
 pub struct Args {
@@ -78,6 +83,10 @@ type Job = fn(&Args, &mut Line);
 const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("a", "1m", Some("gyroid"), "signed", job_a::run),
     ("d", "256", None, "gray", job_d::run),
+    ("e", "256", None, "exact", job_e::run),
+    ("f", "256", None, "26", job_f::run),
+    ("j", "4m", Some("gyroid"), "weld", job_j::run),
+    ("k", "400", None, "load", job_k::run),
 ];
 
 fn main() {
@@ -112,6 +121,11 @@ fn main() {
         out["points"] = json!(args.points);
     }
     println!("{out}");
+}
+
+/// What the kernels run on.
+fn runtime(args: &Args) -> Runtime {
+    Runtime::open(if args.gpu { BackendChoice::Gpu } else { BackendChoice::Cpu }).expect("the backend asked for")
 }
 
 fn parse() -> Args {

@@ -251,10 +251,8 @@ impl Gpu {
     }
 
     fn submit(&self, program: &Program, buffers: &[&Buffer], groups: u64) {
-        let entries: Vec<_> = (0u32..)
-            .zip(buffers)
-            .map(|(binding, b)| wgpu::BindGroupEntry { binding, resource: b.memory.as_entire_binding() })
-            .collect();
+        let entries: Vec<_> =
+            (0u32..).zip(buffers).map(|(binding, b)| wgpu::BindGroupEntry { binding, resource: b.memory.as_entire_binding() }).collect();
         let bind_group = self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
             layout: &program.0.get_bind_group_layout(0),

@@ -153,7 +153,7 @@ fn compare(pointer: String, expected: Option<&Value>, found: Option<&Value>, all
             }
         }
         (Some(Value::Number(a)), Some(Value::Number(b))) if same_number(a, b) => {}
-        (a, b) if a == b && !matches!(a, Some(Value::Number(_))) => {}
+        (a, b) if a == b => {}
         (a, b) => all.push(Difference { pointer, expected: a.cloned(), found: b.cloned() }),
     }
 }

@@ -21,6 +21,7 @@ pub mod evidence;
 pub mod finding;
 pub mod frame;
 pub mod gpu;
+pub mod inspect;
 pub mod io;
 pub mod judgement;
 pub mod kernels;

@@ -123,6 +123,7 @@ impl From<verimetry_engine::Error> for Failure {
             Class::Input => Kind::Input,
             Class::Resource => Kind::Resource,
             Class::Cancelled => Kind::Cancelled,
+            Class::Signature => Kind::Unproven,
             Class::Defect => Kind::Defect,
         };
         Failure::new(kind, e.code, e.message)

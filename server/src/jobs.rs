@@ -18,7 +18,8 @@ use verimetry_engine::judgement::Stamp;
 use verimetry_engine::runtime::{BackendChoice, Runtime};
 
 use crate::failure::{Failure, Kind};
-use crate::issue::{self, Signer, Summary};
+use crate::issue::{self, Summary};
+use crate::keys::Key;
 use crate::staging::Staged;
 use crate::store::{self, Acceptance, Job, NewJob, State, Store, StoreError};
 
@@ -53,7 +54,7 @@ struct Live {
 pub struct Jobs {
     pub store: Store,
     engine: Engine,
-    signer: Signer,
+    key: Key,
     live: Mutex<BTreeMap<Uuid, Arc<Live>>>,
     /// Counts changes of any job's state, for those who wait for one.
     changes: watch::Sender<u64>,
@@ -67,7 +68,7 @@ impl Jobs {
         let jobs = Jobs {
             store,
             engine,
-            signer,
+            key,
             live: Mutex::default(),
             changes: watch::Sender::new(0),
             work: Notify::new(),
@@ -92,8 +93,8 @@ impl Jobs {
         Ok(())
     }
 
-    pub fn signer(&self) -> &Signer {
-        &self.signer
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     pub async fn submit(&self, job: &NewJob) -> Result<Acceptance, StoreError> {
@@ -204,7 +205,7 @@ impl Jobs {
         rt.step("load", 0.0).map_err(Error::from)?;
         let stamp = Stamp { id: id.to_string(), issued: store::now(), source_revision: issue::SOURCE_REVISION.into(), predecessor: None };
         let judged = (self.engine.judge)(&self.store.order_file(id), stamp, &rt)?;
-        let issued = issue::issue(judged, &self.signer)?;
+        let issued = issue::issue(judged, &self.key)?;
         let folder = Staged::folder(&self.store.result(id))?;
         issued.write(folder.path())?;
         folder.place()?;

@@ -11,9 +11,14 @@ pub mod failure;
 pub mod http;
 pub mod issue;
 pub mod jobs;
+pub mod json;
+pub mod jws;
+pub mod keys;
+pub mod report;
 pub mod signal;
 pub mod staging;
 pub mod store;
+pub mod verify;
 
 /// The binary: reads the command line, runs it, and turns the outcome into the exit status.
 pub fn run() -> std::process::ExitCode {

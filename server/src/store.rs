@@ -287,7 +287,7 @@ impl Store {
         sqlx::query("INSERT INTO judgements (job, issued, decision, payload_sha256) VALUES ($1, $2, $3, $4)")
             .bind(id.to_string())
             .bind(&summary.issued)
-            .bind(decision_word(summary.decision))
+            .bind(word(summary.decision))
             .bind(&summary.payload_sha256)
             .execute(&mut *transaction)
             .await?;
@@ -379,7 +379,7 @@ fn parse_id(text: &str) -> Result<Uuid, StoreError> {
     Uuid::from_str(text).map_err(|e| StoreError::Database(sqlx::Error::Decode(Box::new(e))))
 }
 
-fn decision_word(decision: Decision) -> &'static str {
+fn word(decision: Decision) -> &'static str {
     match decision {
         Decision::Conforms => "conforms",
         Decision::DoesNotConform => "does_not_conform",
@@ -388,8 +388,8 @@ fn decision_word(decision: Decision) -> &'static str {
     }
 }
 
-fn decision_of(word: Option<&str>) -> Result<Decision, StoreError> {
+fn decision_of(found: Option<&str>) -> Result<Decision, StoreError> {
     let all = [Decision::Conforms, Decision::DoesNotConform, Decision::Undecided, Decision::NotMeasured];
-    let found = all.into_iter().find(|d| Some(decision_word(*d)) == word);
-    found.ok_or_else(|| StoreError::Database(sqlx::Error::ColumnNotFound("decision".into())))
+    let decision = all.into_iter().find(|d| Some(word(*d)) == found);
+    decision.ok_or_else(|| StoreError::Database(sqlx::Error::ColumnNotFound("decision".into())))
 }

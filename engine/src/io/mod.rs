@@ -5,8 +5,10 @@
 //! values, rescale and the full affine in LPS. What a file is fit for is said by findings: a `stop` finding does not fail reading.
 
 mod bytes;
+mod dicom;
 mod fault;
 mod metaimage;
+mod nifti;
 pub mod ply;
 mod stl;
 mod voxels;
@@ -15,6 +17,7 @@ mod weld;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, FileError, name};
@@ -24,7 +27,7 @@ pub use stl::write as write_stl;
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
 use crate::mesh::Mesh;
-use crate::volume::{AnyVolume, with_volume};
+use crate::volume::{AnyVolume, Voxel, with_volume};
 
 const FORMATS: &str = "DICOM, NIfTI, MetaImage, STL and PLY";
 
@@ -53,6 +56,11 @@ pub struct VolumeFile {
 }
 
 impl VolumeFile {
+    fn plain(volume: AnyVolume, format: &'static str, path: &Path) -> Self {
+        let (facts, files) = (BTreeMap::new(), vec![path.to_path_buf()]);
+        VolumeFile { volume, format, modality: None, facts, assumed_steps: [false; 3], findings: vec![], files }
+    }
+
     /// SHA-256 of the decoded stored values, little-endian, slices in order along the normal, as 64 hexadecimal digits: the same for the
     /// same image in every transfer syntax. Takes as long as hashing the voxels.
     pub fn values_sha256(&self) -> String {
@@ -125,8 +133,7 @@ impl MeshFile {
 /// Reads a file, or a folder as a DICOM series.
 pub fn load(path: &Path) -> Result<Loaded, Error> {
     let meta = std::fs::metadata(path).map_err(|e| Fault::unreadable(&e).of(path))?;
-    let loaded = if meta.is_dir() { Err(Fault::NoSeries { files: 0 }) } else { load_file(path) };
-    Ok(loaded.map_err(|fault| fault.of(path))?)
+    Ok(if meta.is_dir() { Loaded::Volume(dicom::read_folder(path)?) } else { load_file(path)? })
 }
 
 /// [`load`], where only a mesh will do.
@@ -145,32 +152,39 @@ pub fn load_volume(path: &Path) -> Result<VolumeFile, Error> {
     }
 }
 
-fn load_file(path: &Path) -> Result<Loaded, Fault> {
-    let (mut file, len) = bytes::open(path)?;
-    let head = bytes::head(&mut file, 1024)?;
+fn load_file(path: &Path) -> Result<Loaded, FileError> {
+    let of = |fault: Fault| fault.of(path);
+    let (mut file, len) = bytes::open(path).map_err(of)?;
+    let head = bytes::head(&mut file, 1024).map_err(of)?;
     drop(file);
+    if dicom::is_dicom(&head) {
+        return dicom::read_file(path).map(Loaded::Volume);
+    }
     if ply::is_ply(&head) {
-        let ply::Ply { mesh, fields, colours } = ply::read(path)?;
+        let ply::Ply { mesh, fields, colours } = ply::read(path).map_err(of)?;
         return Ok(Loaded::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
     }
     if metaimage::is_metaimage(&head) {
-        let metaimage::Read { volume, modality, files } = metaimage::read(path)?;
-        let volume = VolumeFile {
-            volume,
-            format: "metaimage",
-            modality,
-            facts: BTreeMap::new(),
-            assumed_steps: [false; 3],
-            findings: vec![],
-            files,
-        };
-        return Ok(Loaded::Volume(volume));
+        let metaimage::Read { volume, modality, files } = metaimage::read(path).map_err(of)?;
+        return Ok(Loaded::Volume(VolumeFile { modality, files, ..VolumeFile::plain(volume, "metaimage", path) }));
     }
-    match stl::form(&head, len) {
-        Some(stl::Form::Binary { triangles }) => Ok(Loaded::Mesh(MeshFile::plain(stl::read_binary(path, triangles)?, "stl"))),
-        Some(stl::Form::Ascii) => Ok(Loaded::Mesh(MeshFile::plain(stl::read_ascii(path)?, "stl"))),
+    if nifti::is_nifti(&head) || nifti::is_gzip(&head) {
+        let nifti::Read { volume, findings } = nifti::read(path, nifti::is_gzip(&head)).map_err(of)?;
+        return Ok(Loaded::Volume(VolumeFile { findings, ..VolumeFile::plain(volume, "nifti", path) }));
+    }
+    let mesh = match stl::form(&head, len) {
+        Some(stl::Form::Binary { triangles }) => stl::read_binary(path, triangles),
+        Some(stl::Form::Ascii) => stl::read_ascii(path),
         None => Err(unknown(path, &head, len)),
-    }
+    };
+    Ok(Loaded::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
+}
+
+/// Least and largest value; there is at least one.
+pub(crate) fn range<T: Voxel>(data: &[T]) -> (f64, f64) {
+    let wider = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
+    let values = data.par_iter().with_min_len(1 << 14).map(|v| (v.to_f64(), v.to_f64()));
+    values.reduce(|| (f64::INFINITY, f64::NEG_INFINITY), wider)
 }
 
 /// No content is known. Binary STL has no mark of its own: only a name can tell that a broken one was meant.

@@ -4,6 +4,8 @@
 //! manifold and oriented are three further questions, which mesh health answers. Triangles turn counter-clockwise seen
 //! from outside; lengths are millimetres.
 
+pub mod health;
+
 use nalgebra::{Point3, Vector3};
 use thiserror::Error;
 

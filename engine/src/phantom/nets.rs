@@ -61,8 +61,9 @@ fn nets(solid: &Solid, bounds: &Bounds, cell_mm: f64) -> Result<(Vec<Point3<f64>
     let point = |n: usize| bounds.min + Vector3::from(index(n).map(|i| i as f64)) * cell_mm;
     let count = nodes.iter().product::<usize>();
     let values: Vec<f64> = (0..count).into_par_iter().map(|n| solid.distance_mm(&point(n))).collect();
-    let on_border = |n: usize| index(n).iter().zip(&nodes).any(|(&i, &m)| i == 0 || i + 1 == m);
-    if (0..count).any(|n| values[n] < 0.0 && on_border(n)) {
+    let within = |n: usize, layers: usize| index(n).iter().zip(&nodes).any(|(&i, &m)| i < layers || i + layers >= m);
+    // Two layers: every edge that the surface crosses then has its four cells.
+    if (0..count).any(|n| values[n] < 0.0 && within(n, 2)) {
         return Err(PhantomError::Bounds);
     }
     let crossed = |n: usize, axis: usize| (values[n] < 0.0) != (values[n + strides[axis]] < 0.0);
@@ -85,7 +86,7 @@ fn nets(solid: &Solid, bounds: &Bounds, cell_mm: f64) -> Result<(Vec<Point3<f64>
         }
     }
     let mut quads = vec![];
-    for n in (0..count).filter(|&n| !on_border(n)) {
+    for n in (0..count).filter(|&n| !within(n, 1)) {
         for axis in (0..3).filter(|&axis| crossed(n, axis)) {
             let (b, c) = (strides[(axis + 1) % 3], strides[(axis + 2) % 3]);
             let around = [n - b - c, n - c, n, n - b].map(|cell| place[cell]);

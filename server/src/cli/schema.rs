@@ -25,8 +25,8 @@ enum Document {
 
 pub(super) fn run(args: &Args, _session: &Session) -> Result<Outcome, Failure> {
     let schema = match args.document {
-        Document::Order => schemars::schema_for!(verimetry_engine::order::Order),
-        Document::Judgement => schemars::schema_for!(verimetry_engine::judgement::Payload),
+        Document::Order => verimetry_engine::order::schema(),
+        Document::Judgement => verimetry_engine::judgement::schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(|e| Failure::defect(format_args!("the schema is no JSON: {e}")))?;
     session::print(&format!("{text}\n"))?;

@@ -1,16 +1,19 @@
 //! What every subcommand shares while it runs: the common options, where it may write, and the runtime it computes on.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use verimetry_engine::Error;
 use verimetry_engine::runtime::Runtime;
 
 use super::options::Common;
 use super::print::Paint;
 use crate::failure::Failure;
+use crate::keys::{self, Key};
 
 pub(super) struct Session {
     pub common: Common,
@@ -45,6 +48,17 @@ impl Session {
         }));
         cancel_on_interrupt(rt.cancel_flag());
         Ok(rt)
+    }
+
+    /// The key named, or the user's own, which is made on first use.
+    pub fn key(&self, named: Option<&Path>) -> Result<Key, Failure> {
+        let Some(path) = named else {
+            let (key, path, made) = keys::users_key().map_err(Error::from)?;
+            let did = if made { "made and kept a signing key for you" } else { "signing with your key" };
+            self.note(&format!("{did}: {} (key id {})", path.display(), key.public().kid()));
+            return Ok(key);
+        };
+        Ok(Key::read(path).map_err(Error::from)?)
     }
 
     /// Ends the progress bar and tells how the run was done where that was the program's choice (fallbacks).

@@ -7,7 +7,8 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::Service;
+use crate::keys;
 
 pub(super) async fn show(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/jwk-set+json")], service.jobs.signer().jwks())
+    ([(header::CONTENT_TYPE, "application/jwk-set+json")], keys::public_set(&[service.jobs.key().public()]).to_string())
 }

@@ -13,7 +13,7 @@ mod negotiate;
 mod problem;
 mod upload;
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use axum::middleware;
 use axum::routing::get;
 
 use crate::failure::Failure;
-use crate::issue::Signer;
 use crate::jobs::{Engine, Jobs};
+use crate::keys::Key;
 use crate::store::Store;
 use problem::Problem;
 
@@ -64,7 +64,7 @@ impl Default for Limits {
 pub struct Settings {
     pub listener: TcpListener,
     pub data: PathBuf,
-    pub signer: Signer,
+    pub key: Key,
     pub engine: Engine,
     pub limits: Limits,
     /// Judgements computed at the same time.
@@ -99,7 +99,7 @@ async fn run(settings: Settings, ready: impl FnOnce(SocketAddr), stop: impl Futu
     let address = settings.listener.local_addr().map_err(socket)?;
     let listener = tokio::net::TcpListener::from_std(settings.listener).map_err(socket)?;
     let store = Store::open(&settings.data).await?;
-    let jobs = Jobs::open(store, settings.engine, settings.signer).await?;
+    let jobs = Jobs::open(store, settings.engine, settings.key).await?;
     let service = Arc::new(Service { jobs: jobs.clone(), limits: settings.limits, allow_remote: settings.allow_remote });
     let working = tokio::spawn(jobs.clone().work(settings.workers));
 

@@ -31,6 +31,8 @@ use crate::store::ORDER_FILE;
 const ORDER_BYTES: usize = 1 << 20;
 /// What the multipart parser may hold without handing it on: headers of a part, and what came in one piece.
 const HELD_BYTES: u64 = 4 << 20;
+/// Boundary and headers of a part, which are never handed on.
+const HEADER_BYTES: u64 = 1 << 10;
 
 /// An upload whose files stand in their job's folder. They are removed again unless [`Upload::keep`] is called.
 pub(super) struct Upload {
@@ -219,6 +221,7 @@ impl Reader {
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "upload.parts", detail));
         }
         let next = tokio::time::timeout(self.limits.stall, multipart.next_field()).await.map_err(|_| stalled())?;
+        self.flow.taken.fetch_add(HEADER_BYTES, Ordering::Relaxed);
         next.map_err(|e| self.refuse(&e))
     }
 
@@ -303,9 +306,8 @@ fn count(
                 flow.exceeded.store(true, Ordering::Relaxed);
                 return Poll::Ready(Some(Err(axum::Error::new("the request is too large"))));
             }
-            // Boundaries and headers of parts are never handed on: they are given room for themselves.
-            let held = given - flow.taken.load(Ordering::Relaxed);
-            if held > HELD_BYTES.max(given / 2) {
+            let held = given.saturating_sub(flow.taken.load(Ordering::Relaxed));
+            if held > HELD_BYTES {
                 return Poll::Ready(Some(Err(axum::Error::new("the headers of a part have no end"))));
             }
         }
