@@ -99,13 +99,17 @@ fn sphere(radius: f64, rings: i32) -> Mesh {
 fn rod(radius: f64, half: f64, sides: u32, rows: u32) -> Mesh {
     let ring = |i: u32| {
         let z = half * (2.0 * f64::from(i) / f64::from(rows) - 1.0);
-        (0..sides).map(move |j| std::f64::consts::TAU * f64::from(j) / f64::from(sides)).map(move |a| Point3::new(radius * a.cos(), radius * a.sin(), z))
+        (0..sides)
+            .map(move |j| std::f64::consts::TAU * f64::from(j) / f64::from(sides))
+            .map(move |a| Point3::new(radius * a.cos(), radius * a.sin(), z))
     };
     let mut vertices: Vec<_> = (0..=rows).flat_map(ring).collect();
     vertices.extend([Point3::new(0.0, 0.0, -half), Point3::new(0.0, 0.0, half)]);
     let (at, low) = (|i: u32, j: u32| i * sides + j % sides, (rows + 1) * sides);
     let mut triangles: Vec<[u32; 3]> = (0..rows)
-        .flat_map(|i| (0..sides).flat_map(move |j| [[at(i, j), at(i, j + 1), at(i + 1, j + 1)], [at(i, j), at(i + 1, j + 1), at(i + 1, j)]]))
+        .flat_map(|i| {
+            (0..sides).flat_map(move |j| [[at(i, j), at(i, j + 1), at(i + 1, j + 1)], [at(i, j), at(i + 1, j + 1), at(i + 1, j)]])
+        })
         .collect();
     triangles.extend((0..sides).flat_map(|j| [[low, at(0, j + 1), at(0, j)], [low + 1, at(rows, j), at(rows, j + 1)]]));
     Mesh::new(vertices, triangles).unwrap()

@@ -42,11 +42,11 @@ fn isotropic(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 fn per_cent(case: &Case, scale: &Estimate) -> Result<Measured, Error> {
     let part = case.actual()?;
     Ok(match scale {
-        Estimate::Value { value, u } => {
+        Estimate::Measured { value, standard_uncertainty: u } => {
             let terms = vec![Term { name: "fit", u: 100.0 * u }, Term { name: SCALE, u: 100.0 * value * part.scale_u }];
             Measured::Value { value: 100.0 * (1.0 - value), terms: merge(terms) }
         }
-        Estimate::Not { reason } => Measured::not(reason.clone()),
+        Estimate::NotMeasured { reason } => Measured::not(reason.clone()),
     })
 }
 
@@ -54,9 +54,9 @@ fn offset(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     let fit = case.shrinkage(scope.region)?;
     let part = case.actual()?;
     Ok(match &fit.offset_mm {
-        Estimate::Value { value, u } => {
+        Estimate::Measured { value, standard_uncertainty: u } => {
             Measured::Value { value: *value, terms: merge(vec![Term { name: "fit", u: *u }, Term { name: OFFSET, u: part.offset_u_mm }]) }
         }
-        Estimate::Not { reason } => Measured::not(reason.clone()),
+        Estimate::NotMeasured { reason } => Measured::not(reason.clone()),
     })
 }
