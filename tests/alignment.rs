@@ -79,7 +79,9 @@ fn cells(extent: [i32; 3], n: i32, solid: impl Fn([i32; 3]) -> bool) -> Mesh {
 
 /// A stepped L with a square hole off its middle: no symmetry at all.
 fn bracket(n: i32) -> Mesh {
-    cells([10, 7, 6], n, |[i, j, k]| (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i >= 6 && i < 8 && j >= 1 && j < 3) && !(i == 9 && j > 4))
+    cells([10, 7, 6], n, |[i, j, k]| {
+        (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i >= 6 && i < 8 && j >= 1 && j < 3) && !(i == 9 && j > 4)
+    })
 }
 
 fn hollow_block(n: i32) -> Mesh {
@@ -97,13 +99,17 @@ fn sphere(radius: f64, rings: i32) -> Mesh {
 fn rod(radius: f64, half: f64, sides: u32, rows: u32) -> Mesh {
     let ring = |i: u32| {
         let z = half * (2.0 * f64::from(i) / f64::from(rows) - 1.0);
-        (0..sides).map(move |j| std::f64::consts::TAU * f64::from(j) / f64::from(sides)).map(move |a| Point3::new(radius * a.cos(), radius * a.sin(), z))
+        (0..sides)
+            .map(move |j| std::f64::consts::TAU * f64::from(j) / f64::from(sides))
+            .map(move |a| Point3::new(radius * a.cos(), radius * a.sin(), z))
     };
     let mut vertices: Vec<_> = (0..=rows).flat_map(ring).collect();
     vertices.extend([Point3::new(0.0, 0.0, -half), Point3::new(0.0, 0.0, half)]);
     let (at, low) = (|i: u32, j: u32| i * sides + j % sides, (rows + 1) * sides);
     let mut triangles: Vec<[u32; 3]> = (0..rows)
-        .flat_map(|i| (0..sides).flat_map(move |j| [[at(i, j), at(i, j + 1), at(i + 1, j + 1)], [at(i, j), at(i + 1, j + 1), at(i + 1, j)]]))
+        .flat_map(|i| {
+            (0..sides).flat_map(move |j| [[at(i, j), at(i, j + 1), at(i + 1, j + 1)], [at(i, j), at(i + 1, j + 1), at(i + 1, j)]])
+        })
         .collect();
     triangles.extend((0..sides).flat_map(|j| [[low, at(0, j + 1), at(0, j)], [low + 1, at(rows, j), at(rows, j + 1)]]));
     Mesh::new(vertices, triangles).unwrap()
@@ -157,7 +163,8 @@ fn shrunken_parts_and_parts_with_material_missing_find_their_pose() {
     let mut noise = Noise(13);
     let nominal = bracket(3);
     let shrunken = map(&bracket(4), |p| Point3::from(p.coords * 0.97));
-    let broken = cells([10, 7, 6], 4, |[i, j, k]| i < 7 && (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i == 6 && (1..3).contains(&j)));
+    let broken =
+        cells([10, 7, 6], 4, |[i, j, k]| i < 7 && (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i == 6 && (1..3).contains(&j)));
     for (actual, allowed) in [(shrunken, 2.0), (broken, 4.0)] {
         for _ in 0..4 {
             let moved_by = noise.pose();
@@ -256,7 +263,8 @@ fn the_stated_covariance_covers_the_pose_error_under_correlated_form_error() {
         let r = a.nominal_from_actual.rotation;
         let turn = Vector3::new(r[(2, 1)] - r[(1, 2)], r[(0, 2)] - r[(2, 0)], r[(1, 0)] - r[(0, 1)]) * 0.5;
         for k in 0..3 {
-            covered += usize::from(turn[k].abs() < 1.96 * a.covariance[(k, k)].sqrt()) + usize::from(shift[k].abs() < 1.96 * a.covariance[(k + 3, k + 3)].sqrt());
+            covered += usize::from(turn[k].abs() < 1.96 * a.covariance[(k, k)].sqrt())
+                + usize::from(shift[k].abs() < 1.96 * a.covariance[(k + 3, k + 3)].sqrt());
             total += 2;
         }
     }

@@ -20,10 +20,8 @@ pub fn run(args: &Args, line: &mut Line) {
         let truth = npy::points(&args.data.join(format!("b_truth_{shape}_{size}.npy")));
         (npy::mesh(&args.data, &shape, &size), source, truth)
     });
-    let truth = Pose {
-        rotation: Matrix3::from_columns(&[truth[0].coords, truth[1].coords, truth[2].coords]),
-        translation: truth[3].coords,
-    };
+    let truth =
+        Pose { rotation: Matrix3::from_columns(&[truth[0].coords, truth[1].coords, truth[2].coords]), translation: truth[3].coords };
     let rt = Runtime::cpu();
     let nominal = line.stage("prep", || MeshDistance::build(&mesh));
     let fit = line.stage("align", || align::local_fit_points(&nominal, &source, &Pose::identity(), &rt).expect("points near the mesh"));

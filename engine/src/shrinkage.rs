@@ -162,7 +162,11 @@ pub fn fit(nominal: &MeshDistance, actual: &Mesh, start: &Pose, include: Option<
             model = candidate;
             break;
         }
-        names(&weakest).into_iter().for_each(|n| if !confounded.contains(&n) { confounded.push(n) });
+        names(&weakest).into_iter().for_each(|n| {
+            if !confounded.contains(&n) {
+                confounded.push(n)
+            }
+        });
     }
     let mut isotropic = None;
     for offset in [true, false] {
@@ -175,10 +179,26 @@ pub fn fit(nominal: &MeshDistance, actual: &Mesh, start: &Pose, include: Option<
 }
 
 impl Problem<'_> {
-    fn report(&self, per_axis: Option<Fitted>, model: Model, isotropic: Option<Fitted>, condition: f64, confounded: Vec<String>, first: State) -> Shrinkage {
-        let reason = || format!("the shape cannot tell {} apart; a feature that faces the other way (a cavity, steps of other sizes) would", confounded.join(", "));
+    fn report(
+        &self,
+        per_axis: Option<Fitted>,
+        model: Model,
+        isotropic: Option<Fitted>,
+        condition: f64,
+        confounded: Vec<String>,
+        first: State,
+    ) -> Shrinkage {
+        let reason = || {
+            format!(
+                "the shape cannot tell {} apart; a feature that faces the other way (a cavity, steps of other sizes) would",
+                confounded.join(", ")
+            )
+        };
         let refused = || Estimate::NotMeasured { reason: reason() };
-        let measured = |fitted: &Fitted, k: usize, value: f64| Estimate::Measured { value, standard_uncertainty: fitted.covariance[(k, k)].max(0.0).sqrt() };
+        let measured = |fitted: &Fitted, k: usize, value: f64| Estimate::Measured {
+            value,
+            standard_uncertainty: fitted.covariance[(k, k)].max(0.0).sqrt(),
+        };
         let sensitivity = per_axis.as_ref().filter(|_| !model.offset).map(|f| self.offset_sensitivity(f, model));
         let main = per_axis.as_ref().or(isotropic.as_ref());
         Shrinkage {
@@ -243,9 +263,16 @@ impl Problem<'_> {
             for k in 0..ALL {
                 normal[(k, k)] *= 1.0 + damping;
             }
-            let gradient = sum::fold(rows.len(), SVector::<f64, ALL>::zeros, |a, i| a + rows[i].columns * (rows[i].weight * rows[i].residual_mm), |a, b| a + b);
+            let gradient = sum::fold(
+                rows.len(),
+                SVector::<f64, ALL>::zeros,
+                |a, i| a + rows[i].columns * (rows[i].weight * rows[i].residual_mm),
+                |a, b| a + b,
+            );
             let step = -(reduced_inverse(&normal, &basis) * gradient);
-            let size = (step.fixed_rows::<3>(0).norm() + step.fixed_rows::<3>(6).norm()) * self.gyration_mm + step.fixed_rows::<3>(3).norm() + step[9].abs();
+            let size = (step.fixed_rows::<3>(0).norm() + step.fixed_rows::<3>(6).norm()) * self.gyration_mm
+                + step.fixed_rows::<3>(3).norm()
+                + step[9].abs();
             if size < STEP * self.gyration_mm {
                 converged = true;
                 break;

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 
-use verimetry_engine::{Error, case};
+use verimetry_engine::Error;
 
 use super::options::bytes;
 use super::{Outcome, Session};
@@ -55,12 +55,20 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         listener,
         data: args.data.clone(),
         key,
-        engine: Engine { judge: case::judge, backend: session.common.backend.into(), memory_bytes: session.common.memory },
+        engine: Engine {
+            judge: verimetry_engine::judge::judge,
+            backend: session.common.backend.into(),
+            memory_bytes: session.common.memory,
+        },
         limits: Limits { upload_bytes: args.max_upload, ..Limits::default() },
         workers: args.workers.into(),
         allow_remote: args.allow_remote,
     };
-    http::serve(settings, |address| session.note(&format!("listening on http://{address}, data in {}", args.data.display())), signal::interrupted())?;
+    http::serve(
+        settings,
+        |address| session.note(&format!("listening on http://{address}, data in {}", args.data.display())),
+        signal::interrupted(),
+    )?;
     Ok(Outcome::Done)
 }
 
@@ -69,7 +77,10 @@ fn addresses(args: &Args) -> Result<Vec<SocketAddr>, Failure> {
     let wrong = |e| Failure::usage("service.listen", format_args!("--listen {}: {e}; give HOST:PORT, such as 127.0.0.1:8080", args.listen));
     let addresses: Vec<SocketAddr> = args.listen.to_socket_addrs().map_err(wrong)?.collect();
     if !args.allow_remote && addresses.iter().any(|a| !a.ip().is_loopback()) {
-        let what = format_args!("--listen {} can be reached from elsewhere and this version has no API keys; add --allow-remote if that is wanted", args.listen);
+        let what = format_args!(
+            "--listen {} can be reached from elsewhere and this version has no API keys; add --allow-remote if that is wanted",
+            args.listen
+        );
         return Err(Failure::usage("service.remote", what));
     }
     Ok(addresses)
