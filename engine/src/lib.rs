@@ -14,11 +14,14 @@
 
 pub mod align;
 pub mod case;
+pub mod decide;
 pub mod distance;
 pub mod error;
+pub mod evidence;
 pub mod finding;
 pub mod frame;
 pub mod gpu;
+pub mod inspect;
 pub mod io;
 pub mod judgement;
 pub mod kernels;
@@ -26,6 +29,7 @@ pub mod mesh;
 pub mod order;
 pub mod phantom;
 pub mod quantities;
+pub mod render;
 pub mod runtime;
 pub mod segment;
 pub mod sum;

@@ -1,1 +1,199 @@
-//! io
+//! Foreign bytes to valid data, bounded: the only place that reads formats.
+//!
+//! Formats are told by content, never by name. Sizes are held against the bytes there are before memory is taken; every fault has its
+//! own code ([`Fault::code`]) and one line that says what to do. Meshes keep what the file has, millimetres assumed; volumes keep stored
+//! values, rescale and the full affine in LPS. What a file is fit for is said by findings: a `stop` finding does not fail reading.
+
+mod bytes;
+mod dicom;
+mod fault;
+mod metaimage;
+mod nifti;
+pub mod ply;
+mod stl;
+mod voxels;
+mod weld;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+pub use fault::{Fault, FileError, name};
+pub use ply::VertexField;
+pub use stl::write as write_stl;
+
+use crate::error::Error;
+use crate::finding::{Finding, Severity};
+use crate::mesh::Mesh;
+use crate::volume::{AnyVolume, Voxel, with_volume};
+
+const FORMATS: &str = "DICOM, NIfTI, MetaImage, STL and PLY";
+
+/// What a file or folder held.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loaded {
+    Volume(VolumeFile),
+    Mesh(MeshFile),
+}
+
+/// A volume and what its file says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VolumeFile {
+    pub volume: AnyVolume,
+    /// `dicom`, `nifti` or `metaimage`.
+    pub format: &'static str,
+    /// As DICOM names it, for example `CT`.
+    pub modality: Option<String>,
+    /// How the image was made (manufacturer, kernel, kVp …), by stable names. Never who was imaged.
+    pub facts: BTreeMap<&'static str, String>,
+    /// Which steps of the grid (i, j, k) the file does not give; such a step is a stand-in, and a `stop` finding says so.
+    pub assumed_steps: [bool; 3],
+    pub findings: Vec<Finding>,
+    /// All files whose bytes the volume came from, slices in order.
+    pub files: Vec<PathBuf>,
+}
+
+impl VolumeFile {
+    fn plain(volume: AnyVolume, format: &'static str, path: &Path) -> Self {
+        let (facts, files) = (BTreeMap::new(), vec![path.to_path_buf()]);
+        VolumeFile { volume, format, modality: None, facts, assumed_steps: [false; 3], findings: vec![], files }
+    }
+
+    /// SHA-256 of the decoded stored values, little-endian, slices in order along the normal, as 64 hexadecimal digits: the same for the
+    /// same image in every transfer syntax. Takes as long as hashing the voxels.
+    pub fn values_sha256(&self) -> String {
+        // Slices stand in order along the normal of a right-handed grid, the other way round in a left-handed one.
+        let reversed = self.volume.grid().axes().determinant() < 0.0;
+        with_volume!(&self.volume, v => {
+            let [nx, ny, _] = v.grid().dims();
+            let mut slices: Vec<_> = v.data().chunks(nx * ny).collect();
+            if reversed {
+                slices.reverse();
+            }
+            let mut digest = Sha256::new();
+            slices.into_iter().for_each(|slice| {
+                if cfg!(target_endian = "little") {
+                    digest.update(bytemuck::cast_slice(slice));
+                } else {
+                    let mut swapped = slice.to_vec();
+                    voxels::order(&mut swapped, false);
+                    digest.update(bytemuck::cast_slice(&swapped));
+                }
+            });
+            digest.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        })
+    }
+
+    /// The volume, unless a `stop` finding stands against measuring it whose code is not among those accepted. A grid with a step that
+    /// nobody knows cannot be accepted.
+    pub fn measurable(&self, accepted: &[String]) -> Result<&AnyVolume, Error> {
+        let unknown = self.assumed_steps.contains(&true);
+        let stops = |f: &&Finding| f.severity == Severity::Stop && (unknown || !accepted.contains(&f.code));
+        match self.findings.iter().find(stops) {
+            Some(f) => Err(Error::input(stop_code(&f.code), f.message.clone())),
+            None => Ok(&self.volume),
+        }
+    }
+}
+
+/// Findings that stop, as the static codes of errors.
+fn stop_code(code: &str) -> &'static str {
+    const CODES: [&str; 8] = [
+        "ct.missing_slice",
+        "ct.duplicate_slice",
+        "ct.uneven_spacing",
+        "ct.mixed_orientation",
+        "ct.mixed_series",
+        "ct.too_few_slices",
+        "ct.no_geometry",
+        "ct.not_a_volume",
+    ];
+    CODES.into_iter().find(|c| *c == code).unwrap_or("ct.not_a_volume")
+}
+
+/// A mesh and what its file says of it. Coordinates are taken as millimetres.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeshFile {
+    pub mesh: Mesh,
+    /// `stl` or `ply`.
+    pub format: &'static str,
+    pub fields: Vec<VertexField>,
+    pub colours: Option<Vec<[u8; 4]>>,
+    pub findings: Vec<Finding>,
+}
+
+impl MeshFile {
+    fn plain(mesh: Mesh, format: &'static str) -> Self {
+        MeshFile { mesh, format, fields: vec![], colours: None, findings: vec![] }
+    }
+}
+
+/// Reads a file, or a folder as a DICOM series.
+pub fn load(path: &Path) -> Result<Loaded, Error> {
+    let meta = std::fs::metadata(path).map_err(|e| Fault::unreadable(&e).of(path))?;
+    Ok(if meta.is_dir() { Loaded::Volume(dicom::read_folder(path)?) } else { load_file(path)? })
+}
+
+/// [`load`], where only a mesh will do.
+pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
+    match load(path)? {
+        Loaded::Mesh(mesh) => Ok(mesh),
+        Loaded::Volume(v) => Err(Fault::NotAMesh { found: v.format }.of(path).into()),
+    }
+}
+
+/// [`load`], where only a volume will do.
+pub fn load_volume(path: &Path) -> Result<VolumeFile, Error> {
+    match load(path)? {
+        Loaded::Volume(volume) => Ok(volume),
+        Loaded::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+    }
+}
+
+fn load_file(path: &Path) -> Result<Loaded, FileError> {
+    let of = |fault: Fault| fault.of(path);
+    let (mut file, len) = bytes::open(path).map_err(of)?;
+    let head = bytes::head(&mut file, 1024).map_err(of)?;
+    drop(file);
+    if dicom::is_dicom(&head) {
+        return dicom::read_file(path).map(Loaded::Volume);
+    }
+    if ply::is_ply(&head) {
+        let ply::Ply { mesh, fields, colours } = ply::read(path).map_err(of)?;
+        return Ok(Loaded::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
+    }
+    if metaimage::is_metaimage(&head) {
+        let metaimage::Read { volume, modality, files } = metaimage::read(path).map_err(of)?;
+        return Ok(Loaded::Volume(VolumeFile { modality, files, ..VolumeFile::plain(volume, "metaimage", path) }));
+    }
+    if nifti::is_nifti(&head) || nifti::is_gzip(&head) {
+        let nifti::Read { volume, findings } = nifti::read(path, nifti::is_gzip(&head)).map_err(of)?;
+        return Ok(Loaded::Volume(VolumeFile { findings, ..VolumeFile::plain(volume, "nifti", path) }));
+    }
+    let mesh = match stl::form(&head, len) {
+        Some(stl::Form::Binary { triangles }) => stl::read_binary(path, triangles),
+        Some(stl::Form::Ascii) => stl::read_ascii(path),
+        None => Err(unknown(path, &head, len)),
+    };
+    Ok(Loaded::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
+}
+
+/// Least and largest value; there is at least one.
+pub(crate) fn range<T: Voxel>(data: &[T]) -> (f64, f64) {
+    let wider = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
+    let values = data.par_iter().with_min_len(1 << 14).map(|v| (v.to_f64(), v.to_f64()));
+    values.reduce(|| (f64::INFINITY, f64::NEG_INFINITY), wider)
+}
+
+/// No content is known. Binary STL has no mark of its own: only a name can tell that a broken one was meant.
+fn unknown(path: &Path, head: &[u8], len: u64) -> Fault {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl")) {
+        return stl::broken(head, len);
+    }
+    match len {
+        0 => Fault::Truncated { format: "the file", needed: 1, found: 0 },
+        _ => Fault::UnknownFormat { begins: fault::quoted(&head[..head.len().min(16)]), allowed: FORMATS },
+    }
+}

@@ -4,6 +4,8 @@
 //! manifold and oriented are three further questions, which mesh health answers. Triangles turn counter-clockwise seen
 //! from outside; lengths are millimetres.
 
+pub mod health;
+
 use nalgebra::{Point3, Vector3};
 use thiserror::Error;
 
@@ -33,6 +35,12 @@ impl MeshError {
             MeshError::NotFinite { .. } => "mesh.not_finite",
             MeshError::TooLarge { .. } => "file.too_large",
         }
+    }
+}
+
+impl From<MeshError> for crate::Error {
+    fn from(e: MeshError) -> Self {
+        crate::Error::input(e.code(), e.to_string())
     }
 }
 

@@ -106,6 +106,8 @@ voxel_types! {
     U8 u8, "u8"; I8 i8, "i8"; U16 u16, "u16"; I16 i16, "i16"; U32 u32, "u32"; I32 i32, "i32"; F32 f32, "f32"; F64 f64, "f64";
 }
 
+pub use with_volume;
+
 impl AnyVolume {
     pub fn grid(&self) -> &Grid {
         with_volume!(self, v => v.grid())

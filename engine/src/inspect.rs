@@ -1,0 +1,120 @@
+//! What a file or DICOM folder is: kind, format, geometry, value range and the findings that would stop or qualify a judgement.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::finding::Finding;
+use crate::io::{self, Loaded, MeshFile, VolumeFile};
+use crate::mesh::health;
+use crate::volume::{Rescale, with_volume};
+
+/// The JSON of `inspect`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Inspection {
+    pub items: Vec<Item>,
+    pub findings: Vec<Finding>,
+}
+
+/// One input by the last component of its path.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Item {
+    Volume(VolumeItem),
+    Mesh(MeshItem),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VolumeItem {
+    pub name: String,
+    pub format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    pub dims: [usize; 3],
+    /// The third is the distance between slices along their normal; `null` where the file does not give a step.
+    pub spacing_mm: [Option<f64>; 3],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shear_degrees: Option<f64>,
+    pub voxel_type: &'static str,
+    /// Physical values (for CT: Hounsfield units): stored values after the file's rescale.
+    pub value_min: f64,
+    pub value_max: f64,
+    /// Digest of the stored values, see [`VolumeFile::values_sha256`].
+    pub values_sha256: String,
+    /// How the image was made, where the file says so.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub facts: std::collections::BTreeMap<&'static str, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MeshItem {
+    pub name: String,
+    pub format: &'static str,
+    pub vertices: usize,
+    pub triangles: usize,
+    pub closed: bool,
+    /// Left out for a mesh that is not closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_mm3: Option<f64>,
+    pub area_mm2: f64,
+    pub size_mm: [f64; 3],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
+/// Reads and examines each path. Findings name their input; the first file that cannot be read ends it.
+pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
+    let mut inspection = Inspection::default();
+    for path in paths {
+        let name = io::name(path.as_ref());
+        let (item, findings) = match io::load(path.as_ref())? {
+            Loaded::Volume(file) => (Item::Volume(volume_item(&name, &file)), file.findings),
+            Loaded::Mesh(file) => {
+                let health = health::examine(&file.mesh);
+                let findings = file.findings.iter().cloned().chain(health.findings()).collect();
+                (Item::Mesh(mesh_item(&name, &file, health.closed())), findings)
+            }
+        };
+        inspection.items.push(item);
+        inspection.findings.extend(findings.into_iter().map(|f: Finding| f.about(&name)));
+    }
+    Ok(inspection)
+}
+
+fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
+    let grid = file.volume.grid();
+    let known = |a: usize| (!file.assumed_steps[a]).then(|| grid.spacing_mm()[a]);
+    let Rescale { slope, .. } = file.volume.rescale();
+    let (min, max) = with_volume!(&file.volume, v => io::range(v.data()));
+    let (low, high) = if slope < 0.0 { (max, min) } else { (min, max) };
+    VolumeItem {
+        name: name.into(),
+        format: file.format,
+        modality: file.modality.clone(),
+        dims: grid.dims(),
+        spacing_mm: [0, 1, 2].map(known),
+        shear_degrees: known(2).map(|_| grid.shear_degrees()),
+        voxel_type: file.volume.voxel_type(),
+        value_min: file.volume.rescale().physical(low),
+        value_max: file.volume.rescale().physical(high),
+        values_sha256: file.values_sha256(),
+        facts: file.facts.clone(),
+    }
+}
+
+fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
+    let bounds = file.mesh.bounds();
+    let size = bounds.max - bounds.min;
+    MeshItem {
+        name: name.into(),
+        format: file.format,
+        vertices: file.mesh.vertices().len(),
+        triangles: file.mesh.triangles().len(),
+        closed,
+        volume_mm3: closed.then(|| file.mesh.volume_mm3()),
+        area_mm2: file.mesh.area_mm2(),
+        size_mm: [size.x, size.y, size.z],
+        fields: file.fields.iter().map(|f| f.name.clone()).collect(),
+    }
+}
