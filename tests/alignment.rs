@@ -76,7 +76,9 @@ fn cells(extent: [i32; 3], n: i32, solid: impl Fn([i32; 3]) -> bool) -> Mesh {
 
 /// A stepped L with a square hole off its middle: no symmetry at all.
 fn bracket(n: i32) -> Mesh {
-    cells([10, 7, 6], n, |[i, j, k]| (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i >= 6 && i < 8 && j >= 1 && j < 3) && !(i == 9 && j > 4))
+    cells([10, 7, 6], n, |[i, j, k]| {
+        (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i >= 6 && i < 8 && j >= 1 && j < 3) && !(i == 9 && j > 4)
+    })
 }
 
 fn hollow_block(n: i32) -> Mesh {
@@ -138,7 +140,8 @@ fn shrunken_parts_and_parts_with_material_missing_find_their_pose() {
     let mut noise = Noise(13);
     let nominal = bracket(3);
     let shrunken = map(&bracket(4), |p| Point3::from(p.coords * 0.97));
-    let broken = cells([10, 7, 6], 4, |[i, j, k]| i < 7 && (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i == 6 && (1..3).contains(&j)));
+    let broken =
+        cells([10, 7, 6], 4, |[i, j, k]| i < 7 && (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i == 6 && (1..3).contains(&j)));
     for (actual, allowed) in [(shrunken, 2.0), (broken, 4.0)] {
         for _ in 0..4 {
             let moved_by = noise.pose();
@@ -241,7 +244,8 @@ fn the_stated_covariance_covers_the_pose_error_under_correlated_form_error() {
         let r = a.nominal_from_actual.rotation;
         let turn = Vector3::new(r[(2, 1)] - r[(1, 2)], r[(0, 2)] - r[(2, 0)], r[(1, 0)] - r[(0, 1)]) * 0.5;
         for k in 0..3 {
-            covered += usize::from(turn[k].abs() < 1.96 * a.covariance[(k, k)].sqrt()) + usize::from(shift[k].abs() < 1.96 * a.covariance[(k + 3, k + 3)].sqrt());
+            covered += usize::from(turn[k].abs() < 1.96 * a.covariance[(k, k)].sqrt())
+                + usize::from(shift[k].abs() < 1.96 * a.covariance[(k + 3, k + 3)].sqrt());
             total += 2;
         }
     }

@@ -70,7 +70,8 @@ impl Issued {
 
     /// Writes every file into an empty folder, durably.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let mut readable = serde_json::to_vec_pretty(&self.payload).map_err(|e| Failure::defect(format_args!("the payload is no JSON: {e}")))?;
+        let mut readable =
+            serde_json::to_vec_pretty(&self.payload).map_err(|e| Failure::defect(format_args!("the payload is no JSON: {e}")))?;
         readable.push(b'\n');
         put(&folder.join(JWS_FILE), &self.jws)?;
         put(&folder.join(PAYLOAD_FILE), &readable)?;

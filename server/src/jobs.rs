@@ -85,7 +85,8 @@ impl Jobs {
             self.store.issue(job.id, &summary).await?;
         } else if job.attempts >= MAX_ATTEMPTS {
             let attempts = job.attempts;
-            let failure = Failure::defect(format_args!("the server ended {attempts} times while it computed this judgement; it is not tried again"));
+            let failure =
+                Failure::defect(format_args!("the server ended {attempts} times while it computed this judgement; it is not tried again"));
             self.store.fail(job.id, &failure).await?;
         } else {
             self.store.retry(job.id).await?;

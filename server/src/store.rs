@@ -58,7 +58,9 @@ pub enum StoreError {
     Folder { path: PathBuf, source: io::Error },
     #[error("the data folder {path} is used by another server; stop it or name another folder with --data")]
     InUse { path: PathBuf },
-    #[error("the data folder has schema version {found}, this version of verimetry knows {SCHEMA_VERSION}; use the version that made it or another folder")]
+    #[error(
+        "the data folder has schema version {found}, this version of verimetry knows {SCHEMA_VERSION}; use the version that made it or another folder"
+    )]
     Version { found: i64 },
     #[error("the disk of the data folder is full; free some space")]
     Full,
@@ -246,12 +248,11 @@ impl Store {
     }
 
     pub async fn job(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query(
-            "SELECT jobs.*, judgements.decision FROM jobs LEFT JOIN judgements ON judgements.job = jobs.id WHERE jobs.id = $1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.pool)
-        .await?;
+        let row =
+            sqlx::query("SELECT jobs.*, judgements.decision FROM jobs LEFT JOIN judgements ON judgements.job = jobs.id WHERE jobs.id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.pool)
+                .await?;
         row.map(|row| job_of(&row)).transpose()
     }
 
@@ -323,13 +324,17 @@ impl Store {
 
     /// Jobs that a killed server left running.
     pub async fn interrupted(&self) -> Result<Vec<Job>, StoreError> {
-        let rows = sqlx::query("SELECT jobs.*, NULL AS decision FROM jobs WHERE state = 'running' ORDER BY id").fetch_all(&self.pool).await?;
+        let rows =
+            sqlx::query("SELECT jobs.*, NULL AS decision FROM jobs WHERE state = 'running' ORDER BY id").fetch_all(&self.pool).await?;
         rows.iter().map(job_of).collect()
     }
 
     /// Queues an interrupted job again; the attempt stays counted.
     pub async fn retry(&self, id: Uuid) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET state = 'queued' WHERE id = $1 AND state = 'running'").bind(id.to_string()).execute(&self.pool).await?;
+        sqlx::query("UPDATE jobs SET state = 'queued' WHERE id = $1 AND state = 'running'")
+            .bind(id.to_string())
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

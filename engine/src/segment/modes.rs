@@ -226,7 +226,8 @@ fn centre(counts: &[u64], peak: usize, half: usize, apart: usize) -> (f64, f64) 
     let height = |b: usize, r: usize| (b.saturating_sub(r)..=b + r).map(|b| at(b as i64)).sum::<f64>() / (2 * r + 1) as f64;
     let r = half / 4;
     let top = height(peak, r);
-    let reach = |step: i64| (1..(apart / 4).max(1) as i64).find(|n| height((peak as i64 + step * n).max(0) as usize, r) < 0.5 * top).unwrap_or(1);
+    let reach =
+        |step: i64| (1..(apart / 4).max(1) as i64).find(|n| height((peak as i64 + step * n).max(0) as usize, r) < 0.5 * top).unwrap_or(1);
     let window = (reach(1).min(reach(-1)) as f64).max(0.5);
     let mut mid = peak as f64;
     let mut spread = (0.0, 1.0);

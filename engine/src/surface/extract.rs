@@ -222,8 +222,22 @@ impl<T: Voxel> Extraction<'_, T> {
                 // An edge at the cell's low end comes before the one at its high end, and both are met in this order.
                 let (y0, y1, z0, z1) = (crossed(0, 2), crossed(4, 6), crossed(0, 4), crossed(2, 6));
                 let ids: [u32; 12 + MOST_CENTRES] = [
-                    x[0], x[1], x[2], x[3], y[0], y[0] + y0, y[1], y[1] + y1, z[0], z[0] + z0, z[1], z[1] + z1, //
-                    centre, centre + 1, centre + 2, centre + 3,
+                    x[0],
+                    x[1],
+                    x[2],
+                    x[3],
+                    y[0],
+                    y[0] + y0,
+                    y[1],
+                    y[1] + y1,
+                    z[0],
+                    z[0] + z0,
+                    z[1],
+                    z[1] + z1, //
+                    centre,
+                    centre + 1,
+                    centre + 2,
+                    centre + 3,
                 ];
                 let cell = [w * 64 + bit as usize, j, k];
                 let cut = self.cases.cut(pattern, |face| self.joined(cell, face));

@@ -58,7 +58,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let json = json!({ "judgement": after.payload.id, "role": role, "kid": kid, "missing_roles": missing });
     session.print(&json, |_| {
         let missing: Vec<_> = missing.iter().map(|r| r.name()).collect();
-        let rest = if missing.is_empty() { "all required signatures are there".into() } else { format!("still to sign: {}", missing.join(", ")) };
+        let rest =
+            if missing.is_empty() { "all required signatures are there".into() } else { format!("still to sign: {}", missing.join(", ")) };
         format!("Signed {} as {} with key {kid}; {rest}\n", file.display(), role.name())
     })?;
     Ok(Outcome::Done)

@@ -42,8 +42,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let predecessor = args.predecessor.as_deref().map(issue::payload_digest).transpose()?;
     let key = session.key(args.key.as_deref())?;
     let rt = session.runtime()?;
-    let stamp =
-        Stamp { id: Uuid::now_v7().to_string(), issued: store::now(), source_revision: issue::SOURCE_REVISION.into(), predecessor };
+    let stamp = Stamp { id: Uuid::now_v7().to_string(), issued: store::now(), source_revision: issue::SOURCE_REVISION.into(), predecessor };
     let judged = case::judge(&args.order, stamp, &rt)?;
     let issued = issue::issue(judged, &key)?;
     rt.step("write", 1.0).map_err(verimetry_engine::Error::from)?;

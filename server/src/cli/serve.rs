@@ -60,7 +60,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         workers: args.workers.into(),
         allow_remote: args.allow_remote,
     };
-    http::serve(settings, |address| session.note(&format!("listening on http://{address}, data in {}", args.data.display())), signal::interrupted())?;
+    http::serve(
+        settings,
+        |address| session.note(&format!("listening on http://{address}, data in {}", args.data.display())),
+        signal::interrupted(),
+    )?;
     Ok(Outcome::Done)
 }
 
@@ -69,7 +73,10 @@ fn addresses(args: &Args) -> Result<Vec<SocketAddr>, Failure> {
     let wrong = |e| Failure::usage("service.listen", format_args!("--listen {}: {e}; give HOST:PORT, such as 127.0.0.1:8080", args.listen));
     let addresses: Vec<SocketAddr> = args.listen.to_socket_addrs().map_err(wrong)?.collect();
     if !args.allow_remote && addresses.iter().any(|a| !a.ip().is_loopback()) {
-        let what = format_args!("--listen {} can be reached from elsewhere and this version has no API keys; add --allow-remote if that is wanted", args.listen);
+        let what = format_args!(
+            "--listen {} can be reached from elsewhere and this version has no API keys; add --allow-remote if that is wanted",
+            args.listen
+        );
         return Err(Failure::usage("service.remote", what));
     }
     Ok(addresses)

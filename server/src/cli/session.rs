@@ -32,7 +32,8 @@ impl Session {
         let shows_progress = !common.quiet && io::stderr().is_terminal();
         let target = if shows_progress { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(1000), target);
-        let style = ProgressStyle::with_template("{msg:24} [{bar:32}] {percent:>3} %  {elapsed}").expect("the template is constant and valid");
+        let style =
+            ProgressStyle::with_template("{msg:24} [{bar:32}] {percent:>3} %  {elapsed}").expect("the template is constant and valid");
         bar.set_style(style.progress_chars("=> "));
         Ok(Session { common, bar })
     }

@@ -6,8 +6,20 @@ use crate::failure::Failure;
 
 /// Subcommands and options of the contract that this version does not carry.
 const LATER: [&str; 14] = [
-    "dimension", "lattice", "roughness", "worker", "qualify", "--range", "--sphere", "--table", "--struts", "--form", "--s-filter",
-    "--l-filter", "--database", "--store", 
+    "dimension",
+    "lattice",
+    "roughness",
+    "worker",
+    "qualify",
+    "--range",
+    "--sphere",
+    "--table",
+    "--struts",
+    "--form",
+    "--s-filter",
+    "--l-filter",
+    "--database",
+    "--store",
 ];
 
 /// Reduces clap's paragraphs to what, found, allowed and remedy.
@@ -17,8 +29,13 @@ pub(super) fn failure(error: &clap::Error) -> Failure {
         ErrorKind::UnknownArgument => context(error, ContextKind::InvalidArg),
         _ => None,
     };
-    if let Some(name) = named.as_deref().and_then(|n| LATER.iter().find(|l| n == **l || n.starts_with(&format!("{l} ")) || n.starts_with(&format!("{l}=")))) {
-        return Failure::usage("usage.later", format_args!("{name} is not available yet in this version; see 'verimetry --help' for what is"));
+    if let Some(name) =
+        named.as_deref().and_then(|n| LATER.iter().find(|l| n == **l || n.starts_with(&format!("{l} ")) || n.starts_with(&format!("{l}="))))
+    {
+        return Failure::usage(
+            "usage.later",
+            format_args!("{name} is not available yet in this version; see 'verimetry --help' for what is"),
+        );
     }
     let rendered = error.render().to_string();
     let mut what = String::new();

@@ -77,7 +77,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     }
     match checked.replay.as_ref().and_then(|r| r.differences.first().map(|first| (r.differences.len(), first))) {
         Some((count, first)) => {
-            let what = format_args!("the replay differs from the judgement in {count} places, first {}; the inputs or the program are others", first.pointer);
+            let what = format_args!(
+                "the replay differs from the judgement in {count} places, first {}; the inputs or the program are others",
+                first.pointer
+            );
             Err(Failure::unproven("replay.differs", what))
         }
         None => Ok(Outcome::Done),
@@ -93,7 +96,11 @@ fn replay(order: &std::path::Path, verification: &Verification, session: &Sessio
         predecessor: payload.predecessor.clone(),
     };
     if payload.provenance.source_revision != issue::SOURCE_REVISION {
-        session.note(&format!("the judgement was made by revision {}, this is {}", payload.provenance.source_revision, issue::SOURCE_REVISION));
+        session.note(&format!(
+            "the judgement was made by revision {}, this is {}",
+            payload.provenance.source_revision,
+            issue::SOURCE_REVISION
+        ));
     }
     let rt = session.runtime()?;
     let again = case::judge(order, stamp, &rt)?;

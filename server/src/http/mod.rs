@@ -50,13 +50,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            upload_bytes: 4 << 30,
-            parts: 10_000,
-            unfinished: 256,
-            wait: Duration::from_secs(300),
-            stall: Duration::from_secs(60),
-        }
+        Limits { upload_bytes: 4 << 30, parts: 10_000, unfinished: 256, wait: Duration::from_secs(300), stall: Duration::from_secs(60) }
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) fn form(headers: &HeaderMap) -> Option<Form> {
     if ranges.iter().all(|r| r.trim().is_empty()) {
         return Some(Form::Jws);
     }
-    let best = Form::ALL.into_iter().map(|form| (quality(form, &ranges), form)).reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+    let best =
+        Form::ALL.into_iter().map(|form| (quality(form, &ranges), form)).reduce(|best, next| if next.0 > best.0 { next } else { best })?;
     (best.0 > 0).then_some(best.1)
 }
 

@@ -117,7 +117,11 @@ fn names(order: &Order) -> Result<BTreeSet<String>, Problem> {
     for name in &names {
         let nested = |other: &String| other != name && Path::new(other).starts_with(name);
         if !name.split('/').all(is_plain) || Path::new(name).starts_with(ORDER_FILE) || names.iter().any(nested) {
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "upload.name", format!("the order's file name {name:?} cannot be uploaded")));
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "upload.name",
+                format!("the order's file name {name:?} cannot be uploaded"),
+            ));
         }
     }
     Ok(names)
@@ -328,7 +332,10 @@ fn stalled() -> Problem {
 fn disk(path: &Path, e: &std::io::Error) -> Problem {
     let failure = Failure::unwritable(path, e);
     eprintln!("verimetry: {failure}");
-    Problem::from(Failure::resource(if failure.code == "disk.full" { "disk.full" } else { "store.folder" }, "the service cannot store the upload; try again later"))
+    Problem::from(Failure::resource(
+        if failure.code == "disk.full" { "disk.full" } else { "store.folder" },
+        "the service cannot store the upload; try again later",
+    ))
 }
 
 #[cfg(test)]

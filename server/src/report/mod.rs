@@ -94,11 +94,7 @@ fn read<T: serde::de::DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Res
 }
 
 /// The page. `evidence` gives the bytes of an evidence file by its name.
-pub fn html(
-    payload: &Payload,
-    signatures: &[SignatureLine],
-    evidence: &dyn Fn(&str) -> Option<Vec<u8>>,
-) -> Result<String, ReportError> {
+pub fn html(payload: &Payload, signatures: &[SignatureLine], evidence: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<String, ReportError> {
     let shown = Evidence::gather(payload, evidence)?;
     let style = format!("{}{}", include_str!("style.css"), running_head(payload));
     let policy = format!(

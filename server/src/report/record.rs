@@ -110,7 +110,9 @@ fn facts(value: &Value) -> Markup {
 fn brief(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
-        Value::Array(items) if items.iter().all(|v| !v.is_object() && !v.is_array()) => items.iter().map(brief).collect::<Vec<_>>().join(" × "),
+        Value::Array(items) if items.iter().all(|v| !v.is_object() && !v.is_array()) => {
+            items.iter().map(brief).collect::<Vec<_>>().join(" × ")
+        }
         other => other.to_string(),
     }
 }

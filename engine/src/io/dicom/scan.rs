@@ -57,7 +57,9 @@ pub(super) fn walk(bytes: &[u8], len: u64) -> Result<Layout, Stop> {
     match transfer_syntax.as_str() {
         "1.2.840.10008.1.2" => walk.explicit = false,
         "1.2.840.10008.1.2.2" => walk.big = true,
-        "1.2.840.10008.1.2.1.99" => return Err(Fault::TransferSyntax { uid: transfer_syntax, name: "deflated explicit little endian".into() }.into()),
+        "1.2.840.10008.1.2.1.99" => {
+            return Err(Fault::TransferSyntax { uid: transfer_syntax, name: "deflated explicit little endian".into() }.into());
+        }
         _ => {}
     }
     let (header_end, pixels) = walk.dataset(len, 0)?;
@@ -108,11 +110,33 @@ impl Walk<'_> {
         let code = self.take::<2>()?;
         let Some(vr) = VR::from_binary(code) else {
             let found = super::super::fault::quoted(&code);
-            return Err(Fault::Malformed { format: FORMAT, place: format!("byte {place}"), found, expected: "a value representation" }.into());
+            return Err(
+                Fault::Malformed { format: FORMAT, place: format!("byte {place}"), found, expected: "a value representation" }.into()
+            );
         };
         let short = matches!(
             vr,
-            VR::AE | VR::AS | VR::AT | VR::CS | VR::DA | VR::DS | VR::DT | VR::FL | VR::FD | VR::IS | VR::LO | VR::LT | VR::PN | VR::SH | VR::SL | VR::SS | VR::ST | VR::TM | VR::UI | VR::UL | VR::US
+            VR::AE
+                | VR::AS
+                | VR::AT
+                | VR::CS
+                | VR::DA
+                | VR::DS
+                | VR::DT
+                | VR::FL
+                | VR::FD
+                | VR::IS
+                | VR::LO
+                | VR::LT
+                | VR::PN
+                | VR::SH
+                | VR::SL
+                | VR::SS
+                | VR::ST
+                | VR::TM
+                | VR::UI
+                | VR::UL
+                | VR::US
         );
         let length = if short {
             self.u16()?.into()
@@ -178,7 +202,9 @@ impl Walk<'_> {
     }
 
     fn sequence(&mut self, sequence: &Element, end: u64, depth: usize) -> Result<(), Stop> {
-        let malformed = |at: u64, found: String, expected| Stop::Fault(Fault::Malformed { format: FORMAT, place: format!("byte {at}"), found, expected });
+        let malformed = |at: u64, found: String, expected| {
+            Stop::Fault(Fault::Malformed { format: FORMAT, place: format!("byte {at}"), found, expected })
+        };
         if depth == NESTING {
             return Err(malformed(self.at, format!("sequences nested deeper than {NESTING}"), "fewer levels"));
         }

@@ -190,7 +190,8 @@ impl Slice {
             let decoded = object.decode_pixel_data().map_err(|e| bad(e.to_string()))?;
             Ok(decoded.data().to_vec())
         };
-        let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(bad("its codec gave up".into())))?;
+        let decoded =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(bad("its codec gave up".into())))?;
         let target: &mut [u8] = bytemuck::cast_slice_mut(out);
         if decoded.len() != target.len() {
             return Err(bad(format!("{} bytes decoded, {} expected", decoded.len(), target.len())));

@@ -80,13 +80,13 @@ impl Measured {
             "deviation.missing_p95" => percentile(nominal_here, 0.95),
             // Every point of the design has built surface beside it.
             "deviation.coverage" => Some(1.0),
-            "body.volume" => Some(volume_within_mm3(&self.part, &bounds(), 0.04)),
+            "body.volume" => Some(volume_within_mm3(&self.part, &bounds(), 0.07)),
             "shrinkage.isotropic" => Some(100.0 * (1.0 - super::BUILT_SCALE)),
             "shrinkage.offset" => Some(super::BUILT_OFFSET_MM),
             "porosity.total" | "porosity.open" => {
                 let (_, min, max) = BOXES.iter().find(|b| Some(b.0) == region)?;
                 let bounds = Bounds { min: Point3::from(*min), max: Point3::from(*max) };
-                Some(1.0 - volume_within_mm3(&self.part, &bounds, 0.04) / (bounds.max - bounds.min).product())
+                Some(1.0 - volume_within_mm3(&self.part, &bounds, 0.07) / (bounds.max - bounds.min).product())
             }
             // All channels meet, and twelve of them end in the face at x = 0.
             "porosity.closed" => Some(0.0),
