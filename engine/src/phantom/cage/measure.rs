@@ -86,7 +86,7 @@ impl Measured {
             "porosity.total" | "porosity.open" => {
                 let (_, min, max) = BOXES.iter().find(|b| Some(b.0) == region)?;
                 let bounds = Bounds { min: Point3::from(*min), max: Point3::from(*max) };
-                Some(1.0 - volume_within_mm3(&self.part, &bounds, 0.07) / (bounds.max - bounds.min).product())
+                Some(1.0 - volume_within_mm3(&self.part, &bounds, 0.04) / (bounds.max - bounds.min).product())
             }
             // All channels meet, and twelve of them end in the face at x = 0.
             "porosity.closed" => Some(0.0),
