@@ -164,14 +164,14 @@ fn the_scale_bar_is_round_and_true() {
 }
 
 #[test]
-fn a_million_triangles_are_drawn() {
+fn the_picture_of_a_dense_part_stays_below_a_megabyte() {
     let (around, across) = if std::env::var_os("VERIMETRY_LONG").is_some() { (1000, 500) } else { (200, 100) };
     let mesh = cage(around, across);
     let values = cage_deviation(&mesh);
     let start = std::time::Instant::now();
     let sheet = deviation_views(&mesh, &values, [-0.2, 0.2], &[], Options::default()).unwrap();
     println!("{} triangles, {} bytes, {:.2} s", mesh.triangles().len(), sheet.png.len(), start.elapsed().as_secs_f64());
-    assert!(sheet.png.len() > 10_000);
+    assert!((10_000..1_000_000).contains(&sheet.png.len()));
 }
 
 // ---- the page ----
@@ -529,11 +529,10 @@ fn a_hostile_name_stays_text() {
 #[test]
 fn the_page_fetches_nothing() {
     let page = small_case().page();
+    let (before, rest) = page.split_once("data:image/png;base64,").unwrap();
+    let written = format!("{before}{}", rest.split_once('"').unwrap().1);
     for forbidden in ["http:", "https:", "//", "<link", "<iframe", "@import", "javascript:"] {
-        let outside_data =
-            page.split("data:image/png;base64,").flat_map(|part| part.split_once('"').map_or([part, ""], |(_, rest)| ["", rest]));
-        let first = page.split("data:image/png;base64,").next().unwrap();
-        assert!(!first.contains(forbidden) && outside_data.clone().all(|part| !part.contains(forbidden)), "{forbidden}");
+        assert!(!written.contains(forbidden), "{forbidden}");
     }
     assert!(page.matches("href=").count() == 1 && page.contains("href=\"data:image/png;base64,"));
     // The policy admits exactly the style that is there.

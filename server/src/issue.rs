@@ -10,17 +10,20 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use verimetry_engine::case::Judged;
+use verimetry_engine::Error;
+use verimetry_engine::judge::Judged;
 use verimetry_engine::judgement::{Decision, Evidence, Payload};
 
 use crate::failure::Failure;
 use crate::keys::Key;
+use crate::report::{self, SignatureLine};
+use crate::verify::{SignatureState, Verification};
 use crate::{jws, staging, verify};
 
 pub const JWS_FILE: &str = "judgement.jws.json";
-pub const PAYLOAD_FILE: &str = "judgement.json";
+pub const PAYLOAD_FILE: &str = verify::READABLE;
 pub const REPORT_FILE: &str = "report.html";
-pub const EVIDENCE_FOLDER: &str = "evidence";
+pub const EVIDENCE_FOLDER: &str = verify::EVIDENCE;
 
 /// The revision this was built from, where the build told it.
 pub const SOURCE_REVISION: &str = match option_env!("VERIMETRY_REVISION") {
@@ -50,8 +53,10 @@ pub struct Issued {
 pub fn issue(judged: Judged, key: &Key) -> Result<Issued, Failure> {
     let Judged { payload, evidence } = judged;
     let jws = verify::sign(&payload, key, unix_now())?;
-    let payload_sha256 = verify::verify(&jws, None, None)?.payload_sha256;
-    Ok(Issued { report: report(&payload), payload, payload_sha256, jws, evidence })
+    let verified = verify::verify(&jws, None, None)?;
+    let bytes_of = |name: &str| evidence.iter().find(|e| e.name == name).map(|e| e.bytes.clone());
+    let report = report(&verified, &bytes_of)?;
+    Ok(Issued { payload, payload_sha256: verified.payload_sha256, report, jws, evidence })
 }
 
 /// Seconds since 1970, UTC.
@@ -59,8 +64,24 @@ pub fn unix_now() -> u64 {
     time::OffsetDateTime::now_utc().unix_timestamp().max(0).unsigned_abs()
 }
 
-fn report(payload: &Payload) -> String {
-    format!("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Judgement {}</title>\n", payload.id)
+/// The page of a judgement whose signatures were looked at.
+pub fn report(verified: &Verification, evidence: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<String, Failure> {
+    let line = |s: &SignatureState| SignatureLine {
+        kid: s.kid.clone(),
+        role: s.role.name().into(),
+        signed_at: rfc3339(s.signed_at),
+        algorithm: "Ed25519".into(),
+        holds: s.valid,
+        note: None,
+    };
+    let signatures: Vec<_> = verified.signatures.iter().map(line).collect();
+    Ok(report::html(&verified.payload, &signatures, evidence).map_err(Error::from)?)
+}
+
+/// A time in seconds since 1970, in UTC, where a calendar reaches it.
+pub fn rfc3339(unix_seconds: u64) -> Option<String> {
+    let time = time::OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?;
+    time.format(&time::format_description::well_known::Rfc3339).ok()
 }
 
 impl Issued {

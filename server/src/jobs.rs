@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use verimetry_engine::Error;
-use verimetry_engine::case::Judged;
+use verimetry_engine::judge::Judged;
 use verimetry_engine::judgement::Stamp;
 use verimetry_engine::runtime::{BackendChoice, Runtime};
 
@@ -64,7 +64,7 @@ pub struct Jobs {
 
 impl Jobs {
     /// Takes up what an earlier server left.
-    pub async fn open(store: Store, engine: Engine, signer: Signer) -> Result<Arc<Self>, StoreError> {
+    pub async fn open(store: Store, engine: Engine, key: Key) -> Result<Arc<Self>, StoreError> {
         let jobs = Jobs {
             store,
             engine,
@@ -195,7 +195,7 @@ impl Jobs {
         if let Some(summary) = issue::summary(&self.store.result(id)) {
             return Ok(summary);
         }
-        let rt = crate::backend::open(self.engine.backend)?.memory_budget(self.engine.memory_bytes);
+        let rt = Runtime::open(self.engine.backend)?.memory_budget(self.engine.memory_bytes);
         let (cancel, seen) = (rt.cancel_flag(), live.clone());
         let rt = rt.on_progress(Arc::new(move |stage, fraction| {
             if seen.cancelled.load(Ordering::Relaxed) {

@@ -1,11 +1,11 @@
 //! Around the engine: a command line, an HTTP service, a queue, a clock and keys.
 //!
 //! [`cli`] one file a subcommand · [`http`] one file a resource · [`jobs`] accepted orders to judgements · [`store`] what survives a kill ·
-//! [`issue`] a judged order to signed files · [`staging`] files appear whole or not at all · [`failure`] one line, one code, one status.
+//! [`issue`] a judged order to signed files · [`jws`] [`keys`] [`verify`] who signed what · [`report`] a payload as a page ·
+//! [`staging`] files appear whole or not at all · [`failure`] one line, one code, one status.
 //!
 //! Nothing here computes a judged number: `judge` and `serve` call the same entry of the engine and write the same files.
 
-pub mod backend;
 pub mod cli;
 pub mod failure;
 pub mod http;

@@ -1,7 +1,7 @@
 //! Is a judgement what was signed, by whom, and are its evidence files the ones it names? Everything offline.
 //!
 //! Accepts the bytes of a judgement, the keys the caller trusts (or none: then the keys inside the signatures show that the bytes
-//! are whole, and nothing is trusted) and the folder of the evidence. A document that cannot be read is an error; what can be read
+//! are whole, and nothing is trusted) and the judgement's folder, with the evidence in `evidence/` below it. A document that cannot be read is an error; what can be read
 //! is answered item by item in [`Verification`], and [`Verification::fault`] is the first reason not to rely on it.
 //!
 //! Signatures that were taken away: the engine's must be there; the roles that release the device stand in the signed payload,
@@ -23,6 +23,8 @@ use crate::keys::{Key, KeySet};
 
 /// Name of the readable payload beside a judgement. Where it is there, it must say what the signed one says.
 pub const READABLE: &str = "judgement.json";
+/// Folder of the evidence beside a judgement.
+pub const EVIDENCE: &str = "evidence";
 
 /// What was checked and what came out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,13 +90,13 @@ impl Verification {
     }
 }
 
-/// Checks every signature and every evidence digest.
-pub fn verify(judgement: &[u8], trusted: Option<&KeySet>, evidence_folder: Option<&Path>) -> Result<Verification, Error> {
+/// Checks every signature and, where the judgement's folder is given, every evidence digest.
+pub fn verify(judgement: &[u8], trusted: Option<&KeySet>, folder: Option<&Path>) -> Result<Verification, Error> {
     let jws = Jws::read(judgement, JUDGEMENT)?;
     let payload = payload_of(&jws)?;
     let signatures: Vec<_> = jws.signatures().iter().map(|s| check_signature(s, &jws, trusted)).collect();
-    let mut evidence: Vec<_> = payload.evidence.iter().map(|e| check_evidence(e, evidence_folder)).collect();
-    evidence.extend(evidence_folder.and_then(|folder| check_readable(folder, jws.payload())));
+    let mut evidence: Vec<_> = payload.evidence.iter().map(|e| check_evidence(e, folder)).collect();
+    evidence.extend(folder.and_then(|folder| check_readable(folder, jws.payload())));
     let signed = |role: &Role| signatures.iter().any(|s| s.valid && s.role == *role);
     let mut v = Verification {
         holds: false,
@@ -154,7 +156,7 @@ fn check_evidence(record: &EvidenceRecord, folder: Option<&Path>) -> EvidenceSta
 }
 
 fn evidence_fault(record: &EvidenceRecord, folder: &Path) -> Result<(), String> {
-    let path = order::resolve(folder, &record.name).map_err(|e| e.fault.to_string())?;
+    let path = order::resolve(&folder.join(EVIDENCE), &record.name).map_err(|e| e.fault.to_string())?;
     let facts = path.metadata().map_err(|e| e.kind().to_string())?;
     if !facts.is_file() || facts.len() != record.bytes {
         return Err(format!("{} bytes were signed, {} are there", record.bytes, facts.len()));

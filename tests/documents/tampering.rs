@@ -8,7 +8,7 @@ use verimetry_engine::judgement::{EvidenceRecord, Payload, Role};
 use verimetry_engine::{Class, Error};
 use verimetry_server::json::canonical;
 use verimetry_server::keys::{Key, KeySet, public_set};
-use verimetry_server::verify::{READABLE, Verification, countersign, sign, verify};
+use verimetry_server::verify::{EVIDENCE, READABLE, Verification, countersign, sign, verify};
 
 use crate::payloads::payload;
 use crate::signatures::key;
@@ -72,7 +72,8 @@ fn no_byte_of_an_evidence_file_can_change() {
     let record = EvidenceRecord { name: "map.ply".into(), media_type: "model/ply".into(), bytes: map.len() as u64, sha256 };
     let payload = Payload { evidence: vec![record.clone()], ..payload() };
     let judgement = sign(&payload, &key(1), 1).unwrap();
-    let file = folder.path().join("map.ply");
+    std::fs::create_dir(folder.path().join(EVIDENCE)).unwrap();
+    let file = folder.path().join(EVIDENCE).join("map.ply");
     let check = || refusal(verify(&judgement, None, Some(folder.path())));
 
     assert_eq!(check(), "signature.evidence", "it is missing");

@@ -19,7 +19,7 @@ use nalgebra::{Matrix6, Point3, Vector6};
 use thiserror::Error as ThisError;
 
 pub(crate) use correlated::{Observation, POINTS, covariance};
-pub(crate) use linear::eigen;
+pub(crate) use linear::{eigen, pseudo_inverse};
 pub(crate) use samples::{Moments, Samples};
 
 use crate::distance::MeshDistance;

@@ -130,6 +130,13 @@ impl MeshDistance {
         nearest_of(p, &hit)
     }
 
+    /// The same with its side.
+    pub(crate) fn signed_from(&self, p: &Point3<f64>, seat: &mut u32) -> Signed {
+        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        *seat = hit.slot;
+        self.sign(p, &hit)
+    }
+
     fn sign(&self, p: &Point3<f64>, hit: &Hit) -> Signed {
         let near = nearest_of(p, hit);
         let normal = match near.feature {

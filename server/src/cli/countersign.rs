@@ -1,6 +1,6 @@
 //! `countersign`: another party signs the same payload (8.2.2).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::verify;
   verimetry countersign result --key surgeon.pem --role clinician
   verimetry countersign result/judgement.jws.json --key maker.pem --role manufacturer
 
-The judgement is checked first, evidence included: nothing is added to one that does not hold. Its file is replaced whole.")]
+The judgement is checked first, evidence included: nothing is added to one that does not hold. Its file and report are replaced whole.")]
 pub(super) struct Args {
     /// judgement.jws.json, or its folder
     judgement: PathBuf,
@@ -52,8 +52,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let signed = verify::countersign(&bytes, &key, role, issue::unix_now())?;
     let staged = Staged::file(&file)?;
     std::fs::write(staged.path(), &signed).map_err(|e| Failure::unwritable(&file, &e))?;
-    staged.place()?;
     let after = verify::verify(&signed, None, None)?;
+    let page = folder.join(issue::REPORT_FILE);
+    let report = page.exists().then(|| render(&after, &folder, &page)).transpose()?;
+    staged.place()?;
+    if let Some(report) = report {
+        report.place()?;
+    }
     let (kid, missing) = (key.public().kid(), &after.missing_roles);
     let json = json!({ "judgement": after.payload.id, "role": role, "kid": kid, "missing_roles": missing });
     session.print(&json, |_| {
@@ -63,4 +68,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         format!("Signed {} as {} with key {kid}; {rest}\n", file.display(), role.name())
     })?;
     Ok(Outcome::Done)
+}
+
+/// The report beside the judgement, with the new signature.
+fn render(after: &verify::Verification, folder: &Path, page: &Path) -> Result<Staged, Failure> {
+    let bytes_of = |name: &str| std::fs::read(issue::evidence_file(folder, name)).ok();
+    let staged = Staged::file(page)?;
+    std::fs::write(staged.path(), issue::report(after, &bytes_of)?).map_err(|e| Failure::unwritable(page, &e))?;
+    Ok(staged)
 }

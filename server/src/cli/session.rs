@@ -41,12 +41,13 @@ impl Session {
     /// The backend that was asked for, with progress on a terminal and an interrupt that cancels.
     pub fn runtime(&self) -> Result<Runtime, Failure> {
         let bar = self.bar.clone();
-        let rt = open_runtime(&self.common)?.on_progress(Arc::new(move |stage, fraction| {
-            if bar.message() != stage {
-                bar.set_message(stage.to_owned());
-            }
-            bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
-        }));
+        let rt =
+            Runtime::open(self.common.backend.into())?.memory_budget(self.common.memory).on_progress(Arc::new(move |stage, fraction| {
+                if bar.message() != stage {
+                    bar.set_message(stage.to_owned());
+                }
+                bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
+            }));
         cancel_on_interrupt(rt.cancel_flag());
         Ok(rt)
     }
@@ -97,11 +98,6 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unwritable("standard output".as_ref(), &e)),
         _ => Ok(()),
     }
-}
-
-/// The runtime of the common options, without progress and interrupt.
-pub(super) fn open_runtime(common: &Common) -> Result<Runtime, Failure> {
-    Ok(crate::backend::open(common.backend.into())?.memory_budget(common.memory))
 }
 
 /// The first interrupt asks the run to end at its next step, so that it cleans up; a second ends the process at once.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use verimetry_engine::case;
 use verimetry_engine::judgement::{Difference, Stamp, differences};
 
 use super::print::{Column, Paint, Table, Tone, decision, plain};
@@ -103,7 +102,7 @@ fn replay(order: &std::path::Path, verification: &Verification, session: &Sessio
         ));
     }
     let rt = session.runtime()?;
-    let again = case::judge(order, stamp, &rt)?;
+    let again = verimetry_engine::judge::judge(order, stamp, &rt)?;
     session.finish(&rt);
     let differences = differences(payload, &again.payload)?;
     Ok(Replay { holds: differences.is_empty(), differences })
@@ -121,7 +120,12 @@ fn human(checked: &Checked, paint: Paint) -> String {
             (true, false) if v.note.is_some() => ("holds", Tone::Good),
             (true, false) => ("holds, not trusted", Tone::Bad),
         };
-        table.row(vec![plain(s.role.name()), plain(&s.kid), plain(date(s.signed_at)), (state.0.to_owned(), state.1)]);
+        table.row(vec![
+            plain(s.role.name()),
+            plain(&s.kid),
+            plain(issue::rfc3339(s.signed_at).unwrap_or_else(|| "?".into())),
+            (state.0.to_owned(), state.1),
+        ]);
     }
     text.push_str(&table.render(paint));
     if !v.evidence.is_empty() {
@@ -161,9 +165,4 @@ fn differing(replay: &Replay, paint: Paint) -> String {
     let more = replay.differences.len().saturating_sub(SHOWN);
     let rest = if more > 0 { format!("and {more} more; --json names all\n") } else { String::new() };
     format!("\n{}{rest}", table.render(paint))
-}
-
-fn date(unix_seconds: u64) -> String {
-    let time = i64::try_from(unix_seconds).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
-    time.and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok()).unwrap_or_else(|| "?".into())
 }

@@ -199,7 +199,7 @@ fn order(payload: &Payload) -> Markup {
                 div { dt { (words("影像采集", "Images acquired")) } dd.number { (order.image_acquired) } }
                 div { dt { (words("设计完成", "Design completed")) } dd.number { (order.design_completed) } }
                 div { dt { (words("记录保存", "Retention")) } dd { (words::retention(&payload.retention)) } }
-                @for rule in rules { div.wide { dt { (words("判定规则", "Decision rule")) } dd { (words::coded(rule)) } } }
+                @for rule in rules { div.full { dt { (words("判定规则", "Decision rule")) } dd { (words::coded(rule)) } } }
             }
         }
     }

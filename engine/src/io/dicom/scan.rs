@@ -19,6 +19,8 @@ const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
     pub transfer_syntax: String,
+    /// Where the data set begins, after the file meta group.
+    pub dataset: u64,
     /// Where the pixel data element begins, or the end of the file.
     pub header_end: u64,
     pub pixels: Option<Pixels>,
@@ -62,8 +64,9 @@ pub(super) fn walk(bytes: &[u8], len: u64) -> Result<Layout, Stop> {
         }
         _ => {}
     }
+    let dataset = walk.at;
     let (header_end, pixels) = walk.dataset(len, 0)?;
-    Ok(Layout { transfer_syntax, header_end, pixels })
+    Ok(Layout { transfer_syntax, dataset, header_end, pixels })
 }
 
 struct Walk<'a> {
