@@ -1,14 +1,20 @@
 //! Whole jobs on generated inputs, one JSON line each, in the format that comparison scripts of other programs print:
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
+mod job_a;
+mod job_d;
+mod job_e;
+mod job_f;
 mod job_j;
 mod job_k;
+mod npy;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use verimetry_engine::runtime::{BackendChoice, Runtime};
 
 /// What was asked for on the command line.
 pub struct Args {
@@ -74,8 +80,14 @@ impl Line {
 type Job = fn(&Args, &mut Line);
 
 /// Jobs by letter: size, shape and mode where the command line names none.
-const JOBS: &[(&str, &str, Option<&str>, &str, Job)] =
-    &[("j", "4m", Some("gyroid"), "weld", job_j::run), ("k", "400", None, "load", job_k::run)];
+const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
+    ("a", "1m", Some("gyroid"), "signed", job_a::run),
+    ("d", "256", None, "gray", job_d::run),
+    ("e", "256", None, "exact", job_e::run),
+    ("f", "256", None, "26", job_f::run),
+    ("j", "4m", Some("gyroid"), "weld", job_j::run),
+    ("k", "400", None, "load", job_k::run),
+];
 
 fn main() {
     let args = parse();
@@ -109,6 +121,11 @@ fn main() {
         out["points"] = json!(args.points);
     }
     println!("{out}");
+}
+
+/// What the kernels run on.
+fn runtime(args: &Args) -> Runtime {
+    Runtime::open(if args.gpu { BackendChoice::Gpu } else { BackendChoice::Cpu }).expect("the backend asked for")
 }
 
 fn parse() -> Args {

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::runtime::Cancelled;
-
 /// Decides the exit status of the command line and the HTTP status of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -13,6 +11,8 @@ pub enum Class {
     Resource,
     /// The caller cancelled (exit 4).
     Cancelled,
+    /// A signature, an evidence digest or a replay does not hold (exit 5).
+    Signature,
     /// A defect of verimetry itself (exit 70).
     Defect,
 }
@@ -33,6 +33,9 @@ impl Error {
     pub fn resource(code: &'static str, message: impl Into<String>) -> Self {
         Error { class: Class::Resource, code, message: one_line(message.into()) }
     }
+    pub fn signature(code: &'static str, message: impl Into<String>) -> Self {
+        Error { class: Class::Signature, code, message: one_line(message.into()) }
+    }
     pub fn defect(message: impl Into<String>) -> Self {
         Error { class: Class::Defect, code: "verimetry.defect", message: one_line(message.into()) }
     }
@@ -40,16 +43,4 @@ impl Error {
 
 fn one_line(message: String) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-impl From<Cancelled> for Error {
-    fn from(c: Cancelled) -> Self {
-        Error { class: Class::Cancelled, code: "run.cancelled", message: c.to_string() }
-    }
-}
-
-impl From<crate::mesh::MeshError> for Error {
-    fn from(e: crate::mesh::MeshError) -> Self {
-        Error::input(e.code(), e.to_string())
-    }
 }

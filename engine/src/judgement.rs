@@ -1,13 +1,61 @@
 //! The judgement payload, `verimetry/judgement/1`: what is signed. Reading a payload and its report needs nothing else.
 //!
 //! Every number here comes from a quantity. No path, no patient name, no DICOM identity is ever put in.
+//! [`Payload::to_value`] is the only way from a payload to what is signed; [`differences`] is what a replay answers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::error::Error;
 use crate::finding::Finding;
 
 pub const SCHEMA: &str = "verimetry/judgement/1";
+
+/// The JSON Schema of a payload.
+pub fn schema() -> Value {
+    schemars::schema_for!(Payload).to_value()
+}
+
+/// Who signs, and as what (clauses 8.2.1, 8.2.2, 9.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// verimetry itself: computed by. A judgement without this signature is none.
+    Engine,
+    Clinician,
+    Designer,
+    Manufacturer,
+}
+
+impl Role {
+    pub const ALL: [Role; 4] = [Role::Engine, Role::Clinician, Role::Designer, Role::Manufacturer];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Engine => "engine",
+            Role::Clinician => "clinician",
+            Role::Designer => "designer",
+            Role::Manufacturer => "manufacturer",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Role::ALL.into_iter().find(|r| r.name() == name).ok_or_else(|| {
+            Error::signature(
+                "signature.role",
+                format!("role {name:?}; allowed are engine, clinician, designer, manufacturer; name one of them"),
+            )
+        })
+    }
+}
+
+/// The roles whose signatures a judgement needs before the device is released (clauses 8.2.1, 8.2.2, 9.3.1).
+pub const REQUIRED_SIGNATURES: [Role; 4] = Role::ALL;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +76,94 @@ pub struct Payload {
     /// SHA-256 of the judgement before it in the same case.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub predecessor: Option<String>,
+    /// Roles whose signatures release the device. They stand inside what is signed, so that taking a signature away shows.
+    pub required_signatures: Vec<Role>,
     pub provenance: Provenance,
+}
+
+impl Payload {
+    /// The payload as JSON, or a defect where JSON cannot carry it: NaN and infinity (which serde writes as `null`) and
+    /// integers that a double does not hold (RFC 8785 numbers are doubles).
+    pub fn to_value(&self) -> Result<Value, Error> {
+        let defect = |what: &str| Error::defect(format!("the judgement payload cannot be written as JSON: {what}"));
+        let value = serde_json::to_value(self).map_err(|e| defect(&e.to_string()))?;
+        if !holds_exact_integers(&value) {
+            return Err(defect("an integer beyond 2^53"));
+        }
+        let back = serde_json::from_value::<Payload>(value.clone()).map_err(|e| defect(&e.to_string()))?;
+        if back == *self { Ok(value) } else { Err(defect("a value that is not a finite number")) }
+    }
+}
+
+fn holds_exact_integers(value: &Value) -> bool {
+    const LARGEST: u64 = 1 << 53;
+    match value {
+        Value::Number(n) => match (n.as_u64(), n.as_i64()) {
+            (Some(n), _) => n <= LARGEST,
+            (None, Some(n)) => n.unsigned_abs() <= LARGEST,
+            (None, None) => true,
+        },
+        Value::Array(items) => items.iter().all(holds_exact_integers),
+        Value::Object(fields) => fields.values().all(holds_exact_integers),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+/// One value in which two payloads differ; `None` where one of them has nothing there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// JSON pointer (RFC 6901).
+    pub pointer: String,
+    pub expected: Option<Value>,
+    pub found: Option<Value>,
+}
+
+/// What may differ between a judgement and its replay: when and under what name it was issued, what it ran on and how long it took.
+/// `predecessor` too: a replay stands outside the chain of its case, and the chain has its own check.
+const NOT_REPLAYED: [&str; 7] =
+    ["/id", "/issued", "/predecessor", "/provenance/backend", "/provenance/driver", "/provenance/notes", "/provenance/seconds"];
+
+/// Every value in which a replay differs from the judgement, numbers compared bit for bit. Zeros of both signs are one number,
+/// and so are 1 and 1.0: the signed form (RFC 8785) cannot tell them apart.
+pub fn differences(expected: &Payload, found: &Payload) -> Result<Vec<Difference>, Error> {
+    let mut all = value_differences(&expected.to_value()?, &found.to_value()?);
+    all.retain(|d| !NOT_REPLAYED.iter().any(|p| d.pointer.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))));
+    Ok(all)
+}
+
+/// Every value in which two JSON documents differ, in document order; numbers as [`differences`] compares them.
+pub fn value_differences(expected: &Value, found: &Value) -> Vec<Difference> {
+    let mut all = Vec::new();
+    compare(String::new(), Some(expected), Some(found), &mut all);
+    all
+}
+
+fn compare(pointer: String, expected: Option<&Value>, found: Option<&Value>, all: &mut Vec<Difference>) {
+    match (expected, found) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let escaped = key.replace('~', "~0").replace('/', "~1");
+                compare(format!("{pointer}/{escaped}"), a.get(key), b.get(key), all);
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for i in 0..a.len().max(b.len()) {
+                compare(format!("{pointer}/{i}"), a.get(i), b.get(i), all);
+            }
+        }
+        (Some(Value::Number(a)), Some(Value::Number(b))) if same_number(a, b) => {}
+        (a, b) if a == b => {}
+        (a, b) => all.push(Difference { pointer, expected: a.cloned(), found: b.cloned() }),
+    }
+}
+
+fn same_number(a: &serde_json::Number, b: &serde_json::Number) -> bool {
+    match (a.as_u64(), b.as_u64(), a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b), ..) => a == b,
+        (_, _, Some(a), Some(b)) => a == b, // no NaN in JSON, so only the sign of zero is lost
+        _ => false,
+    }
 }
 
 /// The order's fields and digest.

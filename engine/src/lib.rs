@@ -14,8 +14,10 @@
 
 pub mod align;
 pub mod case;
+pub mod decide;
 pub mod distance;
 pub mod error;
+pub mod evidence;
 pub mod finding;
 pub mod frame;
 pub mod gpu;
@@ -25,7 +27,9 @@ pub mod judgement;
 pub mod kernels;
 pub mod mesh;
 pub mod order;
+pub mod phantom;
 pub mod quantities;
+pub mod render;
 pub mod runtime;
 pub mod segment;
 pub mod sum;

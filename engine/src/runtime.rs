@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 
-use crate::gpu::Gpu;
+use crate::Error;
+use crate::gpu::{self, Gpu};
 
 /// What the caller asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,12 +24,20 @@ pub enum BackendChoice {
 #[error("the run was cancelled")]
 pub struct Cancelled;
 
+impl From<Cancelled> for Error {
+    fn from(c: Cancelled) -> Self {
+        Error { class: crate::Class::Cancelled, code: "run.cancelled", message: c.to_string() }
+    }
+}
+
 /// Called with the stage's name and its fraction in [0, 1]; from any thread.
 pub type OnProgress = Arc<dyn Fn(&str, f64) + Send + Sync>;
 
 /// Handed by reference to everything that computes. Nothing in it changes a judged number.
 pub struct Runtime {
     gpu: Option<Gpu>,
+    /// A fault of the GPU is noted and the CPU takes over; otherwise it ends the run.
+    falls_back: bool,
     memory_bytes: Option<u64>,
     on_progress: Option<OnProgress>,
     cancel: Arc<AtomicBool>,
@@ -41,8 +50,28 @@ impl Runtime {
         Runtime::with_gpu(None)
     }
 
+    /// The backend asked for. Under `Auto` without a hardware adapter this is the CPU; what was taken and why is noted.
+    /// Errors: `gpu.no_adapter` and other faults of the GPU, under `Gpu` alone.
+    pub fn open(choice: BackendChoice) -> Result<Self, Error> {
+        match choice {
+            BackendChoice::Cpu => Ok(Runtime::cpu()),
+            BackendChoice::Gpu => Ok(Runtime::with_gpu(Some(Gpu::open(&gpu::Options { accept_software: true, ..Default::default() })?))),
+            BackendChoice::Auto => {
+                let opened = Gpu::open(&gpu::Options::default());
+                let note = match &opened {
+                    Ok(gpu) => format!("backend auto took the GPU {}", gpu.name()),
+                    Err(e) => format!("backend auto took the CPU: {e}"),
+                };
+                let runtime = Runtime { falls_back: true, ..Runtime::with_gpu(opened.ok()) };
+                runtime.note(note);
+                Ok(runtime)
+            }
+        }
+    }
+
+    /// With this GPU, whose faults are errors, or none.
     pub fn with_gpu(gpu: Option<Gpu>) -> Self {
-        Runtime { gpu, memory_bytes: None, on_progress: None, cancel: Arc::default(), notes: Mutex::default() }
+        Runtime { gpu, falls_back: false, memory_bytes: None, on_progress: None, cancel: Arc::default(), notes: Mutex::default() }
     }
 
     pub fn memory_budget(mut self, bytes: Option<u64>) -> Self {
@@ -58,6 +87,25 @@ impl Runtime {
     /// The GPU where kernels shall use it.
     pub fn gpu(&self) -> Option<&Gpu> {
         self.gpu.as_ref()
+    }
+
+    /// Makes faults of the GPU notes, with the CPU taking over, as `Auto` does.
+    pub fn falls_back(mut self, falls_back: bool) -> Self {
+        self.falls_back = falls_back;
+        self
+    }
+
+    /// Does `task` on the GPU. `None` where there is none, or where it failed and the CPU shall take over, which is noted.
+    pub fn on_gpu<R>(&self, task: &str, work: impl FnOnce(&Gpu) -> Result<R, Error>) -> Result<Option<R>, Error> {
+        let Some(gpu) = &self.gpu else { return Ok(None) };
+        match work(gpu) {
+            Ok(result) => Ok(Some(result)),
+            Err(e) if self.falls_back && e.code.starts_with("gpu.") => {
+                self.note(format!("{task} fell back to the CPU: {e}"));
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
     }
 
     pub fn memory_bytes(&self) -> Option<u64> {

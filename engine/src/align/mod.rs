@@ -1,1 +1,256 @@
-//! align
+//! Alignment: where the actual part lies in the nominal frame.
+//!
+//! Measurand: the rigid pose nominal_from_actual that minimises the area-weighted mean squared distance from the actual surface to the nominal
+//! (all vertices of the actual, weighted by their areas; for meshes of few vertices 4096 points spread over the faces). Robust weights
+//! only choose the start; the judged pose is plain least squares to convergence, so that real defects are not hidden.
+//! The result says what it cannot know: free degrees of freedom (eigenvalues of the normal matrix below 1e-3 of the largest, rotations
+//! in units of the radius of gyration), other poses that fit equally well, a part that is its own mirror image's better match.
+//! Its covariance carries residuals that vary together over the surface (see `correlated`).
+//! Direction: actual to nominal, so missing material does not pull. Known limits: a lattice can lock one cell off.
+//! Cost: a global search of about a second at most, then one closest point per vertex and iteration.
+
+mod correlated;
+mod linear;
+mod refine;
+mod samples;
+mod search;
+
+use nalgebra::{Matrix6, Point3, Vector6};
+use thiserror::Error as ThisError;
+
+pub(crate) use correlated::{Observation, POINTS, covariance};
+pub(crate) use linear::eigen;
+pub(crate) use samples::{Moments, Samples};
+
+use crate::distance::MeshDistance;
+use crate::error::Error;
+use crate::frame::Pose;
+use crate::mesh::Mesh;
+use crate::runtime::Runtime;
+use refine::{Problem, Refined, Until};
+use search::{Minimum, Search};
+
+/// Eigenvalues of the normal matrix below this fraction of the largest are free directions.
+const FREE: f64 = 1e-3;
+/// Steps smaller than this end the judged fit.
+const STEP_MM: f64 = 1e-9;
+/// Fewer points than this in the region do not carry six parameters.
+const FEWEST: usize = 12;
+/// Mean squares that differ by less than this fraction of the squared radius of gyration are rounding.
+const ROUNDING: f64 = 1e-12;
+/// A reflected part is called mirrored when it fits this much better in mean square.
+const MIRRORED: f64 = 0.25;
+
+/// Which points of the nominal frame take part.
+pub type Include<'a> = &'a (dyn Fn(&Point3<f64>) -> bool + Sync);
+
+/// Where the actual part lies in the nominal frame, and how well that is known.
+#[derive(Clone, Debug)]
+pub struct Alignment {
+    pub nominal_from_actual: Pose,
+    /// Area-weighted root mean square of the residual distances (mm).
+    pub rms_mm: f64,
+    pub iterations: u32,
+    pub converged: bool,
+    /// More than one pose fits equally well; `ambiguities` says which.
+    pub ambiguous: bool,
+    pub ambiguities: Vec<String>,
+    /// Directions of motion that the surface does not hold (0 for most parts, 3 for a sphere).
+    pub free_dofs: usize,
+    /// The reflected part fits clearly better.
+    pub mirrored: bool,
+    /// Covariance of (rotation vector about `centre` in rad, translation in mm), nominal frame; zero along free directions.
+    pub covariance: Matrix6<f64>,
+    pub centre: Point3<f64>,
+    /// Half the gradient of the mean squared distance at the pose, over the same parameters.
+    pub gradient: Vector6<f64>,
+    /// Largest displacement of the last step (mm).
+    pub last_step_mm: f64,
+    /// Root mean square (mm) of the best clearly different pose of the global search.
+    pub second_best_rms_mm: Option<f64>,
+}
+
+impl Alignment {
+    /// Covariance (mm²) of where a point of the nominal frame lies, from the pose alone.
+    pub fn variance_along(&self, at: &Point3<f64>, direction: &nalgebra::Vector3<f64>) -> f64 {
+        let moment = (at - self.centre).cross(direction);
+        let row = Vector6::new(moment.x, moment.y, moment.z, direction.x, direction.y, direction.z);
+        row.dot(&(self.covariance * row))
+    }
+}
+
+/// Why there is no pose.
+#[derive(Debug, ThisError, PartialEq)]
+pub enum AlignError {
+    #[error("the {which} surface has no area, so nothing can be aligned; a surface of triangles with area is needed")]
+    NoArea { which: &'static str },
+    #[error("{found} points of the actual surface lie in the alignment region, at least {FEWEST} are needed: widen the region or check the units of the two meshes")]
+    TooFewPoints { found: usize },
+    #[error("the sizes of the two surfaces do not belong together: radius of gyration {actual_mm:.3} mm against {nominal_mm:.3} mm of the nominal, allowed is a factor of 2: check the units")]
+    Sizes { nominal_mm: f64, actual_mm: f64 },
+}
+
+impl AlignError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            AlignError::NoArea { .. } => "align.no_area",
+            AlignError::TooFewPoints { .. } => "align.too_few_points",
+            AlignError::Sizes { .. } => "align.sizes",
+        }
+    }
+}
+
+impl From<AlignError> for Error {
+    fn from(e: AlignError) -> Self {
+        Error::input(e.code(), e.to_string())
+    }
+}
+
+/// Least-squares pose from any start: global search, then [`local_fit`]. `include` takes points of the nominal frame.
+pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
+    let (nominal_moments, actual_moments) = (moments(nominal.mesh(), "nominal")?, moments(actual, "actual")?);
+    let (nominal_mm, actual_mm) = (nominal_moments.gyration_mm(), actual_moments.gyration_mm());
+    if !(0.5..=2.0).contains(&(actual_mm / nominal_mm)) {
+        return Err(AlignError::Sizes { nominal_mm, actual_mm }.into());
+    }
+    let spread = |mesh, which| Samples::spread(mesh, 2000).ok_or(AlignError::NoArea { which });
+    let mut search = Search {
+        nominal,
+        nominal_moments,
+        actual: &MeshDistance::build(actual),
+        actual_moments,
+        nominal_samples: spread(nominal.mesh(), "nominal")?,
+        actual_samples: spread(actual, "actual")?,
+        reflected: false,
+    };
+    let minima = search.run(rt)?;
+    let best = minima.first().ok_or_else(|| Error::defect("the global search gave no pose"))?;
+    let mut alignment = local_fit(nominal, actual, &best.pose, include, rt)?;
+    alignment.second_best_rms_mm = minima[1..].iter().map(|m| m.mean_square).min_by(f64::total_cmp).map(f64::sqrt);
+    if alignment.free_dofs == 0 {
+        alignment.add_equal_poses(&minima, nominal_mm);
+    }
+    search.reflected = true;
+    if let Some(reflected) = search.run(rt)?.first() {
+        alignment.mirrored = reflected.score < MIRRORED * best.score - ROUNDING * nominal_mm * nominal_mm
+            && reflected.mean_square + 3.0 * reflected.standard_error < MIRRORED * best.mean_square;
+        if alignment.mirrored {
+            alignment.ambiguities.push(format!(
+                "mirrored part: its reflection fits the nominal with an rms of {:.4} mm, the part itself with {:.4} mm",
+                reflected.mean_square.sqrt(),
+                best.mean_square.sqrt()
+            ));
+        }
+    }
+    Ok(alignment)
+}
+
+/// Least-squares pose from a start that is near.
+pub fn local_fit(nominal: &MeshDistance, actual: &Mesh, start: &Pose, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
+    let samples = Samples::judged(actual).ok_or(AlignError::NoArea { which: "actual" })?;
+    fit_samples(nominal, &samples, start, include, rt)
+}
+
+/// [`local_fit`] for points without a surface, each standing for the same area.
+pub fn local_fit_points(nominal: &MeshDistance, points: &[Point3<f64>], start: &Pose, rt: &Runtime) -> Result<Alignment, Error> {
+    let samples = Samples::weighted(points, &vec![1.0; points.len()]).ok_or(AlignError::TooFewPoints { found: 0 })?;
+    fit_samples(nominal, &samples, start, None, rt)
+}
+
+fn moments(mesh: &Mesh, which: &'static str) -> Result<Moments, AlignError> {
+    Moments::of(mesh).filter(|m| m.gyration_mm() > 0.0).ok_or(AlignError::NoArea { which })
+}
+
+/// The judged points that take part at a pose.
+pub(crate) fn included(samples: &Samples, pose: &Pose, include: Option<Include>) -> Result<Vec<usize>, AlignError> {
+    let chosen: Vec<usize> = (0..samples.len()).filter(|&i| include.is_none_or(|inside| inside(&pose.apply(&samples.points[i])))).collect();
+    if chosen.len() < FEWEST { Err(AlignError::TooFewPoints { found: chosen.len() }) } else { Ok(chosen) }
+}
+
+fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
+    let moments = moments(nominal.mesh(), "nominal")?;
+    // A tenth of the points brings the pose near enough for the full set to need few iterations.
+    let mut pose = *start;
+    let mut iterations = 0;
+    let mut chosen = included(all, &pose, include)?;
+    if chosen.len() > 20_000 {
+        let few = all.select(chosen.iter().copied().step_by(chosen.len() / 5000));
+        let until = Until { step_mm: 1e-4 * moments.gyration_mm(), iterations: 40, kept: 1.0 };
+        let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![0; few.len()], until, Some(rt))?;
+        (pose, iterations) = (refined.pose, refined.iterations);
+    }
+    // The set of points is frozen during a solve, so that it can converge, and renewed until it stays.
+    for _ in 0..6 {
+        chosen = included(all, &pose, include)?;
+        let samples = all.select(chosen.iter().copied());
+        let problem = problem(nominal, &samples, &moments);
+        let mut seats = vec![0; samples.len()];
+        let refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0 }, Some(rt))?;
+        pose = refined.pose;
+        iterations += refined.iterations;
+        if include.is_none() || included(all, &pose, include)? == chosen {
+            return Ok(describe(&problem, refined, iterations, &mut seats));
+        }
+    }
+    let samples = all.select(chosen.into_iter());
+    let problem = problem(nominal, &samples, &moments);
+    let mut seats = vec![0; samples.len()];
+    let mut refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0 }, Some(rt))?;
+    refined.converged = false; // points keep crossing the border of the region
+    Ok(describe(&problem, refined, iterations, &mut seats))
+}
+
+fn problem<'a>(nominal: &'a MeshDistance, samples: &'a Samples, moments: &Moments) -> Problem<'a> {
+    Problem { nominal, samples, centre: moments.centroid, gyration_mm: moments.gyration_mm() }
+}
+
+fn describe(problem: &Problem, refined: Refined, iterations: u32, seats: &mut [u32]) -> Alignment {
+    let (values, _) = eigen(&problem.scaled(&refined.normal.matrix));
+    let free_dofs = values.iter().filter(|v| **v < FREE * values[0]).count();
+    let spread = problem.samples.equal_shares(POINTS);
+    let observations: Vec<Observation<6>> = spread
+        .iter()
+        .map(|&i| {
+            let r = problem.residual(&refined.pose, i, &mut seats[i]);
+            Observation { at: r.at, residual_mm: r.distance_mm, row: r.row }
+        })
+        .collect();
+    let ambiguities = match free_dofs {
+        0 => vec![],
+        n => vec![format!("{n} of 6 degrees of freedom are free: the surface can move along itself")],
+    };
+    Alignment {
+        nominal_from_actual: refined.pose,
+        rms_mm: refined.normal.cost.sqrt(),
+        iterations,
+        converged: refined.converged,
+        ambiguous: free_dofs > 0,
+        ambiguities,
+        free_dofs,
+        mirrored: false,
+        covariance: covariance(&observations, FREE).0,
+        centre: problem.centre,
+        gradient: refined.normal.gradient,
+        last_step_mm: refined.last_step_mm,
+        second_best_rms_mm: None,
+    }
+}
+
+impl Alignment {
+    /// Adds what the global search says about other poses that fit as well as the best.
+    fn add_equal_poses(&mut self, minima: &[Minimum], gyration_mm: f64) {
+        let best = &minima[0];
+        let limit = best.mean_square + 3.0 * best.standard_error + ROUNDING * gyration_mm * gyration_mm;
+        let equal: Vec<&Minimum> = minima[1..].iter().filter(|m| m.mean_square < limit).collect();
+        if let Some(other) = equal.first() {
+            let turn = other.pose.then(&best.pose.inverse()).angle().to_degrees();
+            self.ambiguous = true;
+            self.ambiguities.push(format!(
+                "{} other poses fit as well, one turned by {turn:.1} degrees (rms {:.4} mm against {:.4} mm): a mark or a manual choice must say which is meant",
+                equal.len(),
+                other.mean_square.sqrt(),
+                best.mean_square.sqrt()
+            ));
+        }
+    }
+}

@@ -1,1 +1,189 @@
-//! distance
+//! Distance from points to a triangle mesh.
+//!
+//! Measurand: the smallest distance from a point to the surface (mm), signed + outside and − inside, with the closest point,
+//! its triangle and the outward direction there. Exact in f64 to about 1e-12 mm for any shape of triangle; boxes in f32 and proposals
+//! from elsewhere only narrow the search, and among equally near triangles the smallest id is taken, so the bits are the same
+//! on any number of threads and backends.
+//! Sign: angle-weighted pseudonormals (Bærentzen & Aanæs 2005), exact on closed, oriented 2-manifolds turned outwards. Where the mesh is
+//! not that, or the closest feature is irregular or degenerate, the generalised winding number w (Jacobson 2013) decides, and the
+//! sign is *not defined* where w is more than 0.2 from an integer.
+//! Cost: build O(n log n); a query O(log n), a few microseconds.
+
+mod topology;
+mod tree;
+mod triangle;
+mod winding;
+
+use std::sync::OnceLock;
+
+use nalgebra::{Point3, Vector3};
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::frame::Bounds;
+use crate::mesh::Mesh;
+use crate::runtime::Runtime;
+use topology::Topology;
+use tree::{Hit, Tree};
+pub use triangle::Feature;
+use winding::Winding;
+
+/// How far w may be from an integer and still say inside or outside.
+const WINDING_TOLERANCE: f64 = 0.2;
+/// Queries between two looks at the caller's cancel flag.
+const BATCH: usize = 1 << 17;
+/// Neighbouring queries that one task answers in turn, each starting from the answer before.
+const RUN: usize = 1024;
+
+/// The closest point of a mesh.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nearest {
+    pub distance_mm: f64,
+    pub triangle: u32,
+    pub point: Point3<f64>,
+    pub feature: Feature,
+}
+
+/// The closest point with its side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signed {
+    /// + outside, − inside; outside where `sign_defined` is false.
+    pub distance_mm: f64,
+    pub triangle: u32,
+    pub point: Point3<f64>,
+    /// Outward unit normal at `point`: of the face, or the pseudonormal of the edge or vertex; zero where there is none.
+    pub normal: Vector3<f64>,
+    pub sign_defined: bool,
+}
+
+/// A mesh with its search structure.
+pub struct MeshDistance {
+    mesh: Mesh,
+    tree: Tree,
+    topology: Topology,
+    winding: OnceLock<Winding>,
+}
+
+impl MeshDistance {
+    pub fn build(mesh: &Mesh) -> Self {
+        let (tree, topology) = rayon::join(|| Tree::build(mesh), || Topology::build(mesh));
+        MeshDistance { mesh: mesh.clone(), tree, topology, winding: OnceLock::new() }
+    }
+
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// Whether every edge is shared by triangles that run through it in opposite directions equally often.
+    pub fn is_closed_and_oriented(&self) -> bool {
+        self.topology.closed
+    }
+
+    pub fn nearest(&self, p: &Point3<f64>) -> Nearest {
+        nearest_of(p, &self.tree.nearest(p, 0))
+    }
+
+    pub fn signed(&self, p: &Point3<f64>) -> Signed {
+        self.sign(p, &self.tree.nearest(p, 0))
+    }
+
+    /// Whether the solid contains the point; `None` where the surface does not say.
+    pub fn contains(&self, p: &Point3<f64>) -> Option<bool> {
+        let s = self.signed(p);
+        s.sign_defined.then_some(s.distance_mm < 0.0)
+    }
+
+    /// [`Self::signed`] of many points, on all cores; fails only when cancelled.
+    pub fn signed_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Signed>, Error> {
+        let mut all = vec![Signed { distance_mm: 0.0, triangle: 0, point: Point3::origin(), normal: Vector3::zeros(), sign_defined: false }; points.len()];
+        let order = coherent_order(points);
+        for (batch, indices) in order.chunks(BATCH).enumerate() {
+            rt.step("distance", (batch * BATCH) as f64 / points.len() as f64)?;
+            let found: Vec<Vec<Signed>> = indices
+                .par_chunks(RUN)
+                .map(|run| {
+                    let mut slot = 0; // the place for a proposal from elsewhere: any slot is right, a near one is quick
+                    run.iter()
+                        .map(|&i| {
+                            let p = &points[i as usize];
+                            let hit = self.tree.nearest(p, slot);
+                            slot = hit.slot;
+                            self.sign(p, &hit)
+                        })
+                        .collect()
+                })
+                .collect();
+            for (&i, signed) in indices.iter().zip(found.into_iter().flatten()) {
+                all[i as usize] = signed;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The closest point, starting from the place `seat` remembers; the answer does not depend on it.
+    pub(crate) fn nearest_from(&self, p: &Point3<f64>, seat: &mut u32) -> Nearest {
+        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        *seat = hit.slot;
+        nearest_of(p, &hit)
+    }
+
+    fn sign(&self, p: &Point3<f64>, hit: &Hit) -> Signed {
+        let near = nearest_of(p, hit);
+        let normal = match near.feature {
+            Feature::Face => topology::unit_normal(&self.mesh, near.triangle),
+            Feature::Edge(k) => self.topology.at_edge(&self.mesh, near.triangle, k as usize),
+            Feature::Vertex(k) => self.topology.at_vertex(self.mesh.triangles()[near.triangle as usize][k as usize]),
+        };
+        let along = normal.map(|n| -hit.foot.to_point.dot(&n)).filter(|along| along.abs() > 1e-9 * near.distance_mm);
+        let (inside, sign_defined) = match along {
+            _ if near.distance_mm == 0.0 => (false, true),
+            Some(along) if self.topology.closed => (along < 0.0, true),
+            _ => {
+                let w = self.winding_number(p);
+                (w > 0.5, (w - w.round()).abs() <= WINDING_TOLERANCE)
+            }
+        };
+        let inside = inside && sign_defined;
+        Signed {
+            distance_mm: if inside { -near.distance_mm } else { near.distance_mm },
+            triangle: near.triangle,
+            point: near.point,
+            normal: normal.and_then(|n| n.try_normalize(1e-12)).or_else(|| topology::unit_normal(&self.mesh, near.triangle)).unwrap_or_else(Vector3::zeros),
+            sign_defined,
+        }
+    }
+
+    /// How many times the surface goes round the point.
+    fn winding_number(&self, p: &Point3<f64>) -> f64 {
+        self.winding.get_or_init(|| Winding::build(&self.mesh, self.tree.order())).at(&self.mesh, p)
+    }
+}
+
+fn nearest_of(p: &Point3<f64>, hit: &Hit) -> Nearest {
+    Nearest { distance_mm: hit.foot.squared.sqrt(), triangle: hit.triangle, point: p + hit.foot.to_point, feature: hit.foot.feature }
+}
+
+/// Indices of the points along a Z-order curve (Morton 1966) of 1024³ cells: neighbours in the list are neighbours in space.
+pub(crate) fn coherent_order(points: &[Point3<f64>]) -> Vec<u32> {
+    let bounds = Bounds::of(points);
+    let scale = [0, 1, 2].map(|a| 1023.0 / (bounds.max[a] - bounds.min[a]).max(1e-300));
+    let mut keyed: Vec<u64> = points
+        .par_iter()
+        .enumerate()
+        .map(|(i, p)| {
+            let cell = [0, 1, 2].map(|a| spread(((p[a] - bounds.min[a]) * scale[a]) as u64));
+            (cell[0] | cell[1] << 1 | cell[2] << 2) << 32 | i as u64
+        })
+        .collect();
+    keyed.par_sort_unstable();
+    keyed.into_iter().map(|k| k as u32).collect()
+}
+
+/// Puts two zero bits between the ten bits of `x`.
+fn spread(x: u64) -> u64 {
+    let mut x = x & 0x3ff;
+    x = (x | x << 16) & 0x0300_00ff;
+    x = (x | x << 8) & 0x0300_f00f;
+    x = (x | x << 4) & 0x030c_30c3;
+    (x | x << 2) & 0x0924_9249
+}

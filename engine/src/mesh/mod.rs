@@ -38,6 +38,12 @@ impl MeshError {
     }
 }
 
+impl From<MeshError> for crate::Error {
+    fn from(e: MeshError) -> Self {
+        crate::Error::input(e.code(), e.to_string())
+    }
+}
+
 /// An indexed triangle mesh in millimetres.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mesh {

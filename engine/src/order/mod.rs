@@ -1,10 +1,31 @@
 //! The order: what was asked for, as data. TOML or JSON, one schema, `verimetry/order/1`.
 //!
-//! Types here are what a valid order says; reading and checking foreign bytes is done by `order::parse`.
-//! Unknown keys are errors. Paths are relative to the order file and may not leave its folder.
+//! The types here are what a valid order says. [`parse`] reads foreign bytes: at most [`MAX_BYTES`], nesting bounded by the
+//! two syntaxes' own parsers, unknown keys and duplicates refused, every rule of `check` held. [`resolve`] turns a path of
+//! the order into one of this machine; paths are relative to the order file and may not leave its folder.
+//! Whether a quantity's name is known is the catalogue's business ([`Order::with_known_quantities`]).
+
+mod check;
+mod error;
+mod parse;
+mod path;
+
+pub use error::{Fault, OrderError};
+pub use parse::{MAX_BYTES, parse};
+pub use path::{refused_path, resolve};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::judgement::Limits;
+
+/// Value of the key `schema`.
+pub const SCHEMA: &str = "verimetry/order/1";
+
+/// The JSON Schema of an order; its TOML form has the same keys.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Order).to_value()
+}
 
 /// A whole order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +99,7 @@ pub enum LengthUnit {
 }
 
 impl LengthUnit {
+    /// Length of one unit, mm.
     pub fn millimetres(self) -> f64 {
         match self {
             LengthUnit::Millimetre => 1.0,
@@ -127,7 +149,7 @@ fn default_scale_uncertainty() -> f64 {
 
 /// How the surface is found in a volume: `adaptive`, `iso50`, `otsu` or a grey value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected \"adaptive\", \"iso50\", \"otsu\" or a grey value")]
 pub enum SurfaceOrder {
     Named(SurfaceName),
     Value(f64),
@@ -248,10 +270,23 @@ pub struct Requirement {
     pub patch: Option<f64>,
 }
 
+impl Requirement {
+    /// The limits as numbers in the quantity's unit, whichever of the two ways the order gives them.
+    pub fn limits(&self) -> Limits {
+        match (self.nominal, self.tolerance) {
+            (Some(nominal), Some(Tolerance::Symmetric(t))) => Limits { min: Some(nominal - t), max: Some(nominal + t) },
+            (Some(nominal), Some(Tolerance::Offsets([lower, upper]))) => Limits { min: Some(nominal + lower), max: Some(nominal + upper) },
+            _ => Limits { min: self.min, max: self.max },
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number (plus and minus) or two offsets [lower, upper]")]
 pub enum Tolerance {
+    /// Plus and minus this much.
     Symmetric(f64),
+    /// Signed offsets from the nominal value: [lower, upper].
     Offsets([f64; 2]),
 }
 

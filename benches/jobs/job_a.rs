@@ -1,0 +1,35 @@
+//! Signed distance from a million points to a mesh: build the search structure, then query.
+
+use serde_json::json;
+use verimetry_engine::distance::MeshDistance;
+use verimetry_engine::runtime::Runtime;
+
+use crate::npy;
+use crate::{Args, Line};
+
+pub fn run(args: &Args, line: &mut Line) {
+    let shape = line.shape.clone().unwrap_or_default();
+    let (mesh, points) = line.load(|| {
+        let points = npy::points(&args.data.join(format!("{shape}_{}_{}.npy", line.size, args.points)));
+        (npy::mesh(&args.data, &shape, &line.size), points)
+    });
+    let rt = Runtime::cpu();
+    let distance = line.stage("build", || MeshDistance::build(&mesh));
+    let signed = line.stage("query", || distance.signed_all(&points, &rt).expect("nothing cancels a benchmark"));
+
+    let values: Vec<f64> = signed.iter().map(|s| if line.mode == "signed" { s.distance_mm } else { s.distance_mm.abs() }).collect();
+    digest(line, &values);
+    if let Ok(path) = std::env::var("VERIMETRY_KEEP") {
+        std::fs::write(path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("a writable file in VERIMETRY_KEEP");
+    }
+}
+
+fn digest(line: &mut Line, values: &[f64]) {
+    let n = values.len() as f64;
+    line.digest.insert("mean_abs".into(), json!(values.iter().map(|v| v.abs()).sum::<f64>() / n));
+    line.digest.insert("max_abs".into(), json!(values.iter().fold(0.0_f64, |m, v| m.max(v.abs()))));
+    if line.mode == "signed" {
+        line.digest.insert("mean".into(), json!(values.iter().sum::<f64>() / n));
+        line.digest.insert("inside".into(), json!(values.iter().filter(|v| **v < 0.0).count()));
+    }
+}

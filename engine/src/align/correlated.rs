@@ -1,0 +1,155 @@
+//! Uncertainty of fitted parameters when residuals vary together over the surface.
+//!
+//! Form error and scan artefacts are smooth, so neighbouring residuals are not independent and σ²(JᵀJ)⁻¹ is many times too small.
+//! Residuals of about [`POINTS`] spread points are modelled as V = σ_f² k(d/ℓ) + σ_n² I with k Gaussian or exponential, its parameters by
+//! restricted maximum likelihood (Patterson & Thompson 1971); the least-squares estimate then has the covariance
+//! (JᵀJ)⁻¹ Jᵀ V J (JᵀJ)⁻¹. The kernel that gives the larger covariance is reported. The independent part is averaged over the
+//! spread points only, not over every vertex: vertices closer than the blur of the scan share their noise.
+//! Cost: one n³/3 Cholesky factor per trial of (ℓ, σ_n²/σ²).
+
+use nalgebra::{Point3, SMatrix, SVector};
+use rayon::prelude::*;
+
+use super::linear::{cholesky, dot, forward, pseudo_inverse};
+
+pub(crate) const POINTS: usize = 360;
+/// Correlation lengths tried, as fractions of the extent of the points, and shares of the independent part.
+const LENGTHS: [f64; 7] = [0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6];
+const SHARES: [f64; 6] = [0.02, 0.1, 0.25, 0.5, 0.8, 0.999];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kernel {
+    Gaussian,
+    Exponential,
+}
+
+/// Fitted covariance of residuals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Variogram {
+    pub kernel: Kernel,
+    pub length_mm: f64,
+    pub correlated_mm2: f64,
+    pub independent_mm2: f64,
+}
+
+/// One residual with its row of the Jacobian.
+#[derive(Clone)]
+pub(crate) struct Observation<const P: usize> {
+    pub at: Point3<f64>,
+    pub residual_mm: f64,
+    pub row: SVector<f64, P>,
+}
+
+/// Covariance of the unweighted least-squares parameters and the variogram behind it.
+/// Directions that the observations do not hold (below `held` of the strongest) get no covariance: zero.
+pub(crate) fn covariance<const P: usize>(observations: &[Observation<P>], held: f64) -> (SMatrix<f64, P, P>, Variogram) {
+    let fits: Vec<(SMatrix<f64, P, P>, Variogram)> = [Kernel::Gaussian, Kernel::Exponential]
+        .into_par_iter()
+        .map(|kernel| {
+            let variogram = fit(observations, kernel);
+            (sandwich(observations, &variogram, held), variogram)
+        })
+        .collect();
+    if fits[1].0.trace() > fits[0].0.trace() { fits[1] } else { fits[0] }
+}
+
+impl Variogram {
+    fn between(&self, a: &Point3<f64>, b: &Point3<f64>) -> f64 {
+        self.correlated_mm2 * correlation(self.kernel, (a - b).norm_squared(), self.length_mm)
+    }
+}
+
+fn correlation(kernel: Kernel, squared_mm2: f64, length_mm: f64) -> f64 {
+    match kernel {
+        Kernel::Gaussian => libm::exp(-0.5 * squared_mm2 / (length_mm * length_mm)),
+        Kernel::Exponential => libm::exp(-squared_mm2.sqrt() / length_mm),
+    }
+}
+
+fn sandwich<const P: usize>(observations: &[Observation<P>], v: &Variogram, held: f64) -> SMatrix<f64, P, P> {
+    let mut information = SMatrix::<f64, P, P>::zeros();
+    let mut spread = SMatrix::<f64, P, P>::zeros();
+    for (i, a) in observations.iter().enumerate() {
+        information += a.row * a.row.transpose();
+        let mut reach = a.row * (v.correlated_mm2 + v.independent_mm2);
+        for (j, b) in observations.iter().enumerate() {
+            if i != j {
+                reach += b.row * v.between(&a.at, &b.at);
+            }
+        }
+        spread += a.row * reach.transpose();
+    }
+    let inverse = pseudo_inverse_scaled(&information, held);
+    let covariance = inverse * spread * inverse;
+    (covariance + covariance.transpose()) * 0.5
+}
+
+/// Pseudo-inverse after scaling every parameter to a unit diagonal.
+fn pseudo_inverse_scaled<const P: usize>(matrix: &SMatrix<f64, P, P>, floor: f64) -> SMatrix<f64, P, P> {
+    let unit = |k: usize| if matrix[(k, k)] > 0.0 { 1.0 / matrix[(k, k)].sqrt() } else { 0.0 };
+    let scaled = SMatrix::<f64, P, P>::from_fn(|r, c| matrix[(r, c)] * unit(r) * unit(c));
+    let inverse = pseudo_inverse(&scaled, floor);
+    SMatrix::from_fn(|r, c| inverse[(r, c)] * unit(r) * unit(c))
+}
+
+/// Restricted maximum likelihood over the grid, then around its best cell.
+fn fit<const P: usize>(observations: &[Observation<P>], kernel: Kernel) -> Variogram {
+    let extent = crate::frame::Bounds::of(observations.iter().map(|o| &o.at)).diagonal_mm().max(1e-9);
+    let tried = |cells: Vec<(f64, f64)>| {
+        let values: Vec<(f64, f64, f64, f64)> = cells
+            .into_par_iter()
+            .filter_map(|(length, share)| restricted(observations, kernel, length, share).map(|(value, sill)| (value, length, share, sill)))
+            .collect();
+        values.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    let grid = LENGTHS.iter().flat_map(|l| SHARES.iter().map(move |s| (l * extent, *s))).collect();
+    let coarse = tried(grid);
+    let finer = coarse.and_then(|(_, length, share, _)| {
+        let around = [0.75, 1.0, 1.33].iter().flat_map(|f| [0.6, 1.0, 1.5].map(|g| (length * f, (share * g).min(0.999))));
+        tried(around.collect())
+    });
+    let mean_square = observations.iter().map(|o| o.residual_mm * o.residual_mm).sum::<f64>() / observations.len().max(1) as f64;
+    match finer.or(coarse) {
+        Some((_, length_mm, share, sill)) => {
+            Variogram { kernel, length_mm, correlated_mm2: sill * (1.0 - share), independent_mm2: sill * share }
+        }
+        // No trial factorised (all residuals zero): nothing varies together.
+        None => Variogram { kernel, length_mm: extent, correlated_mm2: 0.0, independent_mm2: mean_square },
+    }
+}
+
+/// −2 log restricted likelihood with the sill profiled out, and that sill (mm²).
+fn restricted<const P: usize>(observations: &[Observation<P>], kernel: Kernel, length_mm: f64, share: f64) -> Option<(f64, f64)> {
+    let n = observations.len();
+    let mut v = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..i {
+            let squared = (observations[i].at - observations[j].at).norm_squared();
+            v[i * n + j] = (1.0 - share) * correlation(kernel, squared, length_mm);
+        }
+        v[i * n + i] = 1.0 + 1e-9;
+    }
+    cholesky(&mut v, n).then_some(())?;
+    let whitened = |value: &dyn Fn(&Observation<P>) -> f64| {
+        let mut column: Vec<f64> = observations.iter().map(value).collect();
+        forward(&v, n, &mut column);
+        column
+    };
+    let columns: Vec<Vec<f64>> = (0..P).map(|k| whitened(&|o| o.row[k])).collect();
+    let residual = whitened(&|o| o.residual_mm);
+    // Columns scaled to unit length: directions without information are left out of the determinant.
+    let information = SMatrix::<f64, P, P>::from_fn(|r, c| dot(&columns[r], &columns[c]));
+    let projected = SVector::<f64, P>::from_fn(|k, _| dot(&columns[k], &residual));
+    let unit = SVector::<f64, P>::from_fn(|k, _| if information[(k, k)] > 0.0 { 1.0 / information[(k, k)].sqrt() } else { 0.0 });
+    let scaled = SMatrix::<f64, P, P>::from_fn(|r, c| information[(r, c)] * unit[r] * unit[c]);
+    let (values, _) = super::linear::eigen(&scaled);
+    let held = values.iter().filter(|x| **x > 1e-8 * values[0]);
+    let (rank, log_determinant) = held.fold((0, 0.0), |(k, sum), x| (k + 1, sum + libm::log(*x)));
+    let log_units: f64 = unit.iter().filter(|u| **u > 0.0).map(|u| -2.0 * libm::log(*u)).sum();
+    let explained = projected.dot(&(pseudo_inverse_scaled(&information, 1e-8) * projected));
+    let left = dot(&residual, &residual) - explained;
+    let freedom = n.checked_sub(rank).filter(|f| *f > 0)? as f64;
+    (left > 0.0).then_some(())?;
+    let log_v: f64 = (0..n).map(|i| 2.0 * libm::log(v[i * n + i])).sum();
+    Some((freedom * libm::log(left / freedom) + log_v + log_determinant + log_units, left / freedom))
+}

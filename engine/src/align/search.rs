@@ -1,0 +1,228 @@
+//! Poses from nowhere: hypotheses for the global stage, and which of them stand.
+//!
+//! Principal axes of the two surfaces give 4 proper rotations, 24 where eigenvalues are close; where the moments say little (spheres,
+//! cubes) or the best of those fits badly (missing material), an even grid over all rotations (super-Fibonacci spirals, Alexa 2022)
+//! joins them. Each is refined on few points with the farthest trimmed, so that missing material, supports and a few per cent
+//! of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
+//! Nothing here is judged; everything is deterministic.
+
+use nalgebra::{Matrix3, Point3};
+use rayon::prelude::*;
+
+use super::linear;
+use super::refine::{Problem, Until};
+use super::samples::{Moments, Samples, reflect};
+use crate::distance::MeshDistance;
+use crate::error::Error;
+use crate::frame::{Pose, rotation_of};
+use crate::runtime::Runtime;
+
+/// Eigenvalues closer than this ratio do not order the axes.
+const CLOSE: f64 = 0.8;
+/// A trimmed fit worse than this fraction of the radius of gyration calls for the grid.
+const BAD: f64 = 0.02;
+const GRID: usize = 360;
+/// Hypotheses that go on from each stage.
+const FINALISTS: usize = 40;
+const MINIMA: usize = 30;
+/// Minima closer than this fraction of the radius of gyration are one.
+const APART: f64 = 0.05;
+const BLOCKS: usize = 48;
+
+/// A local minimum of the mean squared distance over the middle-sized sample.
+pub(super) struct Minimum {
+    pub pose: Pose,
+    /// Trimmed mean squares in both directions (mm²): decides which minimum is meant.
+    pub score: f64,
+    /// Mean squared distance (mm²) of all samples, and its standard error from the scatter over the surface.
+    pub mean_square: f64,
+    pub standard_error: f64,
+}
+
+/// The two surfaces of a search.
+pub(super) struct Search<'a> {
+    pub nominal: &'a MeshDistance,
+    pub nominal_moments: Moments,
+    pub actual: &'a MeshDistance,
+    pub actual_moments: Moments,
+    pub nominal_samples: Samples,
+    pub actual_samples: Samples,
+    pub reflected: bool,
+}
+
+impl Search<'_> {
+    /// Distinct minima, the most plausible first.
+    pub fn run(&self, rt: &Runtime) -> Result<Vec<Minimum>, Error> {
+        let gyration = self.nominal_moments.gyration_mm();
+        let mut found = self.refine(&self.rotations_of_axes(), rt)?;
+        let bad = |found: &[(f64, Pose)]| found.first().is_none_or(|f| f.0 > (BAD * gyration) * (BAD * gyration));
+        if self.is_isotropic() || bad(&found) {
+            found.extend(self.refine(&grid(GRID), rt)?);
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
+        let distinct = self.distinct(found.into_iter().map(|f| f.1), MINIMA);
+        rt.step("align: minima", 0.5)?;
+        let mut minima: Vec<Minimum> = distinct.par_iter().map(|pose| self.minimum(pose)).collect();
+        minima.sort_by(|a, b| a.score.total_cmp(&b.score));
+        let mut apart: Vec<Minimum> = Vec::new();
+        for minimum in minima {
+            if apart.iter().all(|other| self.displacement(&minimum.pose, &other.pose) > APART * gyration) {
+                apart.push(minimum);
+            }
+        }
+        Ok(apart)
+    }
+
+    fn samples(&self, count: usize) -> Samples {
+        let thin = self.actual_samples.thinned(count);
+        if self.reflected { thin.reflected() } else { thin }
+    }
+
+    fn actual_centroid(&self) -> Point3<f64> {
+        let c = self.actual_moments.centroid;
+        if self.reflected { reflect(&c) } else { c }
+    }
+
+    /// Two short rounds of trimmed fits; the survivors, best first.
+    fn refine(&self, rotations: &[Matrix3<f64>], rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
+        let (from, to) = (self.actual_centroid(), self.nominal_moments.centroid);
+        let mut poses: Vec<Pose> =
+            rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect();
+        let mut scored = Vec::new();
+        for (points, iterations, survivors) in [(120, 8, FINALISTS), (500, 16, MINIMA)] {
+            rt.step("align: hypotheses", points as f64 / 1000.0)?;
+            let samples = self.samples(points);
+            scored = poses.par_iter().map(|pose| self.coarse(&samples, pose, iterations)).collect::<Result<Vec<_>, Error>>()?;
+            scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+            poses = self.distinct(scored.iter().map(|s| s.1), survivors);
+        }
+        Ok(scored)
+    }
+
+    fn coarse(&self, samples: &Samples, pose: &Pose, iterations: u32) -> Result<(f64, Pose), Error> {
+        let problem = self.problem(samples);
+        let mut seats = vec![0; samples.len()];
+        let until = Until { step_mm: 1e-3 * problem.gyration_mm, iterations, kept: 0.85 };
+        let refined = problem.solve(pose, &mut seats, until, None)?;
+        Ok((self.score(samples, &refined.pose, &mut seats), refined.pose))
+    }
+
+    /// Untrimmed, to convergence, on the middle-sized sample; where trimming says otherwise (missing material), the trimmed pose.
+    fn minimum(&self, pose: &Pose) -> Minimum {
+        let samples = self.samples(2000);
+        let problem = self.problem(&samples);
+        let mut seats = vec![0; samples.len()];
+        let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0 };
+        let pose = problem.solve(pose, &mut seats, until, None).map_or(*pose, |r| r.pose);
+        let squares: Vec<f64> =
+            (0..samples.len()).map(|i| problem.residual(&pose, i, &mut seats[i]).distance_mm).map(|d| d * d).collect();
+        let (mean_square, standard_error) = mean_of_blocks(&squares);
+        Minimum { pose, score: self.score(&samples, &pose, &mut seats), mean_square, standard_error }
+    }
+
+    fn problem<'s>(&'s self, samples: &'s Samples) -> Problem<'s> {
+        Problem { nominal: self.nominal, samples, centre: self.nominal_moments.centroid, gyration_mm: self.nominal_moments.gyration_mm() }
+    }
+
+    /// Mean square of the nearest 85 % from the actual side plus that of the nearest 65 % from the nominal side.
+    fn score(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> f64 {
+        let problem = self.problem(samples);
+        let forward = (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect();
+        let back = pose.inverse();
+        let mut seat = 0;
+        let backward = self
+            .nominal_samples
+            .thinned(samples.len())
+            .points
+            .iter()
+            .map(|p| back.apply(p))
+            .map(|p| self.actual.nearest_from(&if self.reflected { reflect(&p) } else { p }, &mut seat).distance_mm)
+            .collect();
+        trimmed(forward, 0.85) + trimmed(backward, 0.65)
+    }
+
+    fn is_isotropic(&self) -> bool {
+        [&self.nominal_moments, &self.actual_moments].iter().any(|m| {
+            let (values, _) = linear::eigen(&m.covariance);
+            values[1] > CLOSE * values[0] && values[2] > CLOSE * values[1]
+        })
+    }
+
+    fn rotations_of_axes(&self) -> Vec<Matrix3<f64>> {
+        let (values, to) = linear::eigen(&self.nominal_moments.covariance);
+        let (_, mut from) = linear::eigen(&self.actual_moments.covariance);
+        if self.reflected {
+            from.row_mut(0).neg_mut();
+        }
+        let close = values.windows(2).any(|w| w[1] > CLOSE * w[0]);
+        const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let orders = if close { &ORDERS[..] } else { &ORDERS[..1] };
+        let mut rotations = Vec::new();
+        for order in orders {
+            for signs in 0..8 {
+                let axes = Matrix3::from_fn(|r, c| from[(r, order[c])] * if signs >> c & 1 == 1 { -1.0 } else { 1.0 });
+                let rotation = to * axes.transpose();
+                if rotation.determinant() > 0.0 {
+                    rotations.push(rotation);
+                }
+            }
+        }
+        rotations
+    }
+
+    /// The largest distance (mm) by which two poses place a point of the part apart, over the corners of its gyration box.
+    pub fn displacement(&self, a: &Pose, b: &Pose) -> f64 {
+        let (c, g) = (self.actual_centroid(), self.nominal_moments.gyration_mm());
+        (0..8)
+            .map(|k| c + nalgebra::Vector3::new([-g, g][k & 1], [-g, g][k >> 1 & 1], [-g, g][k >> 2]))
+            .map(|p| (a.apply(&p) - b.apply(&p)).norm())
+            .fold(0.0, f64::max)
+    }
+
+    fn distinct(&self, poses: impl Iterator<Item = Pose>, count: usize) -> Vec<Pose> {
+        let apart = APART * self.nominal_moments.gyration_mm();
+        let mut kept: Vec<Pose> = Vec::new();
+        for pose in poses {
+            if kept.len() < count && kept.iter().all(|k| self.displacement(k, &pose) > apart) {
+                kept.push(pose);
+            }
+        }
+        kept
+    }
+}
+
+/// Mean, and its standard error from the means of neighbouring blocks, so that residuals that vary together count once.
+fn mean_of_blocks(values: &[f64]) -> (f64, f64) {
+    let size = values.len().div_ceil(BLOCKS);
+    let blocks: Vec<f64> = values.chunks(size).map(|b| b.iter().sum::<f64>() / b.len() as f64).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let n = blocks.len() as f64;
+    let scatter: f64 = blocks.iter().map(|b| (b - mean) * (b - mean)).sum();
+    (mean, (scatter / (n * (n - 1.0).max(1.0))).sqrt())
+}
+
+fn trimmed(mut distances: Vec<f64>, kept: f64) -> f64 {
+    distances.sort_unstable_by(f64::total_cmp);
+    let n = ((distances.len() as f64 * kept) as usize).max(1).min(distances.len());
+    distances[..n].iter().map(|d| d * d).sum::<f64>() / n as f64
+}
+
+/// `count` rotations spread evenly over all (Alexa 2022, "Super-Fibonacci Spirals", algorithm 1).
+fn grid(count: usize) -> Vec<Matrix3<f64>> {
+    let (phi, psi) = (2.0_f64.sqrt(), 1.533_751_168_755_204_3);
+    (0..count)
+        .map(|i| {
+            let s = i as f64 + 0.5;
+            let (t, d) = (s / count as f64, std::f64::consts::TAU * s);
+            let (inner, outer) = (t.sqrt(), (1.0 - t).sqrt());
+            let (alpha, beta) = (d / phi, d / psi);
+            let q = nalgebra::Quaternion::new(
+                outer * libm::cos(beta),
+                inner * libm::sin(alpha),
+                inner * libm::cos(alpha),
+                outer * libm::sin(beta),
+            );
+            rotation_of(&nalgebra::UnitQuaternion::new_unchecked(q))
+        })
+        .collect()
+}

@@ -1,0 +1,93 @@
+//! Voxels at or above a stored value, one bit each.
+//!
+//! Exact for every voxel type: the threshold is first rounded up to the voxel type, then values are compared as they are;
+//! the GPU compares order-preserving integer keys. Not-a-number is never inside. Cost: one pass over the voxels.
+
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::gpu::Gpu;
+use crate::runtime::Runtime;
+use crate::volume::{Mask, Volume, Voxel};
+
+use super::keys;
+
+/// Words of 64 voxels a task of the CPU path.
+const WORDS_PER_TASK: usize = 1 << 12;
+
+/// The voxels whose stored value is `at_least` or more.
+/// Errors: a threshold that is not a number; faults of the GPU where the run insists on it.
+pub fn threshold<T: Voxel>(volume: &Volume<T>, at_least: f64, rt: &Runtime) -> Result<Mask, Error> {
+    if at_least.is_nan() {
+        return Err(Error::input("threshold.not_a_number", "the threshold is not a number; allowed are numbers: name a grey value"));
+    }
+    rt.step("threshold", 0.0)?;
+    let dims = volume.grid().dims();
+    let Some(least) = keys::smallest_at_least::<T>(at_least) else {
+        return Ok(mask(dims, vec![0; dims[0].div_ceil(64) * dims[1] * dims[2]]));
+    };
+    let words = match rt.on_gpu("threshold", |gpu| on_gpu(volume, least, gpu, rt))? {
+        Some(words) => words,
+        None => on_cpu(volume, least),
+    };
+    Ok(mask(dims, words))
+}
+
+fn mask(dims: [usize; 3], words: Vec<u64>) -> Mask {
+    Mask::from_words(dims, words).expect("a word for every 64 voxels of every row")
+}
+
+fn on_cpu<T: Voxel>(volume: &Volume<T>, least: T) -> Vec<u64> {
+    let [nx, ny, nz] = volume.grid().dims();
+    let per_row = nx.div_ceil(64);
+    let mut words = vec![0u64; per_row * ny * nz];
+    let rows = (WORDS_PER_TASK / per_row).max(1);
+    words.par_chunks_mut(rows * per_row).zip(volume.data().par_chunks(rows * nx)).for_each(|(words, values)| {
+        for (words, values) in words.chunks_mut(per_row).zip(values.chunks(nx)) {
+            words.iter_mut().zip(values.chunks(64)).for_each(|(word, values)| *word = bits(values, least));
+        }
+    });
+    words
+}
+
+/// Bit b says whether value b is `least` or more. In eights, which compilers turn into vector compares.
+#[inline]
+fn bits<T: Voxel>(values: &[T], least: T) -> u64 {
+    let mut word = 0u64;
+    let mut eights = values.chunks_exact(8);
+    let mut at = 0;
+    for eight in &mut eights {
+        // One byte a flag; the multiplication gathers the eight flags in the top byte, first flag lowest.
+        let mut flags = [0u8; 8];
+        flags.iter_mut().zip(eight).for_each(|(f, v)| *f = u8::from(*v >= least));
+        word |= (u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56) << at;
+        at += 8;
+    }
+    for (b, v) in eights.remainder().iter().enumerate() {
+        word |= u64::from(*v >= least) << (at + b);
+    }
+    word
+}
+
+fn on_gpu<T: Voxel>(volume: &Volume<T>, least: T, gpu: &Gpu, rt: &Runtime) -> Result<Vec<u64>, Error> {
+    let [nx, ny, nz] = volume.grid().dims();
+    let per_row = nx.div_ceil(64);
+    let mut words = vec![0u64; per_row * ny * nz];
+    let program = gpu.program("threshold", &[keys::WGSL, include_str!("../../../shaders/threshold.wgsl")].concat(), "main")?;
+    let [low, high] = [keys::key(least), keys::key(keys::largest::<T>())];
+    // A slab is a run of words; their voxels lie in one piece.
+    let slab = (gpu.slab_bytes() / (64 * size_of::<T>()).max(8)).max(1);
+    let first_voxel = |word: usize| word / per_row * nx + word % per_row * 64;
+    let end = words.len();
+    for (first, words) in (0..end).step_by(slab).zip(words.chunks_mut(slab)) {
+        rt.step("threshold", first as f64 / end as f64)?;
+        let last = first + words.len() - 1;
+        let voxels = first_voxel(first)..first_voxel(last) + (nx - last % per_row * 64).min(64);
+        let values = gpu.upload("the voxels of a slab", &volume.data()[voxels])?;
+        let out = gpu.zeroed("the mask of a slab", words.len() * 8)?;
+        let parameters = [keys::kind::<T>(), nx as u32, per_row as u32, (first % per_row) as u32, low[0], low[1], high[0], high[1]];
+        gpu.run(&program, &parameters, &[&values, &out], words.len())?;
+        gpu.read(&out, words)?;
+    }
+    Ok(words)
+}

@@ -1,0 +1,232 @@
+//! The rules of an order that its types cannot hold.
+
+use std::collections::BTreeSet;
+
+use super::error::{Fault, OrderError, shown};
+use super::path::refused_path;
+use super::{Order, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
+
+/// A fault and its place; the order's name is added by the caller.
+type Found = Result<(), (String, Fault)>;
+
+impl Order {
+    /// Refuses what is well-formed and still no order. `name` is the order's name in the message.
+    pub(super) fn checked(&self, name: &str) -> Result<(), OrderError> {
+        self.check().map_err(|(at, fault)| OrderError::new(name, at, fault))
+    }
+
+    /// Refuses requirements whose quantity the catalogue does not know. `name` is the order's name in the message.
+    pub fn with_known_quantities(&self, name: &str, known: impl Fn(&str) -> bool) -> Result<(), OrderError> {
+        for (i, r) in self.requirement.iter().enumerate() {
+            if !known(&r.quantity) {
+                let fault = Fault::QuantityUnknown { quantity: shown(&r.quantity) };
+                return Err(OrderError::new(name, requirement_at(i, r), fault));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Found {
+        if self.schema != SCHEMA {
+            return Err(("schema".into(), Fault::Schema { found: shown(&self.schema) }));
+        }
+        self.check_header()?;
+        self.check_inputs()?;
+        let regions = self.check_regions()?;
+        self.check_features(&regions)?;
+        self.check_requirements(&regions)?;
+        if let Some(region) = &self.alignment.region {
+            known_region("alignment.region", region, &regions)?;
+        }
+        Ok(())
+    }
+
+    fn check_header(&self) -> Found {
+        let h = &self.order;
+        for (key, value) in [("order.id", &h.id), ("order.device", &h.device), ("order.device_id", &h.device_id)] {
+            text(key, value)?;
+        }
+        let pseudonym = (1..=64).contains(&h.patient.len()) && h.patient.bytes().all(|b| b.is_ascii_graphic());
+        value(
+            "order.patient",
+            pseudonym,
+            || shown(&h.patient),
+            "a pseudonym of 1 to 64 visible ASCII characters without spaces, never a name",
+        )?;
+        for (key, date) in [("order.image_acquired", &h.image_acquired), ("order.design_completed", &h.design_completed)] {
+            value(key, is_date(date), || shown(date), "a calendar date as text, \"YYYY-MM-DD\"")?;
+        }
+        Ok(())
+    }
+
+    fn check_inputs(&self) -> Found {
+        let not_negative = "a finite number, 0 or more (mm)";
+        path("nominal.file", &self.nominal.file)?;
+        path("actual.file", &self.actual.file)?;
+        number("nominal.chord_error", self.nominal.chord_error, |x| x >= 0.0, not_negative)?;
+        if let Some(site) = &self.site {
+            path("site.file", &site.file)?;
+            number("site.chord_error", site.chord_error, |x| x >= 0.0, not_negative)?;
+        }
+        number("actual.point_uncertainty", self.actual.point_uncertainty, |x| x >= 0.0, not_negative)?;
+        let scale = Some(self.actual.scale_uncertainty);
+        number("actual.scale_uncertainty", scale, |x| (0.0..0.5).contains(&x), "a relative uncertainty, 0 or more and below 0.5")?;
+        if let SurfaceOrder::Value(grey) = self.actual.surface {
+            number("actual.surface", Some(grey), |_| true, "a finite grey value")?;
+        }
+        for percent in self.declared.iter().flat_map(|d| d.shrinkage) {
+            number("declared.shrinkage", Some(percent), |x| x.abs() < 100.0, "per cent, between -100 and 100")?;
+        }
+        for code in &self.accept {
+            text("accept", code)?;
+        }
+        Ok(())
+    }
+
+    fn check_regions(&self) -> Result<BTreeSet<&str>, (String, Fault)> {
+        let mut names = BTreeSet::new();
+        for (i, region) in self.region.iter().enumerate() {
+            text(&format!("region {}, name", i + 1), &region.name)?;
+            once("region", &region.name, &mut names)?;
+            shape(&format!("region {} {}", i + 1, shown(&region.name)), &region.shape)?;
+        }
+        Ok(names)
+    }
+
+    fn check_features(&self, regions: &BTreeSet<&str>) -> Found {
+        let mut names = BTreeSet::new();
+        for (i, feature) in self.feature.iter().enumerate() {
+            let at = format!("feature {}", i + 1);
+            // The name becomes part of a quantity's name, `dimension.<feature>.diameter`.
+            let usable = !feature.name.is_empty() && feature.name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+            value(&format!("{at}, name"), usable, || shown(&feature.name), "letters, digits, _ and -")?;
+            text(&format!("{at}, fit"), &feature.fit)?;
+            once("feature", &feature.name, &mut names)?;
+            if let Some(region) = &feature.region {
+                known_region(&at, region, regions)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_requirements(&self, regions: &BTreeSet<&str>) -> Found {
+        let mut ids = BTreeSet::new();
+        for (i, r) in self.requirement.iter().enumerate() {
+            text(&format!("requirement {}, id", i + 1), &r.id)?;
+            once("requirement", &r.id, &mut ids)?;
+            let at = requirement_at(i, r);
+            text(&format!("{at}, clause"), &r.clause)?;
+            text(&format!("{at}, quantity"), &r.quantity)?;
+            if let Some(region) = &r.region {
+                known_region(&at, region, regions)?;
+            }
+            limits(&at, r)?;
+            number(&format!("{at}, patch"), r.patch, |x| x > 0.0, "a radius above 0 (mm)")?;
+            let ordered = r.within.is_none_or(|[lower, upper]| lower.is_finite() && upper.is_finite() && lower < upper);
+            value(&format!("{at}, within"), ordered, || format!("{:?}", r.within), "two finite limits, lower below upper (mm)")?;
+        }
+        Ok(())
+    }
+}
+
+fn requirement_at(index: usize, r: &Requirement) -> String {
+    format!("requirement {} {}", index + 1, shown(&r.id))
+}
+
+fn limits(at: &str, r: &Requirement) -> Found {
+    let refuse = |found: &str| Err((at.into(), Fault::RequirementLimits { found: found.into() }));
+    match (r.min.or(r.max).is_some(), r.nominal, r.tolerance) {
+        (false, None, None) => return refuse("no limit"),
+        (true, None, None) => {}
+        (true, ..) => return refuse("min or max beside nominal or tolerance"),
+        (false, None, Some(_)) => return refuse("tolerance without nominal"),
+        (false, Some(_), None) => return refuse("nominal without tolerance"),
+        (false, Some(_), Some(Tolerance::Symmetric(t))) if t < 0.0 => return refuse("a tolerance below 0"),
+        (false, Some(_), Some(_)) => {}
+    }
+    let l = r.limits();
+    if l.min.into_iter().chain(l.max).any(|x| !x.is_finite()) {
+        return refuse("a limit that is not a finite number");
+    }
+    match (l.min, l.max) {
+        (Some(min), Some(max)) if min > max => refuse(&format!("the lower limit {min} above the upper {max}")),
+        _ => Ok(()),
+    }
+}
+
+fn shape(at: &str, shape: &Shape) -> Found {
+    let finite = |p: &[f64; 3]| p.iter().all(|x| x.is_finite());
+    let radius_fits = |r: f64| r.is_finite() && r > 0.0;
+    match shape {
+        Shape::Box { min, max } => {
+            let open = finite(min) && finite(max) && min.iter().zip(max).all(|(a, b)| a < b);
+            value(at, open, || format!("a box from {min:?} to {max:?}"), "finite corners, min below max on every axis")
+        }
+        Shape::Sphere { centre, radius } => {
+            let round = finite(centre) && radius_fits(*radius);
+            value(at, round, || format!("a sphere at {centre:?} of radius {radius}"), "a finite centre and a radius above 0")
+        }
+        Shape::Cylinder { from, to, radius } => {
+            let round = finite(from) && finite(to) && from != to && radius_fits(*radius);
+            value(
+                at,
+                round,
+                || format!("a cylinder from {from:?} to {to:?} of radius {radius}"),
+                "two different finite ends and a radius above 0",
+            )
+        }
+        Shape::Mesh(file) => path(at, file),
+    }
+}
+
+fn value(at: &str, holds: bool, found: impl Fn() -> String, allowed: &'static str) -> Found {
+    if holds { Ok(()) } else { Err((at.into(), Fault::Value { found: found(), allowed })) }
+}
+
+fn number(at: &str, x: Option<f64>, fits: impl Fn(f64) -> bool, allowed: &'static str) -> Found {
+    value(at, x.is_none_or(|x| x.is_finite() && fits(x)), || x.map_or_else(String::new, |x| x.to_string()), allowed)
+}
+
+fn text(at: &str, s: &str) -> Found {
+    let plain = !s.trim().is_empty() && s.len() <= 256 && !s.chars().any(char::is_control);
+    value(at, plain, || shown(s), "text of 1 to 256 bytes without control characters")
+}
+
+fn path(at: &str, p: &str) -> Found {
+    match refused_path(p) {
+        Some(reason) => Err((at.into(), Fault::Path { path: shown(p), reason })),
+        None => Ok(()),
+    }
+}
+
+fn once<'a>(what: &'static str, name: &'a str, seen: &mut BTreeSet<&'a str>) -> Found {
+    if seen.insert(name) { Ok(()) } else { Err((String::new(), Fault::Duplicate { what, name: shown(name) })) }
+}
+
+fn known_region(at: &str, region: &str, regions: &BTreeSet<&str>) -> Found {
+    if regions.contains(region) {
+        return Ok(());
+    }
+    let known: Vec<_> = regions.iter().take(8).map(|r| shown(r)).collect();
+    let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+    Err((at.into(), Fault::RegionUnknown { region: shown(region), known }))
+}
+
+/// `YYYY-MM-DD` of the Gregorian calendar.
+fn is_date(s: &str) -> bool {
+    let b = s.as_bytes();
+    let shaped = b.len() == 10 && b.iter().enumerate().all(|(i, c)| if i == 4 || i == 7 { *c == b'-' } else { c.is_ascii_digit() });
+    if !shaped {
+        return false;
+    }
+    let part = |digits: &[u8]| digits.iter().fold(0_u32, |n, d| n * 10 + u32::from(d - b'0'));
+    let (year, month, day) = (part(&b[..4]), part(&b[5..7]), part(&b[8..]));
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&day)
+}

@@ -1,0 +1,74 @@
+//! `compare`: alignment and deviation of two shapes.
+
+use std::path::PathBuf;
+
+use verimetry_engine::case::{self, Compare};
+
+use super::options::{Align, Reading, Region, Unit, limits};
+use super::{Outcome, Session, measurement};
+use crate::failure::Failure;
+use crate::staging::{Staged, differs_from_inputs};
+
+/// Align an actual shape to its nominal and measure the deviation
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  verimetry compare design.stl scan.ply
+  verimetry compare design.stl ct/ --tolerance -0.1,0.1 --map deviation.ply
+  verimetry compare design.stl scan.stl --order order.toml --region endplate --json")]
+pub(super) struct Args {
+    /// Mesh of the design
+    nominal: PathBuf,
+    /// Mesh or CT volume of the built part
+    actual: PathBuf,
+    #[arg(long, value_enum, default_value_t = Align::BestFit, help = "How the actual shape is brought to the nominal")]
+    align: Align,
+    /// Limits within which deviation.in_tolerance counts area, mm
+    #[arg(long, value_name = "LO,HI", value_parser = limits, allow_hyphen_values = true)]
+    tolerance: Option<[f64; 2]>,
+    /// Write the signed deviation at every vertex of the actual surface as PLY
+    #[arg(long, value_name = "FILE.ply")]
+    map: Option<PathBuf>,
+    /// Unit of the nominal's coordinates [default: that of --unit]
+    #[arg(long, value_enum)]
+    nominal_unit: Option<Unit>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    region: Region,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
+    let map = match &args.map {
+        Some(path) => {
+            differs_from_inputs(path, &[&args.nominal, &args.actual])?;
+            Some(Staged::file(path)?)
+        }
+        None => None,
+    };
+    let mut nominal = args.reading.source(&args.nominal);
+    if let Some(unit) = args.nominal_unit {
+        nominal.unit = unit.into();
+    }
+    let job = Compare {
+        nominal,
+        actual: args.reading.source(&args.actual),
+        align: args.align.into(),
+        tolerance: args.tolerance,
+        map: map.as_ref().map(|m| m.path().to_path_buf()),
+        region: args.region.named(),
+    };
+    let rt = session.runtime()?;
+    let measured = case::compare(&job, &rt)?;
+    if let Some(map) = map {
+        map.place()?;
+    }
+    session.finish(&rt);
+    session.print(&measured, |paint| {
+        let mut text = measurement::table(&measured, *paint);
+        if let Some(map) = &args.map {
+            text.push_str(&format!("\nWrote {}\n", map.display()));
+        }
+        text
+    })?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,40 @@
+//! `pores`: porosity of a volume or a mesh.
+
+use std::path::PathBuf;
+
+use verimetry_engine::case::{self, Envelope};
+
+use super::options::{Reading, Region};
+use super::{Outcome, Session, measurement};
+use crate::failure::Failure;
+
+/// Measure the porosity of a part
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  verimetry pores ct/
+  verimetry pores block.mha --envelope volume --json
+  verimetry pores scan.nii.gz --envelope envelope.stl")]
+pub(super) struct Args {
+    /// CT volume or mesh of the part
+    part: PathBuf,
+    /// What the porosity is a fraction of: the part's convex hull (hull), the whole image (volume) or a closed mesh (its file)
+    #[arg(long, value_name = "hull|volume|FILE", default_value = "hull")]
+    envelope: String,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    region: Region,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
+    let envelope = match args.envelope.as_str() {
+        "hull" => Envelope::Hull,
+        "volume" => Envelope::Volume,
+        file => Envelope::File(file.into()),
+    };
+    let rt = session.runtime()?;
+    let measured = case::pores(&args.reading.source(&args.part), &envelope, args.region.named(), &rt)?;
+    session.finish(&rt);
+    session.print(&measured, |paint| measurement::table(&measured, *paint))?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,38 @@
+//! What the tests of kernels and jobs share.
+#![allow(dead_code)] // every test binary uses its own part
+
+use verimetry_engine::gpu::{Gpu, Options};
+
+/// A GPU of any kind, software included. Without one the test is skipped aloud; with `REQUIRE_GPU=1` it fails.
+pub fn gpu() -> Option<Gpu> {
+    gpu_with(Options::default())
+}
+
+/// The same with other slabs or an edited program.
+pub fn gpu_with(options: Options) -> Option<Gpu> {
+    match Gpu::open(&Options { accept_software: true, ..options }) {
+        Ok(gpu) => Some(gpu),
+        Err(e) if std::env::var("REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("REQUIRE_GPU=1, but: {e}"),
+        Err(e) => {
+            eprintln!("SKIPPED: no adapter ({e})");
+            None
+        }
+    }
+}
+
+/// SplitMix64: numbers that are the same on every machine.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// In [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
