@@ -69,7 +69,9 @@ fn torus(big: f64, small: f64, rings: u32, sides: u32) -> Mesh {
         .collect();
     let at = |i: u32, j: u32| (i % rings) * sides + j % sides;
     let triangles = (0..rings)
-        .flat_map(|i| (0..sides).flat_map(move |j| [[at(i, j), at(i + 1, j), at(i + 1, j + 1)], [at(i, j), at(i + 1, j + 1), at(i, j + 1)]]))
+        .flat_map(|i| {
+            (0..sides).flat_map(move |j| [[at(i, j), at(i + 1, j), at(i + 1, j + 1)], [at(i, j), at(i + 1, j + 1), at(i, j + 1)]])
+        })
         .collect();
     Mesh::new(vertices, triangles).unwrap()
 }
@@ -151,11 +153,7 @@ fn slivers_needles_and_degenerate_triangles_do_not_cost_a_digit() {
 fn the_height_of_a_sliver_is_resolved_over_its_face() {
     // The plane through this cap is tilted by 45°: the foot on the face is nearer than any edge by a known amount.
     let h = 1e-5;
-    let mesh = Mesh::new(
-        vec![Point3::new(-5.0, 0.0, 0.0), Point3::new(5.0, 0.0, 0.0), Point3::new(0.0, h, h)],
-        vec![[0, 1, 2]],
-    )
-    .unwrap();
+    let mesh = Mesh::new(vec![Point3::new(-5.0, 0.0, 0.0), Point3::new(5.0, 0.0, 0.0), Point3::new(0.0, h, h)], vec![[0, 1, 2]]).unwrap();
     let d = MeshDistance::build(&mesh);
     let inside = Point3::new(0.0, 0.25 * h, 0.25 * h);
     for height in [1e-6, 1e-3, 1.0, 100.0] {
@@ -183,7 +181,9 @@ fn many_points_give_the_same_bits_as_one_by_one_on_one_thread_and_on_many() {
     let d = MeshDistance::build(&torus(10.0, 3.0, 90, 40));
     let mut noise = Noise(6);
     let points: Vec<_> = (0..5000).map(|_| noise.point(14.0)).collect();
-    let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| d.signed_all(&points, &Runtime::cpu()).unwrap());
+    let on = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| d.signed_all(&points, &Runtime::cpu()).unwrap())
+    };
     let (one, many) = (on(1), on(5));
     for ((p, a), b) in points.iter().zip(&one).zip(&many) {
         assert_eq!(a, b);
@@ -194,7 +194,8 @@ fn many_points_give_the_same_bits_as_one_by_one_on_one_thread_and_on_many() {
 #[test]
 fn an_open_surface_has_a_side_only_where_it_goes_round_the_point() {
     let mesh = cuboid([-1.0; 3], [1.0; 3]);
-    let lidless = Mesh::new(mesh.vertices().to_vec(), mesh.triangles()[..2].iter().chain(&mesh.triangles()[4..]).copied().collect()).unwrap();
+    let lidless =
+        Mesh::new(mesh.vertices().to_vec(), mesh.triangles()[..2].iter().chain(&mesh.triangles()[4..]).copied().collect()).unwrap();
     let d = MeshDistance::build(&lidless);
     assert!(!d.is_closed_and_oriented());
     assert_eq!(d.contains(&Point3::new(0.0, 0.0, -0.9)), Some(true));
@@ -238,7 +239,13 @@ fn two_solids_that_touch_in_an_edge_keep_their_signs() {
     let triangles = a.triangles().iter().copied().chain(b.triangles().iter().map(|t| t.map(|v| index[v as usize]))).collect();
     let d = MeshDistance::build(&Mesh::new(vertices, triangles).unwrap());
     assert!(d.is_closed_and_oriented());
-    for (p, inside) in [([0.95, 0.95, 0.5], true), ([1.05, 1.05, 0.5], true), ([0.95, 1.05, 0.5], false), ([1.05, 0.95, 0.5], false), ([0.9, 1.1, 1.0], false)] {
+    for (p, inside) in [
+        ([0.95, 0.95, 0.5], true),
+        ([1.05, 1.05, 0.5], true),
+        ([0.95, 1.05, 0.5], false),
+        ([1.05, 0.95, 0.5], false),
+        ([0.9, 1.1, 1.0], false),
+    ] {
         assert_eq!(d.contains(&Point3::from(p)), Some(inside), "{p:?}");
     }
 }

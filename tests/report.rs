@@ -18,7 +18,8 @@ use verimetry_server::report::{self, SignatureLine};
 
 /// A closed surface over a grid that wraps around both ways; `at` maps two turns in [0, 1) to a point.
 fn wrapped(around: u32, across: u32, at: impl Fn(f64, f64) -> [f64; 3]) -> Mesh {
-    let vertices = (0..around * across).map(|i| Point3::from(at(f64::from(i / across) / f64::from(around), f64::from(i % across) / f64::from(across))));
+    let vertices = (0..around * across)
+        .map(|i| Point3::from(at(f64::from(i / across) / f64::from(around), f64::from(i % across) / f64::from(across))));
     let index = |i: u32, j: u32| (i % around) * across + j % across;
     let cells = (0..around).flat_map(|i| (0..across).map(move |j| (i, j)));
     let triangles = cells.flat_map(|(i, j)| {
@@ -163,14 +164,14 @@ fn the_scale_bar_is_round_and_true() {
 }
 
 #[test]
-fn a_million_triangles_are_drawn() {
+fn the_picture_of_a_dense_part_stays_below_a_megabyte() {
     let (around, across) = if std::env::var_os("VERIMETRY_LONG").is_some() { (1000, 500) } else { (200, 100) };
     let mesh = cage(around, across);
     let values = cage_deviation(&mesh);
     let start = std::time::Instant::now();
     let sheet = deviation_views(&mesh, &values, [-0.2, 0.2], &[], Options::default()).unwrap();
     println!("{} triangles, {} bytes, {:.2} s", mesh.triangles().len(), sheet.png.len(), start.elapsed().as_secs_f64());
-    assert!(sheet.png.len() > 10_000);
+    assert!((10_000..1_000_000).contains(&sheet.png.len()));
 }
 
 // ---- the page ----
@@ -205,19 +206,115 @@ fn signatures() -> Vec<SignatureLine> {
     lines
 }
 
-struct Row(&'static str, &'static str, &'static str, Option<&'static str>, Option<f64>, &'static str, Option<f64>, [Option<f64>; 2], Option<f64>, Decision, &'static str);
+struct Row(
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    Option<f64>,
+    &'static str,
+    Option<f64>,
+    [Option<f64>; 2],
+    Option<f64>,
+    Decision,
+    &'static str,
+);
 
 fn results() -> Vec<ResultRecord> {
     use Decision::*;
     let rows = [
-        Row("T1", "8.3.2.1 a)", "deviation.abs_p99", Some("endplate"), Some(0.05837), "mm", Some(0.02914), [None, Some(0.1)], Some(0.99786), Conforms, ""),
-        Row("T2", "8.3.2.1 a)", "deviation.peak_max", Some("body"), Some(0.16172), "mm", Some(0.03021), [None, Some(0.1)], Some(2.23e-5), DoesNotConform, "the patch around (−11.0, −6.0, 3.0) mm lies outside the part as designed"),
-        Row("T3", "8.3.2.1 a)", "deviation.in_tolerance", None, Some(0.98214), "1", Some(0.00731), [Some(0.95), None], Some(0.99999), Conforms, ""),
-        Row("T4", "8.3.2.1 a)", "deviation.mean", Some("hole"), Some(-0.0713), "mm", Some(0.0488), [Some(-0.1), Some(0.1)], Some(0.88034), Undecided, "the uncertainty cannot carry the limit: a voxel of 0.06 mm or less, or a scale uncertainty of 0.001 or less, would"),
-        Row("F1", "8.3.2.1 b)", "fit.gap_mean", Some("seat"), Some(0.2113), "mm", Some(0.0412), [None, Some(0.3)], Some(0.99998), Conforms, ""),
+        Row(
+            "T1",
+            "8.3.2.1 a)",
+            "deviation.abs_p99",
+            Some("endplate"),
+            Some(0.05837),
+            "mm",
+            Some(0.02914),
+            [None, Some(0.1)],
+            Some(0.99786),
+            Conforms,
+            "",
+        ),
+        Row(
+            "T2",
+            "8.3.2.1 a)",
+            "deviation.peak_max",
+            Some("body"),
+            Some(0.16172),
+            "mm",
+            Some(0.03021),
+            [None, Some(0.1)],
+            Some(2.23e-5),
+            DoesNotConform,
+            "the patch around (−11.0, −6.0, 3.0) mm lies outside the part as designed",
+        ),
+        Row(
+            "T3",
+            "8.3.2.1 a)",
+            "deviation.in_tolerance",
+            None,
+            Some(0.98214),
+            "1",
+            Some(0.00731),
+            [Some(0.95), None],
+            Some(0.99999),
+            Conforms,
+            "",
+        ),
+        Row(
+            "T4",
+            "8.3.2.1 a)",
+            "deviation.mean",
+            Some("hole"),
+            Some(-0.0713),
+            "mm",
+            Some(0.0488),
+            [Some(-0.1), Some(0.1)],
+            Some(0.88034),
+            Undecided,
+            "the uncertainty cannot carry the limit: a voxel of 0.06 mm or less, or a scale uncertainty of 0.001 or less, would",
+        ),
+        Row(
+            "F1",
+            "8.3.2.1 b)",
+            "fit.gap_mean",
+            Some("seat"),
+            Some(0.2113),
+            "mm",
+            Some(0.0412),
+            [None, Some(0.3)],
+            Some(0.99998),
+            Conforms,
+            "",
+        ),
         Row("S1", "8.3.2.1 c)", "shrinkage.z", None, Some(0.12), "%", Some(0.31), [Some(-0.5), Some(0.5)], Some(0.99282), Conforms, ""),
-        Row("P1", "8.3.2.2 a)", "porosity.total", Some("porous"), Some(0.6471), "1", Some(0.0184), [Some(0.6), Some(0.7)], Some(0.99999), Conforms, ""),
-        Row("P2", "8.3.2.2 a)", "porosity.closed", Some("porous"), None, "1", None, [None, Some(0.02)], None, NotMeasured, "fewer than five voxels span a strut; a voxel of 0.04 mm or less would carry it"),
+        Row(
+            "P1",
+            "8.3.2.2 a)",
+            "porosity.total",
+            Some("porous"),
+            Some(0.6471),
+            "1",
+            Some(0.0184),
+            [Some(0.6), Some(0.7)],
+            Some(0.99999),
+            Conforms,
+            "",
+        ),
+        Row(
+            "P2",
+            "8.3.2.2 a)",
+            "porosity.closed",
+            Some("porous"),
+            None,
+            "1",
+            None,
+            [None, Some(0.02)],
+            None,
+            NotMeasured,
+            "fewer than five voxels span a strut; a voxel of 0.04 mm or less would carry it",
+        ),
     ];
     let budget = |u: f64| {
         [("edge", 0.62), ("scale", 0.55), ("surface offset", 0.41), ("pose", 0.31), ("chord", 0.19)]
@@ -267,7 +364,13 @@ fn case(mesh: &Mesh, options: Options) -> Case {
         bytes: bytes.len() as u64,
         sha256: digest(bytes),
     };
-    let input = |role: &str, name: &str, bytes: u64, read| InputRecord { role: role.into(), name: name.into(), bytes, sha256: digest(name.as_bytes()), read };
+    let input = |role: &str, name: &str, bytes: u64, read| InputRecord {
+        role: role.into(),
+        name: name.into(),
+        bytes,
+        sha256: digest(name.as_bytes()),
+        read,
+    };
     let payload = Payload {
         schema: SCHEMA.into(),
         id: "0199d3a4-6d7e-7c31-9f0a-5b2c8e4417aa".into(),
@@ -286,16 +389,36 @@ fn case(mesh: &Mesh, options: Options) -> Case {
             },
         },
         inputs: vec![
-            input("nominal", "design.stl", 4_812_084, serde_json::json!({"format": "stl", "vertices": 48121, "triangles": 96242, "closed": true, "volume_mm3": 2814.3})),
-            input("actual", "ct", 89_128_960, serde_json::json!({"format": "dicom", "modality": "CT", "dims": [512, 512, 170], "spacing_mm": [0.08, 0.08, 0.08], "voxel_type": "u16"})),
+            input(
+                "nominal",
+                "design.stl",
+                4_812_084,
+                serde_json::json!({"format": "stl", "vertices": 48121, "triangles": 96242, "closed": true, "volume_mm3": 2814.3}),
+            ),
+            input(
+                "actual",
+                "ct",
+                89_128_960,
+                serde_json::json!({"format": "dicom", "modality": "CT", "dims": [512, 512, 170], "spacing_mm": [0.08, 0.08, 0.08], "voxel_type": "u16"}),
+            ),
         ],
         findings: vec![
-            Finding::qualify("ct.saturated", "0.4 % of the voxels stand at the largest code 4095: the material plateau is cut, iso-50 reads up to 0.01 mm outside").clause("9.3.4").about("ct"),
+            Finding::qualify(
+                "ct.saturated",
+                "0.4 % of the voxels stand at the largest code 4095: the material plateau is cut, iso-50 reads up to 0.01 mm outside",
+            )
+            .clause("9.3.4")
+            .about("ct"),
             Finding::note("ct.tilted", "the slices are sheared by 0.3 degrees; the grid keeps it"),
         ],
         alignment: Some(AlignmentRecord {
             method: "best-fit".into(),
-            nominal_from_actual: [[0.999214, -0.036102, 0.015733, 12.40117], [0.035925, 0.999289, 0.011437, -3.22751], [-0.016135, -0.010863, 0.999811, 0.88432], [0.0, 0.0, 0.0, 1.0]],
+            nominal_from_actual: [
+                [0.999214, -0.036102, 0.015733, 12.40117],
+                [0.035925, 0.999289, 0.011437, -3.22751],
+                [-0.016135, -0.010863, 0.999811, 0.88432],
+                [0.0, 0.0, 0.0, 1.0],
+            ],
             ambiguous: false,
             ambiguities: vec![],
             rms_mm: 0.031742,
@@ -346,13 +469,16 @@ fn the_page_holds_every_number_and_word_of_the_payload() {
         assert!(page.contains(&format!("title=\"{x}\"")));
     }
     let order = &case.payload.order.fields;
-    for text in [&order.id, &order.device, &order.device_id, &order.patient, &order.image_acquired, &order.design_completed, &case.payload.id] {
+    for text in
+        [&order.id, &order.device, &order.device_id, &order.patient, &order.image_acquired, &order.design_completed, &case.payload.id]
+    {
         assert!(page.contains(text.as_str()), "{text}");
     }
     for sha256 in case.payload.inputs.iter().map(|i| &i.sha256).chain(case.payload.evidence.iter().map(|e| &e.sha256)) {
         assert!(page.contains(sha256.as_str()));
     }
-    for word in ["不符合", "合格", "无法判定", "未能测量", "允差", "匹配度", "孔隙结构", "0.058", "±\u{202f}", "+0.1"] {
+    for word in ["不符合", "合格", "无法判定", "未能测量", "允差", "匹配度", "孔隙结构", "0.058", "±\u{202f}", "+0.1"]
+    {
         assert!(page.contains(word), "{word}");
     }
 }
@@ -362,7 +488,14 @@ fn a_hostile_name_stays_text() {
     let mut case = small_case();
     let evil = "</title></style><script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;";
     let header = &mut case.payload.order.fields;
-    for field in [&mut header.id, &mut header.device, &mut header.device_id, &mut header.patient, &mut header.image_acquired, &mut header.design_completed] {
+    for field in [
+        &mut header.id,
+        &mut header.device,
+        &mut header.device_id,
+        &mut header.patient,
+        &mut header.image_acquired,
+        &mut header.design_completed,
+    ] {
         *field = evil.into();
     }
     case.payload.id = evil.into();
@@ -379,7 +512,14 @@ fn a_hostile_name_stays_text() {
     case.payload.provenance.notes.push(evil.into());
     case.payload.provenance.parameters = serde_json::json!({ evil: evil });
     case.payload.retention.class = evil.into();
-    let signature = SignatureLine { kid: evil.into(), role: evil.into(), signed_at: Some(evil.into()), algorithm: evil.into(), holds: false, note: Some(evil.into()) };
+    let signature = SignatureLine {
+        kid: evil.into(),
+        role: evil.into(),
+        signed_at: Some(evil.into()),
+        algorithm: evil.into(),
+        holds: false,
+        note: Some(evil.into()),
+    };
     let page = report::html(&case.payload, &[signature], &|name| case.files.get(name).cloned()).unwrap();
     assert!(!page.contains("<script") && !page.contains("<img") && page.contains("&lt;script&gt;"));
     assert_eq!(page.matches("</style>").count(), 1);
@@ -389,10 +529,10 @@ fn a_hostile_name_stays_text() {
 #[test]
 fn the_page_fetches_nothing() {
     let page = small_case().page();
+    let (before, rest) = page.split_once("data:image/png;base64,").unwrap();
+    let written = format!("{before}{}", rest.split_once('"').unwrap().1);
     for forbidden in ["http:", "https:", "//", "<link", "<iframe", "@import", "javascript:"] {
-        let outside_data = page.split("data:image/png;base64,").flat_map(|part| part.split_once('"').map_or([part, ""], |(_, rest)| ["", rest]));
-        let first = page.split("data:image/png;base64,").next().unwrap();
-        assert!(!first.contains(forbidden) && outside_data.clone().all(|part| !part.contains(forbidden)), "{forbidden}");
+        assert!(!written.contains(forbidden), "{forbidden}");
     }
     assert!(page.matches("href=").count() == 1 && page.contains("href=\"data:image/png;base64,"));
     // The policy admits exactly the style that is there.

@@ -8,10 +8,10 @@ use crate::npy;
 use crate::{Args, Line};
 
 pub fn run(args: &Args, line: &mut Line) {
-    let shape = line.shape.clone().unwrap_or_default();
+    let (shape, size) = (line.shape.clone().unwrap_or_default(), line.size.clone());
     let (mesh, points) = line.load(|| {
-        let points = npy::points(&args.data.join(format!("{shape}_{}_{}.npy", line.size, args.points)));
-        (npy::mesh(&args.data, &shape, &line.size), points)
+        let points = npy::points(&args.data.join(format!("{shape}_{size}_{}.npy", args.points)));
+        (npy::mesh(&args.data, &shape, &size), points)
     });
     let rt = Runtime::cpu();
     let distance = line.stage("build", || MeshDistance::build(&mesh));

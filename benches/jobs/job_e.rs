@@ -1,7 +1,6 @@
 //! Exact Euclidean distance transform of a porous binary volume: distance of each 1 voxel to the nearest 0 voxel, in voxels.
 //! The volume's border is not background. The result is squared, as that of the peer `edt_squared`; the digest is of distances.
 
-use rayon::prelude::*;
 use serde_json::json;
 use verimetry_engine::kernels::{Border, distance_transform, threshold};
 
@@ -16,16 +15,16 @@ pub fn run(args: &Args, line: &mut Line) {
         distance_transform(&mask, Border::Unknown, &rt).expect("small extents")
     });
     let n: usize = size.parse().expect("a number of voxels");
-    let distances: Vec<f64> = squares.par_iter().map(|&s| f64::from(f64::from(s).sqrt() as f32)).collect();
-    let count = distances.len() as f64;
-    let mean = distances.iter().sum::<f64>() / count;
-    let std = (distances.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / count).sqrt();
-    let probe: Vec<f64> = (1..=6).map(|p| n * p / 7).map(|x| distances[(x * n + x) * n + x]).collect();
+    let distance = |s: u32| f64::from(f64::from(s).sqrt() as f32);
+    let count = squares.len() as f64;
+    let mean = squares.iter().map(|&s| distance(s)).sum::<f64>() / count;
+    let std = (squares.iter().map(|&s| (distance(s) - mean) * (distance(s) - mean)).sum::<f64>() / count).sqrt();
+    let probe: Vec<f64> = (1..=6).map(|p| n * p / 7).map(|x| distance(squares[(x * n + x) * n + x])).collect();
     line.digest.insert("shape".into(), json!([n, n, n]));
     line.digest.insert("mean".into(), json!(mean));
     line.digest.insert("std".into(), json!(std));
-    line.digest.insert("min".into(), json!(distances.iter().copied().fold(f64::INFINITY, f64::min)));
-    line.digest.insert("max".into(), json!(distances.iter().copied().fold(0.0, f64::max)));
+    line.digest.insert("min".into(), json!(squares.iter().min().map(|&s| distance(s))));
+    line.digest.insert("max".into(), json!(squares.iter().max().map(|&s| distance(s))));
     line.digest.insert("probe".into(), json!(probe));
     line.digest.insert("sum_squared".into(), json!(squares.iter().map(|&s| u64::from(s)).sum::<u64>()));
 }

@@ -2,6 +2,7 @@
 //! `cargo bench --bench jobs -- --data DIR --job J [--size S] [--shape NAME] [--mode M] [--points near|far] [--threads N] [--best N] [--backend cpu|gpu]`.
 
 mod job_a;
+mod job_b;
 mod job_d;
 mod job_e;
 mod job_f;
@@ -82,6 +83,7 @@ type Job = fn(&Args, &mut Line);
 /// Jobs by letter: size, shape and mode where the command line names none.
 const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("a", "1m", Some("gyroid"), "signed", job_a::run),
+    ("b", "1m", Some("gyroid"), "full", job_b::run),
     ("d", "256", None, "gray", job_d::run),
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),

@@ -8,7 +8,11 @@ use verimetry_engine::mesh::Mesh;
 /// The array's element type as NumPy writes it, and its bytes.
 fn read(path: &Path) -> (String, Vec<u8>) {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}; make it with the comparison scripts' workloads", path.display()));
-    let (size, start) = if bytes[6] == 1 { (u16::from_le_bytes([bytes[8], bytes[9]]) as usize, 10) } else { (u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize, 12) };
+    let (size, start) = if bytes[6] == 1 {
+        (u16::from_le_bytes([bytes[8], bytes[9]]) as usize, 10)
+    } else {
+        (u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize, 12)
+    };
     let header = String::from_utf8_lossy(&bytes[start..start + size]).into_owned();
     assert!(header.contains("'fortran_order': False"), "{}: Fortran order", path.display());
     let kind = header.split('\'').nth(3).unwrap_or_default().to_string();

@@ -1,112 +1,410 @@
-//! A case: an order and its inputs, measured and decided.
+//! A case: nominal, actual and site with everything that quantities share, computed at most once and only when asked for.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
-use serde::Serialize;
+use nalgebra::{Point3, Vector3};
 
+use crate::align::{self, Alignment};
+use crate::deviation::Field;
+use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Pose;
-use crate::judgement::{Evidence, Payload, Stamp};
-use crate::order::{AlignmentMethod, ComponentsOrder, LengthUnit, SurfaceOrder};
-use crate::quantities::QuantityJson;
+use crate::mesh::edges::{self, Edges};
+use crate::mesh::{Mesh, Samples};
+use crate::order::AlignmentMethod;
+use crate::porosity::{self, Envelope, Porosity};
+use crate::region::Region;
 use crate::runtime::Runtime;
+use crate::shrinkage::{self, Shrinkage};
+use crate::surface::ImageQuality;
+use crate::uncertainty::Effects;
 
-/// A judgement before it is signed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    pub payload: Payload,
-    pub evidence: Vec<Evidence>,
+/// The design.
+pub struct Nominal {
+    pub mesh: Mesh,
+    /// Standard uncertainty that its facets add, mm.
+    pub chord_u_mm: f64,
 }
 
-/// Runs a whole order. Inputs are found beside the order file.
-pub fn judge(_order_file: &Path, _stamp: Stamp, _rt: &Runtime) -> Result<Judged, Error> {
-    Err(Error::defect("not built"))
+impl Nominal {
+    /// `chord_error_mm` is the largest distance between facets and design where the order states it; else it is estimated
+    /// from the facets' angles. Bounds ±c of unknown distribution: u = c/√3 (JCGM 100:2008 4.3.7).
+    pub fn new(mesh: Mesh, chord_error_mm: Option<f64>) -> Nominal {
+        let chord = chord_error_mm.unwrap_or_else(|| edges::sagitta_mm(&mesh, &Edges::of(&mesh)));
+        Nominal { mesh, chord_u_mm: chord / 3.0_f64.sqrt() }
+    }
 }
 
-/// The JSON of every measuring command.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measurement {
-    pub quantities: BTreeMap<String, QuantityJson>,
-    pub findings: Vec<Finding>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alignment: Option<AlignmentJson>,
-    pub provenance: ProvenanceJson,
-    pub seconds: BTreeMap<String, f64>,
+/// The built part: its surface in the frame it was scanned in, with what is known of its errors.
+pub struct Part {
+    pub mesh: Mesh,
+    /// Standard uncertainty of each vertex along its normal from noise, mm.
+    pub point_u_mm: Vec<f32>,
+    /// Standard uncertainty of a surface offset common to all points, mm.
+    pub offset_u_mm: f64,
+    /// Relative standard uncertainty of the length scale.
+    pub scale_u: f64,
+    /// Standard uncertainty that its facets add to volumes and areas, mm.
+    pub chord_u_mm: f64,
+    /// Distance beyond which errors of points are independent, mm.
+    pub noise_length_mm: f64,
+    /// Edge of the cells that volumes are integrated on, mm.
+    pub cell_mm: f64,
+    /// Why the surface encloses no volume, where it does not.
+    pub not_closed: Option<String>,
+    pub image: Option<ImageQuality>,
+    edges: Edges,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AlignmentJson {
-    pub nominal_from_actual: Pose,
-    pub ambiguous: bool,
+impl Part {
+    /// A determined surface; noise is independent beyond the reach of the interpolation, about one and a half voxels.
+    pub fn from_volume(mesh: Mesh, point_u_mm: Vec<f32>, offset_u_mm: f64, scale_u: f64, image: ImageQuality) -> Part {
+        let voxel = image.voxel_mm;
+        let largest = voxel.iter().copied().fold(0.0, f64::max);
+        let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
+        Part::new(mesh, point_u_mm, offset_u_mm, scale_u, 1.5 * largest, smallest, Some(image))
+    }
+
+    /// A scanned mesh. What part of a scanner's point uncertainty is common to all points a mesh cannot tell, so it counts
+    /// both ways, as noise and as offset.
+    pub fn from_mesh(mesh: Mesh, point_u_mm: f64, scale_u: f64) -> Part {
+        let mean_edge = (mesh.area_mm2() / mesh.triangles().len() as f64 * 4.0 / 3.0_f64.sqrt()).sqrt();
+        let (points, diagonal) = (mesh.vertices().len(), mesh.bounds().diagonal_mm());
+        Part::new(mesh, vec![point_u_mm as f32; points], point_u_mm, scale_u, mean_edge.max(diagonal / 1000.0), diagonal / 300.0, None)
+    }
+
+    fn new(
+        mesh: Mesh,
+        point_u_mm: Vec<f32>,
+        offset_u_mm: f64,
+        scale_u: f64,
+        noise_length_mm: f64,
+        cell_mm: f64,
+        image: Option<ImageQuality>,
+    ) -> Part {
+        let edges = Edges::of(&mesh);
+        let not_closed = if !edges.are_closed() {
+            Some(format!("{} of its edges are open, non-manifold or turned around", edges.other))
+        } else if mesh.volume_mm3() <= 0.0 {
+            Some("its triangles face inwards".into())
+        } else {
+            None
+        };
+        let chord_u_mm = edges::sagitta_mm(&mesh, &edges) / 3.0_f64.sqrt();
+        // Lattices finer than 1/400 of the part cost memory and say nothing new.
+        let cell_mm = cell_mm.max(mesh.bounds().diagonal_mm() / 400.0);
+        Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, not_closed, image, edges }
+    }
+
+    /// Integral of the mean curvature over the surface, mm.
+    pub fn mean_curvature_integral_mm(&self) -> f64 {
+        edges::mean_curvature_integral_mm(&self.mesh, &self.edges)
+    }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ProvenanceJson {
-    pub version: String,
-    pub backend: String,
-    pub inputs: Vec<InputJson>,
+/// Anatomy or a mating device, in the nominal frame.
+pub struct Site {
+    pub mesh: Mesh,
+    /// Standard uncertainty of its surface, mm.
+    pub u_mm: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InputJson {
-    pub name: String,
-    pub sha256: String,
+/// What aligned the part.
+pub struct Aligned {
+    pub pose: Pose,
+    pub method: AlignmentMethod,
+    /// Centre of the actual part's bounds in its own frame.
+    pub actual_centre: Point3<f64>,
+    /// The fit, where one was ordered.
+    pub fit: Option<Alignment>,
 }
 
-/// A volume or mesh on the command line, with how to read it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Source {
-    pub path: PathBuf,
-    pub unit: LengthUnit,
-    pub surface: SurfaceOrder,
-    pub components: ComponentsOrder,
+/// Deviation seen from the nominal, with what coverage needs.
+pub struct NominalField {
+    pub field: Field,
+    /// Actual surface of like orientation lies along the normal.
+    pub facing: Vec<bool>,
+    /// Largest distance at which actual surface still covers the nominal, mm.
+    pub reach_mm: f64,
 }
 
-/// `compare NOMINAL ACTUAL`. `map` receives the per-vertex signed deviation as PLY; `region` names a region of the order given.
-pub struct Compare<'a> {
-    pub nominal: Source,
-    pub actual: Source,
-    pub align: AlignmentMethod,
-    pub tolerance: Option<[f64; 2]>,
-    pub map: Option<PathBuf>,
-    pub region: Option<RegionRef<'a>>,
+/// Gap seen from the device.
+pub struct FitField {
+    pub field: Field,
+    /// The device's surface faces the site's.
+    pub facing: Vec<bool>,
 }
 
-/// A region of an order, for the measuring commands' `--order FILE --region NAME`.
-#[derive(Clone, Copy, Debug)]
-pub struct RegionRef<'a> {
-    pub order_file: &'a Path,
-    pub name: &'a str,
+/// Inputs and shared results. All in mm; regions and fields in the nominal frame.
+pub struct Case<'a> {
+    pub rt: &'a Runtime,
+    nominal: Option<Nominal>,
+    actual: Option<Part>,
+    site: Option<Site>,
+    method: AlignmentMethod,
+    align_region: Option<&'a Region>,
+    closing_mm: f64,
+    seconds: Mutex<BTreeMap<String, f64>>,
+    nominal_distance: OnceLock<Result<MeshDistance, Error>>,
+    alignment: OnceLock<Result<Aligned, Error>>,
+    moved: OnceLock<Result<Mesh, Error>>,
+    actual_field: OnceLock<Result<Field, Error>>,
+    nominal_field: OnceLock<Result<NominalField, Error>>,
+    fit_field: OnceLock<Result<FitField, Error>>,
 }
 
-pub fn compare(_job: &Compare, _rt: &Runtime) -> Result<Measurement, Error> {
-    Err(Error::defect("not built"))
-}
+/// Sites no further apart than this part of the nominal's diagonal.
+const SITES_PER_DIAGONAL: f64 = 200.0;
 
-/// `segment VOLUME -o MESH`: also gives `image.` and `body.` quantities.
-pub fn segment(_volume: &Source, _mesh_out: &Path, _rt: &Runtime) -> Result<Measurement, Error> {
-    Err(Error::defect("not built"))
-}
+impl<'a> Case<'a> {
+    pub fn new(rt: &'a Runtime, nominal: Option<Nominal>, actual: Option<Part>, site: Option<Site>) -> Case<'a> {
+        Case {
+            rt,
+            nominal,
+            actual,
+            site,
+            method: AlignmentMethod::BestFit,
+            align_region: None,
+            closing_mm: porosity::DEFAULT_CLOSING_MM,
+            seconds: Mutex::default(),
+            nominal_distance: OnceLock::new(),
+            alignment: OnceLock::new(),
+            moved: OnceLock::new(),
+            actual_field: OnceLock::new(),
+            nominal_field: OnceLock::new(),
+            fit_field: OnceLock::new(),
+        }
+    }
 
-pub fn shrinkage(_nominal: &Source, _actual: &Source, _align: AlignmentMethod, _rt: &Runtime) -> Result<Measurement, Error> {
-    Err(Error::defect("not built"))
-}
+    pub fn aligned_by(mut self, method: AlignmentMethod, region: Option<&'a Region>) -> Self {
+        (self.method, self.align_region) = (method, region);
+        self
+    }
 
-/// What the porosity is a fraction of.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Envelope {
-    Hull,
-    Volume,
-    File(PathBuf),
-}
+    pub fn closing(mut self, radius_mm: f64) -> Self {
+        self.closing_mm = radius_mm;
+        self
+    }
 
-pub fn pores(_part: &Source, _envelope: &Envelope, _region: Option<RegionRef>, _rt: &Runtime) -> Result<Measurement, Error> {
-    Err(Error::defect("not built"))
-}
+    pub fn nominal(&self) -> Result<&Nominal, Error> {
+        self.nominal
+            .as_ref()
+            .ok_or_else(|| Error::input("order.no_nominal", "the quantity compares with a nominal and there is none: name one"))
+    }
 
-/// `fit DEVICE SITE` as placed; `allow_mm` is the interference that still counts as contact.
-pub fn fit(_device: &Source, _site: &Source, _allow_mm: f64, _region: Option<RegionRef>, _rt: &Runtime) -> Result<Measurement, Error> {
-    Err(Error::defect("not built"))
+    pub fn actual(&self) -> Result<&Part, Error> {
+        self.actual.as_ref().ok_or_else(|| Error::input("order.no_actual", "the quantity needs an actual part and there is none: name one"))
+    }
+
+    fn site(&self) -> Result<&Site, Error> {
+        self.site.as_ref().ok_or_else(|| {
+            Error::input("order.no_site", "the quantity needs a site (anatomy or mating device) and there is none: name one")
+        })
+    }
+
+    /// Seconds of each stage so far.
+    pub fn seconds(&self) -> BTreeMap<String, f64> {
+        self.seconds.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    pub fn timed<T>(&self, stage: &str, f: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let out = f();
+        *self.seconds.lock().unwrap_or_else(|e| e.into_inner()).entry(stage.into()).or_default() += start.elapsed().as_secs_f64();
+        out
+    }
+
+    fn once<'c, T>(&self, cell: &'c OnceLock<Result<T, Error>>, stage: &str, f: impl FnOnce() -> Result<T, Error>) -> Result<&'c T, Error> {
+        let run = || {
+            self.rt.step(stage, 0.0)?;
+            self.timed(stage, f)
+        };
+        cell.get_or_init(run).as_ref().map_err(Clone::clone)
+    }
+
+    pub fn nominal_distance(&self) -> Result<&MeshDistance, Error> {
+        let nominal = self.nominal()?;
+        self.once(&self.nominal_distance, "hierarchy", || Ok(MeshDistance::build(&nominal.mesh)))
+    }
+
+    pub fn alignment(&self) -> Result<&Aligned, Error> {
+        let actual_centre = self.actual()?.mesh.bounds().centre();
+        let unfitted = |pose| Aligned { pose, method: self.method, actual_centre, fit: None };
+        match self.method {
+            AlignmentMethod::None => self.once(&self.alignment, "align", || Ok(unfitted(Pose::identity()))),
+            AlignmentMethod::Datum => {
+                Err(Error::input("alignment.unavailable", "alignment by datum is not available yet in this version: use best-fit or none"))
+            }
+            AlignmentMethod::BestFit => {
+                let (nominal, actual) = (self.nominal_distance()?, self.actual()?);
+                self.once(&self.alignment, "align", || {
+                    let inside = self.align_region.map(|region| move |p: &Point3<f64>| region.contains(p));
+                    let include = inside.as_ref().map(|f| f as &(dyn Fn(&Point3<f64>) -> bool + Sync));
+                    let fit = align::best_fit(nominal, &actual.mesh, include, self.rt)?;
+                    Ok(Aligned { pose: fit.nominal_from_actual, method: self.method, actual_centre, fit: Some(fit) })
+                })
+            }
+        }
+    }
+
+    /// Why the pose forbids a quantity: it is ambiguous and the quantity depends on direction or place, or the fit failed.
+    pub fn pose_cannot_carry(&self, depends_on_direction: bool) -> Result<Option<String>, Error> {
+        if self.nominal.is_none() {
+            return Ok(None);
+        }
+        let aligned = self.alignment()?;
+        Ok(aligned.fit.as_ref().and_then(|fit| {
+            if !fit.converged {
+                Some(format!(
+                    "the alignment did not converge in {} iterations: state a region that fixes the part, or datums",
+                    fit.iterations
+                ))
+            } else if fit.ambiguous && depends_on_direction {
+                Some(format!(
+                    "the pose is ambiguous ({}) and the quantity depends on it: add a mark that fixes the pose",
+                    fit.ambiguities.join("; ")
+                ))
+            } else {
+                None
+            }
+        }))
+    }
+
+    /// The actual part in the nominal frame (its own frame where there is no nominal).
+    pub fn moved(&self) -> Result<&Mesh, Error> {
+        if self.nominal.is_none() {
+            return Ok(&self.actual()?.mesh);
+        }
+        let (actual, aligned) = (self.actual()?, self.alignment()?);
+        self.once(&self.moved, "move", || Ok(actual.mesh.moved(&aligned.pose)))
+    }
+
+    /// What displaces a deviation of this case.
+    fn effects(&self) -> Result<Effects, Error> {
+        let (aligned, actual) = (self.alignment()?, self.actual()?);
+        Ok(Effects {
+            offset_mm: actual.offset_u_mm,
+            scale: actual.scale_u,
+            centre: aligned.fit.as_ref().map_or_else(|| aligned.pose.apply(&aligned.actual_centre), |fit| fit.centre),
+            pose_modes: aligned.fit.as_ref().map_or_else(Vec::new, |fit| Effects::modes_of(&fit.covariance)),
+            chord_mm: self.nominal.as_ref().map_or(0.0, |n| n.chord_u_mm),
+            noise_length_mm: actual.noise_length_mm,
+        })
+    }
+
+    fn site_step_mm(&self, mesh: &Mesh) -> f64 {
+        mesh.bounds().diagonal_mm() / SITES_PER_DIAGONAL
+    }
+
+    /// Noise of samples on the actual mesh: their vertex's, or their triangle's first vertex's.
+    fn noise_of(part: &Part, samples: &Samples) -> Vec<f32> {
+        let vertex = |i: usize| if i < samples.vertices { i } else { part.mesh.triangles()[samples.triangles[i] as usize][0] as usize };
+        (0..samples.len()).map(|i| part.point_u_mm[vertex(i)]).collect()
+    }
+
+    /// Deviation on the actual surface.
+    pub fn actual_field(&self) -> Result<&Field, Error> {
+        let (nominal, moved, actual, effects) = (self.nominal_distance()?, self.moved()?, self.actual()?, self.effects()?);
+        self.once(&self.actual_field, "deviation", || {
+            let samples = Samples::of(moved, self.site_step_mm(nominal.mesh()));
+            let signed = nominal.signed_all(&samples.points, self.rt)?;
+            let noise = Case::noise_of(actual, &samples);
+            let (values, normals) = signed.iter().map(|s| (s.distance_mm, s.normal)).unzip();
+            let undefined = signed.iter().map(|s| !s.sign_defined).collect();
+            Ok(Field::new(samples, normals, values, undefined, noise, &effects))
+        })
+    }
+
+    /// Deviation seen from the nominal surface.
+    pub fn nominal_field(&self) -> Result<&NominalField, Error> {
+        let (nominal, moved, actual, effects) = (self.nominal()?, self.moved()?, self.actual()?, self.effects()?);
+        self.once(&self.nominal_field, "coverage", || {
+            let samples = Samples::of(&nominal.mesh, self.site_step_mm(&nominal.mesh));
+            let built = MeshDistance::build(moved);
+            let signed = built.signed_all(&samples.points, self.rt)?;
+            let unit = |mesh: &Mesh, t: u32| mesh.area_vector(t as usize).try_normalize(0.0).unwrap_or_else(Vector3::zeros);
+            let normals: Vec<Vector3<f64>> = samples.triangles.iter().map(|&t| unit(&nominal.mesh, t)).collect();
+            let step = self.site_step_mm(&nominal.mesh);
+            let facing = (0..samples.len())
+                .map(|i| {
+                    // Beyond the edge of a scan the nearest built point lies sideways, not along the normal.
+                    let to = signed[i].point - samples.points[i];
+                    let along = to.norm() <= step || to.dot(&normals[i]).abs() >= 0.5 * to.norm();
+                    along && unit(moved, signed[i].triangle).dot(&normals[i]) > 0.0
+                })
+                .collect();
+            let values = signed.iter().map(|s| -s.distance_mm).collect();
+            let mut noise: Vec<f32> = actual.point_u_mm.clone();
+            noise.sort_unstable_by(f32::total_cmp);
+            let typical = noise.get(noise.len() / 2).copied().unwrap_or(0.0);
+            let count = samples.len();
+            let field = Field::new(samples, normals, values, vec![false; count], vec![typical; count], &effects);
+            Ok(NominalField { field, facing, reach_mm: 0.02 * nominal.mesh.bounds().diagonal_mm() })
+        })
+    }
+
+    /// Gap on the device's surface.
+    pub fn fit_field(&self) -> Result<&FitField, Error> {
+        let (site, device, actual, mut effects) = (self.site()?, self.moved()?, self.actual()?, self.effects()?);
+        effects.offset_mm = (effects.offset_mm * effects.offset_mm + site.u_mm * site.u_mm).sqrt();
+        effects.chord_mm = edges::sagitta_mm(&site.mesh, &Edges::of(&site.mesh)) / 3.0_f64.sqrt();
+        self.once(&self.fit_field, "fit", || {
+            let samples = Samples::of(device, self.site_step_mm(device));
+            let signed = MeshDistance::build(&site.mesh).signed_all(&samples.points, self.rt)?;
+            let outward = device.vertex_normals();
+            let normal_of = |i: usize| {
+                if i < samples.vertices {
+                    outward[i]
+                } else {
+                    device.area_vector(samples.triangles[i] as usize).try_normalize(0.0).unwrap_or_else(Vector3::zeros)
+                }
+            };
+            let facing = (0..samples.len()).map(|i| signed[i].normal.dot(&normal_of(i)) < -0.5).collect();
+            let noise = Case::noise_of(actual, &samples);
+            let (values, normals) = signed.iter().map(|s| (s.distance_mm, s.normal)).unzip();
+            let undefined = signed.iter().map(|s| !s.sign_defined).collect();
+            Ok(FitField { field: Field::new(samples, normals, values, undefined, noise, &effects), facing })
+        })
+    }
+
+    /// Scale and offset of the actual against the nominal; in a region or the whole.
+    pub fn shrinkage(&self, region: Option<(&str, &Region)>) -> Result<Shrinkage, Error> {
+        let (nominal, actual, aligned) = (self.nominal_distance()?, self.actual()?, self.alignment()?);
+        let inside = region.map(|(_, region)| move |p: &Point3<f64>| region.contains(p));
+        let include = inside.as_ref().map(|f| f as &(dyn Fn(&Point3<f64>) -> bool + Sync));
+        self.timed("shrinkage", || shrinkage::fit(nominal, &actual.mesh, &aligned.pose, include, self.rt))
+    }
+
+    /// Porosity of a region, or of the whole inside its closed hull.
+    pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
+        let (mesh, actual) = (self.moved()?, self.actual()?);
+        let envelope = region.map_or(Envelope::Hull { radius_mm: self.closing_mm }, |(_, region)| Envelope::Region(region));
+        self.timed("porosity", || porosity::porosity(mesh, &envelope, actual.cell_mm, self.rt))
+    }
+
+    /// Findings of the alignment.
+    pub fn alignment_findings(&self) -> Result<Vec<Finding>, Error> {
+        let Some(fit) = self.alignment()?.fit.as_ref() else { return Ok(vec![]) };
+        let mut findings = Vec::new();
+        if fit.ambiguous {
+            let why = fit.ambiguities.join("; ");
+            findings.push(Finding::qualify(
+                "alignment.ambiguous",
+                format!("the pose is not unique: {why}; values that depend on it are not measured"),
+            ));
+        }
+        if fit.mirrored {
+            findings.push(
+                Finding::qualify(
+                    "alignment.mirrored",
+                    "the mirror image of the nominal fits the part clearly better: check left and right",
+                )
+                .clause("8.3.2.1 a)"),
+            );
+        }
+        Ok(findings)
+    }
 }

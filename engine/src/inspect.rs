@@ -82,7 +82,7 @@ pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
     Ok(inspection)
 }
 
-fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
+pub fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
     let grid = file.volume.grid();
     let known = |a: usize| (!file.assumed_steps[a]).then(|| grid.spacing_mm()[a]);
     let Rescale { slope, .. } = file.volume.rescale();
@@ -103,7 +103,7 @@ fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
     }
 }
 
-fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
+pub fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
     let bounds = file.mesh.bounds();
     let size = bounds.max - bounds.min;
     MeshItem {

@@ -195,8 +195,11 @@ pub struct AlignmentRecord {
     pub ambiguous: bool,
     /// What makes it ambiguous, in words; empty where it is not.
     pub ambiguities: Vec<String>,
-    pub rms_mm: f64,
-    pub converged: bool,
+    /// Residual of the fit, mm; none where nothing was fitted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rms_mm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub converged: Option<bool>,
     pub iterations: u32,
 }
 

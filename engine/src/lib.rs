@@ -7,7 +7,7 @@
 //! Rooms, in the order of their imports (each names only rooms above it):
 //! [`frame`] units and frames · [`finding`] [`error`] [`sum`] [`runtime`] what everything speaks · [`volume`] [`mesh`] valid data ·
 //! [`io`] foreign bytes to valid data · [`gpu`] the one place that names wgpu · [`kernels`] one per shader, CPU and GPU side by side ·
-//! [`segment`] [`surface`] volume to mesh · [`distance`] [`align`] mesh to mesh.
+//! [`segment`] [`surface`] volume to mesh · [`distance`] [`align`] [`shrinkage`] mesh to mesh.
 //!
 //! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
 //! errors, *not measured* and *does not conform* never mix; clocks, keys, HTTP and the environment live in the server.
@@ -15,6 +15,7 @@
 pub mod align;
 pub mod case;
 pub mod decide;
+pub mod deviation;
 pub mod distance;
 pub mod error;
 pub mod evidence;
@@ -23,17 +24,26 @@ pub mod frame;
 pub mod gpu;
 pub mod inspect;
 pub mod io;
+pub mod judge;
 pub mod judgement;
 pub mod kernels;
+pub mod load;
+pub mod measure;
 pub mod mesh;
+pub mod noise;
 pub mod order;
 pub mod phantom;
+pub mod porosity;
 pub mod quantities;
+pub mod region;
 pub mod render;
 pub mod runtime;
 pub mod segment;
+pub mod shrinkage;
+pub mod solid;
 pub mod sum;
 pub mod surface;
+pub mod uncertainty;
 pub mod volume;
 
 pub use error::{Class, Error};

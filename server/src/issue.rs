@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use verimetry_engine::Error;
-use verimetry_engine::case::Judged;
+use verimetry_engine::judge::Judged;
 use verimetry_engine::judgement::{Decision, Evidence, Payload};
 
 use crate::failure::Failure;

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use verimetry_engine::Error;
-use verimetry_engine::case::Judged;
+use verimetry_engine::judge::Judged;
 use verimetry_engine::judgement::Stamp;
 use verimetry_engine::runtime::{BackendChoice, Runtime};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use verimetry_engine::Error;
-use verimetry_engine::case::Judged;
+use verimetry_engine::judge::Judged;
 use verimetry_engine::judgement::*;
 use verimetry_engine::order;
 use verimetry_engine::runtime::Runtime;

@@ -19,7 +19,7 @@ use nalgebra::{Matrix6, Point3, Vector6};
 use thiserror::Error as ThisError;
 
 pub(crate) use correlated::{Observation, POINTS, covariance};
-pub(crate) use linear::eigen;
+pub(crate) use linear::{eigen, pseudo_inverse};
 pub(crate) use samples::{Moments, Samples};
 
 use crate::distance::MeshDistance;
@@ -84,9 +84,13 @@ impl Alignment {
 pub enum AlignError {
     #[error("the {which} surface has no area, so nothing can be aligned; a surface of triangles with area is needed")]
     NoArea { which: &'static str },
-    #[error("{found} points of the actual surface lie in the alignment region, at least {FEWEST} are needed: widen the region or check the units of the two meshes")]
+    #[error(
+        "{found} points of the actual surface lie in the alignment region, at least {FEWEST} are needed: widen the region or check the units of the two meshes"
+    )]
     TooFewPoints { found: usize },
-    #[error("the sizes of the two surfaces do not belong together: radius of gyration {actual_mm:.3} mm against {nominal_mm:.3} mm of the nominal, allowed is a factor of 2: check the units")]
+    #[error(
+        "the sizes of the two surfaces do not belong together: radius of gyration {actual_mm:.3} mm against {nominal_mm:.3} mm of the nominal, allowed is a factor of 2: check the units"
+    )]
     Sizes { nominal_mm: f64, actual_mm: f64 },
 }
 

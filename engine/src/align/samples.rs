@@ -80,7 +80,10 @@ impl Samples {
     pub fn select(&self, indices: impl Iterator<Item = usize>) -> Samples {
         let indices: Vec<usize> = indices.collect();
         let total: f64 = indices.iter().map(|&i| self.weights[i]).sum();
-        Samples { points: indices.iter().map(|&i| self.points[i]).collect(), weights: indices.iter().map(|&i| self.weights[i] / total).collect() }
+        Samples {
+            points: indices.iter().map(|&i| self.points[i]).collect(),
+            weights: indices.iter().map(|&i| self.weights[i] / total).collect(),
+        }
     }
 
     /// Reflected in the plane x = 0 of their own frame.

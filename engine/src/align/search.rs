@@ -86,8 +86,7 @@ impl Search<'_> {
     /// Two short rounds of trimmed fits; the survivors, best first.
     fn refine(&self, rotations: &[Matrix3<f64>], rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
         let (from, to) = (self.actual_centroid(), self.nominal_moments.centroid);
-        let mut poses: Vec<Pose> =
-            rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect();
+        let mut poses: Vec<Pose> = rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect();
         let mut scored = Vec::new();
         for (points, iterations, survivors) in [(120, 8, FINALISTS), (500, 16, MINIMA)] {
             rt.step("align: hypotheses", points as f64 / 1000.0)?;
@@ -114,8 +113,7 @@ impl Search<'_> {
         let mut seats = vec![0; samples.len()];
         let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0 };
         let pose = problem.solve(pose, &mut seats, until, None).map_or(*pose, |r| r.pose);
-        let squares: Vec<f64> =
-            (0..samples.len()).map(|i| problem.residual(&pose, i, &mut seats[i]).distance_mm).map(|d| d * d).collect();
+        let squares: Vec<f64> = (0..samples.len()).map(|i| problem.residual(&pose, i, &mut seats[i]).distance_mm).map(|d| d * d).collect();
         let (mean_square, standard_error) = mean_of_blocks(&squares);
         Minimum { pose, score: self.score(&samples, &pose, &mut seats), mean_square, standard_error }
     }

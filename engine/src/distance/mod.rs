@@ -95,7 +95,10 @@ impl MeshDistance {
 
     /// [`Self::signed`] of many points, on all cores; fails only when cancelled.
     pub fn signed_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Signed>, Error> {
-        let mut all = vec![Signed { distance_mm: 0.0, triangle: 0, point: Point3::origin(), normal: Vector3::zeros(), sign_defined: false }; points.len()];
+        let mut all = vec![
+            Signed { distance_mm: 0.0, triangle: 0, point: Point3::origin(), normal: Vector3::zeros(), sign_defined: false };
+            points.len()
+        ];
         let order = coherent_order(points);
         for (batch, indices) in order.chunks(BATCH).enumerate() {
             rt.step("distance", (batch * BATCH) as f64 / points.len() as f64)?;
@@ -127,6 +130,13 @@ impl MeshDistance {
         nearest_of(p, &hit)
     }
 
+    /// The same with its side.
+    pub(crate) fn signed_from(&self, p: &Point3<f64>, seat: &mut u32) -> Signed {
+        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        *seat = hit.slot;
+        self.sign(p, &hit)
+    }
+
     fn sign(&self, p: &Point3<f64>, hit: &Hit) -> Signed {
         let near = nearest_of(p, hit);
         let normal = match near.feature {
@@ -148,7 +158,10 @@ impl MeshDistance {
             distance_mm: if inside { -near.distance_mm } else { near.distance_mm },
             triangle: near.triangle,
             point: near.point,
-            normal: normal.and_then(|n| n.try_normalize(1e-12)).or_else(|| topology::unit_normal(&self.mesh, near.triangle)).unwrap_or_else(Vector3::zeros),
+            normal: normal
+                .and_then(|n| n.try_normalize(1e-12))
+                .or_else(|| topology::unit_normal(&self.mesh, near.triangle))
+                .unwrap_or_else(Vector3::zeros),
             sign_defined,
         }
     }

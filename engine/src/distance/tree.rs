@@ -40,7 +40,10 @@ impl Boxes {
     }
 
     fn hull(&self) -> ([f32; 3], [f32; 3]) {
-        (self.min.map(|row| row.into_iter().fold(f32::INFINITY, f32::min)), self.max.map(|row| row.into_iter().fold(f32::NEG_INFINITY, f32::max)))
+        (
+            self.min.map(|row| row.into_iter().fold(f32::INFINITY, f32::min)),
+            self.max.map(|row| row.into_iter().fold(f32::NEG_INFINITY, f32::max)),
+        )
     }
 
     /// Squared distances from the query to the eight boxes; infinite for absent children.

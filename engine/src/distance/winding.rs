@@ -72,7 +72,8 @@ impl Group {
 }
 
 fn group(mesh: &Mesh, members: &[u32]) -> Group {
-    let bounds = crate::frame::Bounds::of(members.iter().flat_map(|&t| mesh.triangles()[t as usize].iter().map(|&v| &mesh.vertices()[v as usize])));
+    let bounds =
+        crate::frame::Bounds::of(members.iter().flat_map(|&t| mesh.triangles()[t as usize].iter().map(|&v| &mesh.vertices()[v as usize])));
     let centre = bounds.centre();
     let (mut dipole, mut moment) = (Vector3::zeros(), Matrix3::zeros());
     for &t in members {

@@ -163,6 +163,11 @@ impl Header {
         if !sizes.iter().all(|&n| (1.0..=f64::from(u32::MAX)).contains(&n) && n.fract() == 0.0) {
             return Err(self.malformed("DimSize", self.get("DimSize").unwrap_or_default(), "whole numbers from 1 to 4294967295"));
         }
+        // Exact far beyond the limit: products of such sizes are only compared.
+        let (voxels, allowed) = (sizes.iter().product::<f64>(), isize::MAX as u64 / 8);
+        if voxels > allowed as f64 {
+            return Err(Fault::TooLarge { what: "the number of voxels", found: voxels as u64, allowed });
+        }
         let spacing = self.numbers::<3>(&["ElementSpacing", "ElementSize"])?.unwrap_or([1.0; 3]);
         let origin = self.numbers::<3>(&["Offset", "Position", "Origin"])?.unwrap_or([0.0; 3]);
         let identity = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];

@@ -136,6 +136,15 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
     Ok(if meta.is_dir() { Loaded::Volume(dicom::read_folder(path)?) } else { load_file(path)? })
 }
 
+/// The bytes of a small file, refused before they are read where there are more than allowed.
+pub fn read_bounded(path: &Path, allowed: u64) -> Result<Vec<u8>, Error> {
+    let read = || {
+        let (_, found) = bytes::open(path)?;
+        if found > allowed { Err(Fault::TooLarge { what: "its size in bytes", found, allowed }) } else { bytes::whole(path) }
+    };
+    Ok(read().map_err(|fault| fault.of(path))?)
+}
+
 /// [`load`], where only a mesh will do.
 pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
     match load(path)? {

@@ -82,7 +82,12 @@ fn layout(h: &NiftiHeader) -> Result<Layout, Fault> {
         768 => Stored::U32,
         1024 => Stored::I64,
         1280 => Stored::U64,
-        other => return Err(Fault::VoxelType { found: format!("NIfTI code {other}"), allowed: "integers of 8 to 64 bits, floats of 32 and 64" }),
+        other => {
+            return Err(Fault::VoxelType {
+                found: format!("NIfTI code {other}"),
+                allowed: "integers of 8 to 64 bits, floats of 32 and 64",
+            });
+        }
     };
     Ok(Layout { stored, big_endian: h.endianness == Endianness::Big })
 }

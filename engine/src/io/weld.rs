@@ -1,9 +1,9 @@
 //! Triangle soup to an indexed mesh: corners with the same coordinates become one vertex.
 //!
 //! Exact: coordinates are equal as numbers (-0 is 0), nothing is moved or dropped. Vertices are numbered by first appearance,
-//! so the result depends on neither threads nor block size. Cost: blocks of triangles are welded in tables that fit the
-//! cache while the file streams past (neighbouring triangles mostly lie close together in a file); only what is left, little more than
-//! the vertices, meets in a second weld, partitioned by hash. Memory: the mesh itself plus 16 bytes per vertex left.
+//! so the result depends on neither threads nor block size. Cost: two passes of open-addressing tables that fit the cache, first over
+//! blocks of the file while it streams past, then over what they leave, partitioned by hash. Memory beside the mesh: 24 bytes per corner
+//! left by the first pass, which is little more than the vertices where neighbours lie close together in the file.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -47,10 +47,20 @@ impl Hash {
     }
 }
 
-/// Vertices and triangles of one block; triangles name the block's own vertices.
+/// The distinct corners of one block, in order of partition and, within one, of appearance. Its triangles name them by their place here.
 struct Block {
     keys: Vec<Key>,
+    /// Where each partition begins, and the end.
+    starts: Vec<u32>,
+    /// Place in `keys` by order of appearance.
+    places: Vec<u32>,
     finite: bool,
+}
+
+impl Block {
+    fn part(&self, p: usize) -> std::ops::Range<usize> {
+        self.starts[p] as usize..self.starts[p + 1] as usize
+    }
 }
 
 /// Where the corners of a block go: an open-addressing table over the keys found so far.
@@ -109,23 +119,32 @@ pub(super) fn weld(count: usize, read: impl Fn(usize, &mut [[[f32; 3]; 3]]) -> R
     if let Some(b) = blocks.iter().position(|b| !b.finite) {
         return Err(not_finite(b, count, &read));
     }
-    let starts: Vec<usize> = blocks.iter().scan(0, |sum, b| Some(std::mem::replace(sum, *sum + b.keys.len()))).collect();
-    let total = blocks.iter().map(|b| b.keys.len()).sum();
-    let mut keys: Vec<Key> = Vec::with_capacity(total);
-    blocks.into_iter().for_each(|b| keys.extend_from_slice(&b.keys));
-    let (ids, vertices) = merge(hash, &keys);
-    triangles.par_chunks_mut(BLOCK).zip(&starts).for_each(|(block, &start)| {
-        let ids = &ids[start..];
-        block.iter_mut().flatten().for_each(|v| *v = ids[*v as usize]);
+    let firsts = merge(hash, &blocks);
+    let (vertices, ids) = number(&blocks, &firsts);
+    let starts = starts(&blocks);
+    triangles.par_chunks_mut(BLOCK).enumerate().for_each_init(Vec::new, |resolved, (b, block)| {
+        resolved.clear();
+        resolved.extend(firsts_of(&blocks, &firsts, b).enumerate().map(|(at, first)| {
+            ids[match first {
+                EMPTY => starts[b] + at,
+                first => first as usize,
+            }]
+        }));
+        block.iter_mut().flatten().for_each(|v| *v = resolved[*v as usize]);
     });
-    drop((keys, ids));
+    drop((blocks, firsts, ids));
     Ok(Mesh::new(vertices, triangles)?)
+}
+
+/// Where the keys of each block begin, counted over all blocks.
+fn starts(blocks: &[Block]) -> Vec<usize> {
+    blocks.iter().scan(0, |sum, b| Some(std::mem::replace(sum, *sum + b.keys.len()))).collect()
 }
 
 fn weld_block(hash: Hash, soup: &[[[f32; 3]; 3]], out: &mut [[u32; 3]]) -> Block {
     let mut table = Table::new(soup.len() * 3 / 2);
     let (mut keys, mut finite) = (Vec::<Key>::with_capacity(soup.len()), true);
-    for (corners, triangle) in soup.iter().zip(out) {
+    for (corners, triangle) in soup.iter().zip(out.iter_mut()) {
         for (corner, id) in corners.iter().zip(triangle) {
             finite &= corner.iter().all(|x| x.is_finite());
             let key = corner.map(bits);
@@ -140,8 +159,27 @@ fn weld_block(hash: Hash, soup: &[[[f32; 3]; 3]], out: &mut [[u32; 3]]) -> Block
             }
         }
     }
-    keys.shrink_to_fit();
-    Block { keys, finite }
+    sorted(hash, &keys, out, finite)
+}
+
+/// Sorts the keys of a block by partition, keeping their order of appearance within each, and renames the corners.
+fn sorted(hash: Hash, keys: &[Key], triangles: &mut [[u32; 3]], finite: bool) -> Block {
+    let parts: Vec<u8> = keys.iter().map(|k| part(hash, k)).collect();
+    let mut starts = vec![0u32; PARTS + 1];
+    parts.iter().for_each(|&p| starts[usize::from(p) + 1] += 1);
+    (0..PARTS).for_each(|p| starts[p + 1] += starts[p]);
+    let (mut next, mut places, mut moved) = (starts.clone(), vec![0u32; keys.len()], vec![[0u32; 3]; keys.len()]);
+    for ((key, &p), place) in keys.iter().zip(&parts).zip(&mut places) {
+        *place = next[usize::from(p)];
+        next[usize::from(p)] += 1;
+        moved[*place as usize] = *key;
+    }
+    triangles.iter_mut().flatten().for_each(|v| *v = places[*v as usize]);
+    Block { keys: moved, starts, places, finite }
+}
+
+fn part(hash: Hash, key: &Key) -> u8 {
+    (hash.of(key) >> 56) as u8
 }
 
 fn rehashed(hash: Hash, keys: &[Key]) -> Table {
@@ -152,62 +190,68 @@ fn rehashed(hash: Hash, keys: &[Key]) -> Table {
     table
 }
 
-/// The vertex number of every key, and the vertices in order of first appearance.
-fn merge(hash: Hash, keys: &[Key]) -> (Vec<u32>, Vec<Point3<f64>>) {
-    let part = |k: &Key| (hash.of(k) >> 56) as usize % PARTS;
-    // Positions of the keys by partition, ascending within each: a counting sort.
-    let chunk = keys.len().div_ceil(rayon::current_num_threads()).max(1);
-    let counts: Vec<Vec<u32>> = keys
-        .par_chunks(chunk)
-        .map(|keys| {
-            keys.iter().fold(vec![0u32; PARTS], |mut c, k| {
-                c[part(k)] += 1;
-                c
-            })
-        })
-        .collect();
-    let lists: Vec<Vec<Vec<u32>>> = keys
-        .par_chunks(chunk)
-        .zip(&counts)
-        .enumerate()
-        .map(|(c, (keys, counts))| {
-            let mut lists: Vec<Vec<u32>> = counts.iter().map(|&n| Vec::with_capacity(n as usize)).collect();
-            keys.iter().enumerate().for_each(|(i, k)| lists[part(k)].push((c * chunk + i) as u32));
-            lists
-        })
-        .collect();
-    // Position of the first equal key, for every key that is not itself the first. Partitions touch disjoint positions.
-    let later: Vec<Vec<(u32, u32)>> = (0..PARTS)
+/// For every partition and block in turn, for every key: the place of its first equal over all blocks, or `EMPTY` where it is the first.
+fn merge(hash: Hash, blocks: &[Block]) -> Vec<Parted> {
+    let starts = starts(blocks);
+    (0..PARTS)
         .into_par_iter()
         .map(|p| {
-            let mut table = Table::new(lists.iter().map(|l| l[p].len()).sum());
-            let positions = lists.iter().flat_map(|l| &l[p]);
-            positions
-                .filter_map(|&at| {
-                    let key = &keys[at as usize];
-                    let first = table.find_or_insert(hash.of(key), at, |k| keys[k as usize] == *key);
-                    (first != at).then_some((at, first))
-                })
-                .collect()
-        })
-        .collect();
-    drop(lists);
-    let mut ids = vec![EMPTY; keys.len()];
-    later.iter().flatten().for_each(|&(at, first)| ids[at as usize] = first);
-    let distinct = keys.len() - later.iter().map(Vec::len).sum::<usize>();
-    drop(later);
-    let mut vertices = Vec::with_capacity(distinct);
-    for at in 0..keys.len() {
-        // A later key's first stands before it and has its final number already.
-        ids[at] = match ids[at] {
-            EMPTY => {
-                vertices.push(Point3::from(keys[at].map(|b| f64::from(f32::from_bits(b)))));
-                vertices.len() as u32 - 1
+            let count = blocks.iter().map(|b| b.part(p).len()).sum();
+            let mut table = Table::new(count);
+            let mut distinct: Vec<(Key, u32)> = Vec::new();
+            let mut parted = Parted { firsts: Vec::with_capacity(count), starts: Vec::with_capacity(blocks.len()) };
+            for (block, &start) in blocks.iter().zip(&starts) {
+                parted.starts.push(parted.firsts.len() as u32);
+                for at in block.part(p) {
+                    let (key, next) = (block.keys[at], distinct.len() as u32);
+                    let found = table.find_or_insert(hash.of(&key), next, |d| distinct[d as usize].0 == key);
+                    if found == next {
+                        distinct.push((key, (start + at) as u32));
+                        parted.firsts.push(EMPTY);
+                    } else {
+                        parted.firsts.push(distinct[found as usize].1);
+                    }
+                }
             }
-            first => ids[first as usize],
-        };
+            parted
+        })
+        .collect()
+}
+
+/// One partition's part of [`merge`]'s answer.
+struct Parted {
+    firsts: Vec<u32>,
+    /// Where each block begins in `firsts`.
+    starts: Vec<u32>,
+}
+
+/// The answer of [`merge`] for the keys of one block, in their order.
+fn firsts_of<'a>(blocks: &'a [Block], parted: &'a [Parted], b: usize) -> impl Iterator<Item = u32> + 'a {
+    parted.iter().enumerate().flat_map(move |(p, part)| part.firsts[part.starts[b] as usize..][..blocks[b].part(p).len()].iter().copied())
+}
+
+/// The vertices in order of first appearance, and for every key that is the first of its kind its number.
+fn number(blocks: &[Block], parted: &[Parted]) -> (Vec<Point3<f64>>, Vec<u32>) {
+    let new: Vec<usize> = (0..blocks.len()).into_par_iter().map(|b| firsts_of(blocks, parted, b).filter(|&f| f == EMPTY).count()).collect();
+    let (total, distinct) = (blocks.iter().map(|b| b.keys.len()).sum(), new.iter().sum());
+    let (mut ids, mut vertices) = (vec![EMPTY; total], vec![Point3::origin(); distinct]);
+    let mut tasks = vec![];
+    let (mut ids_left, mut vertices_left, mut number) = (ids.as_mut_slice(), vertices.as_mut_slice(), 0);
+    for (b, block) in blocks.iter().enumerate() {
+        let (block_ids, rest) = ids_left.split_at_mut(block.keys.len());
+        let (block_vertices, more) = vertices_left.split_at_mut(new[b]);
+        tasks.push((b, block_ids, block_vertices, number as u32));
+        (ids_left, vertices_left, number) = (rest, more, number + new[b]);
     }
-    (ids, vertices)
+    tasks.into_par_iter().for_each(|(b, ids, vertices, number)| {
+        ids.iter_mut().zip(firsts_of(blocks, parted, b)).for_each(|(id, first)| *id = first);
+        let appeared = blocks[b].places.iter().map(|&at| at as usize).filter(|&at| ids[at] == EMPTY).collect::<Vec<_>>();
+        for ((at, vertex), id) in appeared.into_iter().zip(vertices).zip(number..) {
+            ids[at] = id;
+            *vertex = Point3::from(blocks[b].keys[at].map(|x| f64::from(f32::from_bits(x))));
+        }
+    });
+    (vertices, ids)
 }
 
 /// Names the first triangle with a coordinate that is not finite.

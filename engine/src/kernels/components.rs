@@ -116,18 +116,54 @@ impl Components {
         let [nx, ny, nz] = self.runs.mask.dims();
         assert_eq!(out.len(), nx * ny * nz, "one label a voxel");
         out.par_chunks_mut(nx * ny).enumerate().for_each(|(k, slice)| {
-            for (j, out) in slice.chunks_mut(nx).enumerate() {
-                let mut done = 0;
-                self.runs.each_in_row(k * ny + j, |run, from, to| {
-                    out[done..from].fill(0);
-                    out[from..to].fill(self.label_of_run[run as usize]);
-                    done = to;
-                });
-                out[done..].fill(0);
+            for (j, row) in slice.chunks_mut(nx).enumerate() {
+                let first = self.runs.row(j, k);
+                row.chunks_mut(64).enumerate().for_each(|(w, out)| self.write_word(first + w, out));
             }
         });
     }
+
+    /// Writes the labels of one word, most often of one component.
+    #[inline]
+    fn write_word(&self, word: usize, out: &mut [u32]) {
+        let bits = self.runs.mask.words()[word];
+        if bits == 0 {
+            return out.fill(0);
+        }
+        let (low, high) = (bits.trailing_zeros() as usize, 63 - bits.leading_zeros() as usize);
+        let labels = &self.label_of_run[self.runs.number(word, low) as usize..=self.runs.number(word, high) as usize];
+        if labels.iter().all(|&l| l == labels[0]) {
+            for (byte, out) in bits.to_le_bytes().into_iter().zip(out.chunks_mut(8)) {
+                out.iter_mut().zip(&SPREAD[byte as usize]).for_each(|(out, ones)| *out = ones & labels[0]);
+            }
+            return;
+        }
+        out.fill(0);
+        let (mut from, mut rest) = (0, bits);
+        for &label in labels {
+            from += rest.trailing_zeros() as usize;
+            let length = (bits >> from).trailing_ones() as usize;
+            out[from..from + length].fill(label);
+            from += length;
+            rest = bits.checked_shr(from as u32).unwrap_or(0);
+        }
+    }
 }
+
+/// All ones for each set bit of a byte.
+static SPREAD: [[u32; 8]; 256] = {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            table[byte][bit] = if byte >> bit & 1 == 1 { u32::MAX } else { 0 };
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// The runs of a mask by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,12 +220,13 @@ impl Runs {
     }
 
     /// The bit before the first of a word, in its lowest place.
+    #[inline(always)]
     fn carry(&self, word: usize) -> u64 {
         if word % self.per_row == 0 { 0 } else { self.mask.words()[word - 1] >> 63 }
     }
 
     /// The number of the run that holds a set bit.
-    #[inline]
+    #[inline(always)]
     fn number(&self, word: usize, bit: usize) -> u32 {
         let bits = self.mask.words()[word];
         let carry = if bits & 1 == 1 { self.carry(word) } else { 0 };
@@ -282,7 +319,10 @@ struct Joins {
     down: u64,
 }
 
+const NO_JOINS: (Option<usize>, Joins) = (None, Joins { level: 0, up: 0, down: 0 });
+
 /// Touching runs of row `a` with row `b`, once for each pair and seldom twice; with `diagonal`, also those that touch one voxel aside.
+#[inline(always)]
 fn touching(a: Wide, b: Wide, diagonal: bool) -> Joins {
     let both = a.word & b.word;
     // The first voxel of each stretch that both rows share stands for it.
@@ -295,11 +335,13 @@ fn touching(a: Wide, b: Wide, diagonal: bool) -> Joins {
 }
 
 impl Near {
+    #[inline(always)]
     fn with_left(&self, connectivity: Connectivity) -> Joins {
         touching(self.here, self.left, connectivity != Connectivity::Faces6)
     }
 
     /// Less what goes without saying: where all four rows are set, the unions through the rows to the left do it.
+    #[inline(always)]
     fn with_below(&self, connectivity: Connectivity) -> Joins {
         let mut joins = touching(self.here, self.below, connectivity != Connectivity::Faces6);
         joins.level &= !(self.left.word & self.below_left.word);
@@ -308,6 +350,7 @@ impl Near {
 
     /// `other` is a neighbour of the row below, `beside` the row that touches both `other` and this row and lies in this slice.
     /// Only where neither it nor the row below has a voxel between is a union of its own needed.
+    #[inline(always)]
     fn with_diagonal(&self, other: Wide, beside: Wide, connectivity: Connectivity) -> Joins {
         let free = |a: u64, b: u64| !(a | b);
         let (here, between) = (self.here.word, free(self.below.word, beside.word));
@@ -333,7 +376,7 @@ enum With {
 
 impl Runs {
     /// A word of a row; rows outside the grid are empty.
-    #[inline]
+    #[inline(always)]
     fn wide(&self, row: Option<usize>, w: usize) -> Wide {
         let Some(row) = row else { return Wide::default() };
         let words = &self.mask.words()[row..row + self.per_row];
@@ -344,6 +387,22 @@ impl Runs {
 
     /// Unites the runs of slice k with what they touch. `parents` holds the runs from number `base` on.
     fn unite_slice(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("popcnt") && std::arch::is_x86_feature_detected!("bmi1") {
+            // SAFETY: the processor has the two features that the function asks for.
+            return unsafe { self.unite_slice_counting(k, with, connectivity, parents, base) };
+        }
+        self.unite_slice_anywhere(k, with, connectivity, parents, base);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "popcnt,bmi1")]
+    fn unite_slice_counting(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
+        self.unite_slice_anywhere(k, with, connectivity, parents, base);
+    }
+
+    #[inline(always)]
+    fn unite_slice_anywhere(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
         let ny = self.mask.dims()[1];
         for j in 0..ny {
             let here = self.row(j, k);
@@ -367,32 +426,45 @@ impl Runs {
                     below_left: self.wide(below_left, w),
                     below_right: self.wide(below_right, w),
                 };
-                let mut join = |joins: Joins, other: Option<usize>| {
+                let joins = match with {
+                    With::Slice => [(left, near.with_left(connectivity)), NO_JOINS, NO_JOINS],
+                    With::SliceBelow if connectivity == Connectivity::Faces6 => {
+                        [(below, near.with_below(connectivity)), NO_JOINS, NO_JOINS]
+                    }
+                    With::SliceBelow => [
+                        (below, near.with_below(connectivity)),
+                        (below_left, near.with_diagonal(near.below_left, near.left, connectivity)),
+                        (below_right, near.with_diagonal(near.below_right, self.wide(right, w), connectivity)),
+                    ],
+                };
+                for (other, joins) in joins {
                     if let Some(other) = other {
                         self.unite_words(here + w, other + w, joins, parents, base);
                     }
-                };
-                if with == With::Slice {
-                    join(near.with_left(connectivity), left);
-                    continue;
-                }
-                join(near.with_below(connectivity), below);
-                if connectivity != Connectivity::Faces6 {
-                    join(near.with_diagonal(near.below_left, near.left, connectivity), below_left);
-                    join(near.with_diagonal(near.below_right, self.wide(right, w), connectivity), below_right);
                 }
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn unite_words(&self, here: usize, other: usize, joins: Joins, parents: &mut [u32], base: u32) {
-        each_bit(joins.level, |b| unite(parents, self.number(here, b) - base, self.number(other, b) - base));
-        each_bit(joins.up, |b| unite(parents, self.number(here, b) - base, self.number(other + (b + 1) / 64, (b + 1) % 64) - base));
-        each_bit(joins.down, |b| {
-            let (word, bit) = if b == 0 { (other - 1, 63) } else { (other, b - 1) };
-            unite(parents, self.number(here, b) - base, self.number(word, bit) - base);
-        });
+        // Plain loops: a closure would be compiled without the caller's processor features.
+        let mut left = joins.level | joins.up | joins.down;
+        while left != 0 {
+            let b = left.trailing_zeros() as usize;
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let run = self.number(here, b) - base;
+            if joins.level & bit != 0 {
+                unite(parents, run, self.number(other, b) - base);
+            }
+            if joins.up & bit != 0 {
+                unite(parents, run, self.number(other + (b + 1) / 64, (b + 1) % 64) - base);
+            }
+            if joins.down & bit != 0 {
+                unite(parents, run, self.number(other - usize::from(b == 0), (b + 63) % 64) - base);
+            }
+        }
     }
 
     /// The first run of each of the slices and the number of all runs.
@@ -484,13 +556,13 @@ fn labels(mut parents: Vec<u32>) -> (Vec<u32>, u32) {
 }
 
 /// Joins the trees of two runs under the smaller root.
-#[inline]
+#[inline(always)]
 fn unite(parents: &mut [u32], a: u32, b: u32) {
     let (a, b) = (root(parents, a), root(parents, b));
     parents[a.max(b) as usize] = a.min(b);
 }
 
-#[inline]
+#[inline(always)]
 fn root(parents: &mut [u32], mut run: u32) -> u32 {
     loop {
         let parent = parents[run as usize];
@@ -500,14 +572,6 @@ fn root(parents: &mut [u32], mut run: u32) -> u32 {
         let above = parents[parent as usize];
         parents[run as usize] = above;
         run = above;
-    }
-}
-
-#[inline]
-fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
-    while bits != 0 {
-        f(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
     }
 }
 

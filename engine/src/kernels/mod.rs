@@ -6,9 +6,11 @@ mod components;
 mod distance_transform;
 mod histogram;
 mod keys;
+mod nearest;
 mod threshold;
 
 pub use components::{Component, Components, Connectivity, components};
 pub use distance_transform::{Border, NO_BACKGROUND, distance_transform, distance_transform_mm2};
 pub use histogram::{BINS, Histogram, histogram};
+pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
 pub use threshold::threshold;

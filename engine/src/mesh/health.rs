@@ -69,18 +69,48 @@ impl Health {
         };
         let Health { open_edges, non_manifold_edges, flipped_edges, degenerate_triangles, duplicate_triangles, .. } = self;
         let n = open_edges.count;
-        say(n > 0, "mesh.open", format!("{n} edges have one triangle only{}: the surface is open, volumes and signs there are not defined; close it", open_edges.at()));
+        say(
+            n > 0,
+            "mesh.open",
+            format!(
+                "{n} edges have one triangle only{}: the surface is open, volumes and signs there are not defined; close it",
+                open_edges.at()
+            ),
+        );
         let n = non_manifold_edges.count;
-        say(n > 0, "mesh.non_manifold", format!("{n} edges have more than two triangles{}: inside and outside are not defined there; repair it", non_manifold_edges.at()));
+        say(
+            n > 0,
+            "mesh.non_manifold",
+            format!(
+                "{n} edges have more than two triangles{}: inside and outside are not defined there; repair it",
+                non_manifold_edges.at()
+            ),
+        );
         let n = flipped_edges.count;
-        say(n > 0, "mesh.flipped", format!("along {n} edges neighbours disagree on which side is outside{}: orient the triangles alike", flipped_edges.at()));
+        say(
+            n > 0,
+            "mesh.flipped",
+            format!("along {n} edges neighbours disagree on which side is outside{}: orient the triangles alike", flipped_edges.at()),
+        );
         say(self.inside_out, "mesh.flipped", "the whole surface is inside out (its volume is negative): turn its triangles".into());
         let n = degenerate_triangles.count;
-        say(n > 0, "mesh.degenerate", format!("{n} triangles have no area{}: they carry no surface and are kept; remove them", degenerate_triangles.at()));
+        say(
+            n > 0,
+            "mesh.degenerate",
+            format!("{n} triangles have no area{}: they carry no surface and are kept; remove them", degenerate_triangles.at()),
+        );
         let n = duplicate_triangles.count;
-        say(n > 0, "mesh.duplicate", format!("{n} triangles are there twice{}: their area counts twice; remove them", duplicate_triangles.at()));
+        say(
+            n > 0,
+            "mesh.duplicate",
+            format!("{n} triangles are there twice{}: their area counts twice; remove them", duplicate_triangles.at()),
+        );
         let n = self.shells;
-        say(n > 1, "mesh.several_shells", format!("the surface falls into {n} shells that share no edge: check that all of them belong to the part"));
+        say(
+            n > 1,
+            "mesh.several_shells",
+            format!("the surface falls into {n} shells that share no edge: check that all of them belong to the part"),
+        );
         findings
     }
 }
@@ -194,7 +224,9 @@ pub fn unit_plausibility(mesh: &Mesh, partner: &Mesh) -> Option<Finding> {
     let [own, other] = [mesh, partner].map(|m| m.bounds().diagonal_mm());
     let ratio = own.max(other) / own.min(other);
     let factor = UNIT_FACTORS.into_iter().find(|f| (ratio / f - 1.0).abs() < 0.2)?;
-    let message = format!("the mesh measures {own:.3} mm across, its partner {other:.3} mm, about {factor} times apart: the unit may be wrong; state it");
+    let message = format!(
+        "the mesh measures {own:.3} mm across, its partner {other:.3} mm, about {factor} times apart: the unit may be wrong; state it"
+    );
     Some(Finding::qualify("mesh.unit_implausible", message).clause("4.4.1"))
 }
 

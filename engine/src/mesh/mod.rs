@@ -4,7 +4,11 @@
 //! manifold and oriented are three further questions, which mesh health answers. Triangles turn counter-clockwise seen
 //! from outside; lengths are millimetres.
 
+pub mod edges;
 pub mod health;
+mod sample;
+
+pub use sample::Samples;
 
 use nalgebra::{Point3, Vector3};
 use thiserror::Error;

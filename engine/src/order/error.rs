@@ -33,7 +33,7 @@ pub enum Fault {
     Type { detail: String },
     #[error("found {found}; allowed is {allowed}; correct the value")]
     Value { found: String, allowed: &'static str },
-    #[error("{what} {name} is given twice; every {what} has one name of its own; rename or remove one")]
+    #[error("{what} {name} is given twice; keep one or rename one")]
     Duplicate { what: &'static str, name: String },
     #[error("region {region} is not in the order; known are: {known}; add a [[region]] or correct the name")]
     RegionUnknown { region: String, known: String },

@@ -120,6 +120,9 @@ pub struct MeshInput {
     /// Largest distance between the mesh and the surface it stands for (chord error of the export, clause 4.4.3), mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chord_error: Option<f64>,
+    /// Standard uncertainty of a site's surface, mm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_uncertainty: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -268,6 +271,27 @@ pub struct Requirement {
     /// Radius of the surface patch of `deviation.peak_min` and `peak_max`, mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<f64>,
+}
+
+impl AlignmentMethod {
+    /// As the order writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            AlignmentMethod::BestFit => "best-fit",
+            AlignmentMethod::Datum => "datum",
+            AlignmentMethod::None => "none",
+        }
+    }
+}
+
+impl Rule {
+    /// As the order writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::ConformanceProbability95 => "conformance-probability95",
+            Rule::SimpleAcceptance => "simple-acceptance",
+        }
+    }
 }
 
 impl Requirement {

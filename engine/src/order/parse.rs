@@ -56,32 +56,33 @@ fn from_toml(text: &str) -> Result<Order, Misread> {
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         place(line, column, key)
     };
-    let toml = toml::Deserializer::parse(text).map_err(|e| (line_of(&e, ""), syntax_of_toml(e.message())))?;
+    let toml = toml::Deserializer::parse(text).map_err(|e| (line_of(&e, ""), syntax_of_toml(&e, text)))?;
     serde_path_to_error::deserialize(toml).map_err(|e| {
         let (key, inner) = (e.path().to_string(), e.into_inner());
         (line_of(&inner, &key), misfit(inner.message()))
     })
 }
 
-fn syntax_of_toml(message: &str) -> Fault {
-    if message.contains("duplicate key") {
-        return Fault::Duplicate { what: "key", name: "here".into() };
+fn syntax_of_toml(e: &toml::de::Error, text: &str) -> Fault {
+    if e.message().contains("duplicate key") {
+        let key = e.span().and_then(|span| text.get(span)).unwrap_or("");
+        return Fault::Duplicate { what: "key", name: shown(key) };
     }
-    Fault::Syntax { language: "TOML", detail: plain(message) }
+    Fault::Syntax { language: "TOML", detail: plain(e.message()) }
 }
 
 fn place(line: usize, column: usize, key: &str) -> String {
     match key {
         "" | "." => format!("line {line}, column {column}"),
-        key => format!("line {line}, column {column}, key {}", plain(key)),
+        key => format!("line {line}, column {column}, key {}", plain(key).chars().take(80).collect::<String>()),
     }
 }
 
-/// Sorts what serde says of well-formed text that is no order. Its sentences have stable beginnings (`serde::de::Error`),
-/// and both syntaxes pass them on as they are; `testdata/broken/orders` holds one file for each.
+/// Sorts what serde says of well-formed text that is no order. Its sentences have stable beginnings (`serde::de::Error`;
+/// `unexpected keys` is TOML's own); `testdata/broken/orders` holds one file for each.
 fn misfit(detail: &str) -> Fault {
-    let detail = plain(detail);
-    if detail.starts_with("unknown field") {
+    let detail = plain(detail).replace("expected f64", "expected a number");
+    if detail.starts_with("unknown field") || detail.starts_with("unexpected keys") {
         Fault::UnknownKey { detail }
     } else if detail.starts_with("missing field") {
         Fault::Missing { detail }

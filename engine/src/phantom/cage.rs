@@ -26,7 +26,7 @@ pub const WEAR_MM: f64 = 0.4;
 /// Gap between the design and its site, mm.
 pub const SITE_GAP_MM: f64 = 0.2;
 /// Chord error that the order states for the design mesh, mm; the mesh keeps it.
-pub const CHORD_ERROR_MM: f64 = 0.008;
+pub const CHORD_ERROR_MM: f64 = 0.012;
 
 /// The two parts that were built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn scanner(part: Built) -> Ct {
 
 /// The scanned volume.
 pub fn grid() -> Grid {
-    Grid::aligned([97, 140, 111], [0.12; 3], Point3::new(-4.4, 20.5, 44.0)).expect("extents and spacings are above 0")
+    Grid::aligned([91, 140, 108], [0.12; 3], Point3::new(-6.0, 20.3, 45.5)).expect("extents and spacings are above 0")
 }
 
 /// Bounds of all solids of the case, in the nominal frame, with room for cells.
@@ -121,13 +121,13 @@ pub fn bounds() -> Bounds {
 
 /// The design as a mesh, as ordered.
 pub fn design_mesh() -> Result<Meshed, PhantomError> {
-    surface_mesh(&design(), &bounds(), Fineness { cell_mm: 0.14, simplify_mm: Some(0.8 * CHORD_ERROR_MM) })
+    surface_mesh(&design(), &bounds(), Fineness { cell_mm: 0.12, simplify_mm: Some(0.7 * CHORD_ERROR_MM) })
 }
 
 /// The site as a mesh.
 pub fn site_mesh() -> Result<Meshed, PhantomError> {
     let bounds = Bounds { min: Point3::new(-3.0, -3.0, -5.0), max: Point3::new(17.0, 13.0, 2.0) };
-    surface_mesh(&site(), &bounds, Fineness { cell_mm: 0.2, simplify_mm: Some(0.8 * CHORD_ERROR_MM) })
+    surface_mesh(&site(), &bounds, Fineness { cell_mm: 0.14, simplify_mm: Some(0.7 * CHORD_ERROR_MM) })
 }
 
 /// Files of the bundled case: path below the folder `testdata` and bytes. Seconds.

@@ -2,7 +2,8 @@
 //!
 //! Surface nets (Gibson 1998): one vertex in each cell of a cubic grid that the surface crosses, one quadrilateral around each
 //! crossed grid edge; then vertices relax within the surface and Newton steps along the gradient put them onto the zero set.
-//! The result is manifold if cells are smaller than the solid's thinnest wall and gap. Simplification then drops vertices
+//! The result is manifold if cells are small against the radii of curvature and the thinnest wall and gap; sharp edges are cut and may
+//! pinch the mesh, so round them. Simplification then drops vertices
 //! wherever the mesh stays within the chord error allowed.
 
 use nalgebra::{Point3, Vector3};

@@ -86,7 +86,7 @@ pub fn stepped_hollow_block(cuts: usize) -> Polyhedron {
     });
     rectilinear([&planes[0], &planes[1], &planes[2]], |c| {
         let [i, j, k] = c.map(|x| x / cuts);
-        let cavity = (1..=2).contains(&i) && (1..=3).contains(&j) && (1..=3).contains(&k) || (i == 3 && j == 2 && (1..=2).contains(&k));
+        let cavity = [i, j, k].iter().all(|x| (1..=2).contains(x)) || [i, j, k] == [3, 2, 1];
         let step = (i == 4 && k >= 3) || (j == 4 && k == 4) || (i == 0 && j == 4);
         !cavity && !step
     })

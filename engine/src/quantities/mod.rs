@@ -1,8 +1,23 @@
-//! The catalogue: every quantity verimetry knows, one entry each.
+//! The catalogue: every quantity verimetry knows, one entry each, one file a group.
 //!
-//! Orders, the command line, judgements, reports and documentation all use these names. Adding a quantity is one entry and its function.
+//! Orders, the command line, judgements, reports and documentation all use these names. Adding a quantity is one entry and
+//! its function. A name that is in the catalogue without a function belongs to a group that this version does not measure yet.
+
+mod alignment;
+mod announced;
+mod body;
+mod deviation;
+mod fit;
+mod porosity;
+mod shrinkage;
 
 use serde::Serialize;
+
+use crate::case::Case;
+use crate::error::Error;
+use crate::region::Region;
+
+pub use deviation::DEFAULT_PATCH_MM;
 
 /// A standard-uncertainty contribution by name, in the quantity's unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +45,13 @@ impl Measured {
             Measured::Not { .. } => None,
         }
     }
+
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Measured::Value { value, .. } => Some(*value),
+            Measured::Not { .. } => None,
+        }
+    }
 }
 
 /// What a quantity is; the same for every order.
@@ -43,6 +65,114 @@ pub struct Definition {
     pub source: &'static str,
 }
 
+/// Where and how a quantity is measured.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// Name and shape; the whole part without it.
+    pub region: Option<(&'a str, &'a Region)>,
+    /// Limits within which `in_tolerance` counts area, mm.
+    pub within_mm: Option<[f64; 2]>,
+    /// Radius of the patch of the extraction operator, mm.
+    pub patch_mm: f64,
+    /// Gap up to which surfaces count as touching, mm.
+    pub contact_mm: f64,
+}
+
+/// Gap up to which surfaces count as touching unless stated otherwise, mm.
+pub const DEFAULT_CONTACT_MM: f64 = 0.1;
+
+impl Default for Scope<'_> {
+    fn default() -> Self {
+        Scope { region: None, within_mm: None, patch_mm: DEFAULT_PATCH_MM, contact_mm: DEFAULT_CONTACT_MM }
+    }
+}
+
+type Measure = fn(&Case, &Scope) -> Result<Measured, Error>;
+
+/// One row of the catalogue.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub definition: Definition,
+    measure: Option<Measure>,
+}
+
+impl Entry {
+    const fn new(
+        name: &'static str,
+        unit: &'static str,
+        clause: &'static str,
+        zh: &'static str,
+        definition: &'static str,
+        source: &'static str,
+        measure: Measure,
+    ) -> Entry {
+        Entry { definition: Definition { name, unit, clause, zh, definition, source }, measure: Some(measure) }
+    }
+
+    pub fn is_available(&self) -> bool {
+        self.measure.is_some()
+    }
+
+    /// Measures it, or says that this version cannot.
+    pub fn measure(&self, case: &Case, scope: &Scope) -> Result<Measured, Error> {
+        match self.measure {
+            Some(measure) => measure(case, scope),
+            None => Err(unavailable(self.definition.name)),
+        }
+    }
+}
+
+/// Every entry, group by group.
+pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
+    [deviation::ENTRIES, alignment::ENTRIES, body::ENTRIES, shrinkage::ENTRIES, porosity::ENTRIES, fit::ENTRIES, announced::ENTRIES]
+        .into_iter()
+        .flatten()
+}
+
+/// The entries of a group (`deviation.`) that this version measures.
+pub fn group(prefix: &str) -> impl Iterator<Item = &'static Entry> {
+    catalogue().filter(move |e| e.is_available() && e.definition.name.starts_with(prefix))
+}
+
+/// The entry of a name; the error says whether the name is unknown or only not measured yet.
+pub fn entry(name: &str) -> Result<&'static Entry, Error> {
+    if let Some(e) = catalogue().find(|e| e.definition.name == name) {
+        return if e.is_available() { Ok(e) } else { Err(unavailable(name)) };
+    }
+    if name.starts_with("dimension.") {
+        return Err(unavailable(name));
+    }
+    let near = catalogue().map(|e| e.definition.name).min_by_key(|known| edit_distance(known, name)).unwrap_or_default();
+    Err(Error::input("order.unknown_quantity", format!("quantity {name:?} is unknown; the nearest name is {near:?}: correct the name")))
+}
+
+/// The definition of a name, if the catalogue has it.
+pub fn definition(name: &str) -> Option<&'static Definition> {
+    catalogue().map(|e| &e.definition).find(|d| d.name == name)
+}
+
+fn unavailable(name: &str) -> Error {
+    Error::input(
+        "quantity.unavailable",
+        format!("quantity {name} is not available yet in this version: remove the requirement or use a version that measures it"),
+    )
+}
+
+/// Levenshtein distance.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// A quantity as the JSON of the measuring commands writes it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QuantityJson {
@@ -54,7 +184,42 @@ pub struct QuantityJson {
     pub reason: Option<String>,
 }
 
-/// The entry of a name, if the catalogue has it.
-pub fn definition(_name: &str) -> Option<&'static Definition> {
-    None
+impl QuantityJson {
+    pub fn new(measured: &Measured, unit: &str) -> Self {
+        let reason = match measured {
+            Measured::Value { .. } => None,
+            Measured::Not { reason } => Some(reason.clone()),
+        };
+        QuantityJson {
+            value: measured.value(),
+            unit: unit.into(),
+            expanded_uncertainty: measured.standard_uncertainty().map(|u| 2.0 * u),
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once_and_says_its_unit_in_both_languages() {
+        let mut names: Vec<_> = catalogue().map(|e| e.definition.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(catalogue().all(|e| !e.definition.unit.is_empty() && !e.definition.zh.is_empty() && !e.definition.definition.is_empty()));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_its_neighbour_and_a_later_one_that_it_is_later() {
+        assert!(
+            entry("deviation.abs_p98").err().is_some_and(|e| e.code == "order.unknown_quantity" && e.message.contains("deviation.abs_p9"))
+        );
+        assert!(entry("roughness.Sa").err().is_some_and(|e| e.code == "quantity.unavailable"));
+        assert!(entry("dimension.hole.diameter").err().is_some_and(|e| e.code == "quantity.unavailable"));
+        assert!(entry("deviation.rms").is_ok());
+    }
 }

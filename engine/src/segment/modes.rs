@@ -169,23 +169,22 @@ fn half_width(counts: &[u64]) -> usize {
     ((high.saturating_sub(low)) as f64 * BANDWIDTH).ceil() as usize
 }
 
-/// Convolution with a triangle of unit area: two running means.
+/// Convolution with a triangle of unit area: two running means. Beyond the ends there is nothing.
 fn smoothed(counts: &[u64], half: usize) -> Vec<f64> {
+    let reach = half / 2;
     let mean = |values: &[f64]| -> Vec<f64> {
         let mut sums = vec![0.0];
         values.iter().fold(0.0, |s, v| {
             sums.push(s + v);
             s + v
         });
-        (0..values.len())
-            .map(|b| {
-                let (from, to) = (b.saturating_sub(half / 2), (b + half / 2 + 1).min(values.len()));
-                (sums[to] - sums[from]) / (2 * (half / 2) + 1) as f64
-            })
-            .collect()
+        let within = |b: usize| sums[(b + reach + 1).min(values.len())] - sums[b.saturating_sub(reach)];
+        (0..values.len()).map(|b| within(b) / (2 * reach + 1) as f64).collect()
     };
-    let values: Vec<f64> = counts.iter().map(|&c| c as f64).collect();
-    mean(&mean(&values))
+    // With room for the triangle at both ends, so that a peak in the first bin stays there.
+    let room = vec![0.0; reach];
+    let values: Vec<f64> = room.iter().copied().chain(counts.iter().map(|&c| c as f64)).chain(room.iter().copied()).collect();
+    mean(&mean(&values))[reach..reach + counts.len()].to_vec()
 }
 
 /// Bins of the peaks that stand out: higher than everything until a valley lower by [`PROMINENCE`] and [`SIGNIFICANCE`] on both sides.
@@ -226,7 +225,8 @@ fn centre(counts: &[u64], peak: usize, half: usize, apart: usize) -> (f64, f64) 
     let height = |b: usize, r: usize| (b.saturating_sub(r)..=b + r).map(|b| at(b as i64)).sum::<f64>() / (2 * r + 1) as f64;
     let r = half / 4;
     let top = height(peak, r);
-    let reach = |step: i64| (1..(apart / 4).max(1) as i64).find(|n| height((peak as i64 + step * n).max(0) as usize, r) < 0.5 * top).unwrap_or(1);
+    let reach =
+        |step: i64| (1..(apart / 4).max(1) as i64).find(|n| height((peak as i64 + step * n).max(0) as usize, r) < 0.5 * top).unwrap_or(1);
     let window = (reach(1).min(reach(-1)) as f64).max(0.5);
     let mut mid = peak as f64;
     let mut spread = (0.0, 1.0);

@@ -1,6 +1,6 @@
 //! How a cell of eight voxels is cut: triangles for each pattern of inside corners, made by rule rather than listed.
 //!
-//! Rule. Seen from outside the cell, the contour of a face runs from each edge that leaves the material to the edge that enters it.
+//! Rule. Seen from outside the cell, a counter-clockwise walk round a face leaves and enters the material; the contour runs from the edge where it enters to one where it left.
 //! A face whose inside corners lie on a diagonal is ambiguous; the asymptotic decider (Nielson & Hamann 1991) joins them where
 //! `a c > b d` (values less the threshold, a and c inside), which both cells of the face evaluate alike, so the surface cannot crack.
 //! The contours of the six faces close to loops; each loop becomes a disc. Its diagonals never lie in a face, where the neighbour could
@@ -22,18 +22,29 @@ pub const MOST_CENTRES: usize = 4;
 
 /// A way to cut a cell.
 #[derive(Clone, Debug, Default)]
-pub struct Cut {
+struct Cut {
     /// Counter-clockwise seen from outside the material.
-    pub triangles: Vec<[u8; 3]>,
+    triangles: Vec<[u8; 3]>,
     /// For each vertex in the middle the edges of its loop, whose mean it is.
-    pub centres: Vec<Vec<u8>>,
+    centres: Vec<Vec<u8>>,
 }
 
-/// All ways to cut a cell.
+/// Where the triangles of a cut lie, and how many vertices in the middle it has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    first: u16,
+    pub triangles: u8,
+    pub centres: u8,
+}
+
+/// All ways to cut a cell, by number.
 pub struct Cases {
-    cuts: Vec<Cut>,
-    /// Index of the first cut of a pattern; the answers of its ambiguous faces, first face lowest, count from there.
+    spans: Vec<Span>,
+    triangles: Vec<[u8; 3]>,
+    centres: Vec<Vec<Vec<u8>>>,
+    /// Number of the first cut of a pattern; the answers of its ambiguous faces, first face lowest, count from there.
     first: [u16; 256],
+    is_ambiguous: [bool; 256],
     ambiguous: Vec<Vec<[u8; 4]>>,
 }
 
@@ -46,19 +57,47 @@ impl Cases {
     /// The cut for a pattern of inside corners. `joined([a, b, c, d])` says whether the inside corners a and c of an ambiguous face
     /// are joined across it, b and d being outside.
     #[inline]
-    pub fn cut(&self, pattern: u8, joined: impl Fn([u8; 4]) -> bool) -> &Cut {
-        let answers = self.ambiguous[pattern as usize].iter().enumerate().map(|(n, &face)| usize::from(joined(face)) << n);
-        &self.cuts[self.first[pattern as usize] as usize + answers.sum::<usize>()]
+    pub fn cut(&self, pattern: u8, joined: impl Fn([u8; 4]) -> bool) -> usize {
+        let first = self.first[pattern as usize] as usize;
+        if !self.is_ambiguous[pattern as usize] {
+            return first;
+        }
+        let faces = self.ambiguous[pattern as usize].iter().enumerate();
+        first + faces.map(|(n, &face)| usize::from(joined(face)) << n).sum::<usize>()
+    }
+
+    #[inline]
+    pub fn span(&self, cut: usize) -> Span {
+        self.spans[cut]
+    }
+
+    #[inline]
+    pub fn triangles(&self, span: Span) -> &[[u8; 3]] {
+        &self.triangles[span.first as usize..][..span.triangles as usize]
+    }
+
+    /// For each vertex in the middle the edges of its loop, whose mean it is.
+    pub fn centres(&self, cut: usize) -> &[Vec<u8>] {
+        &self.centres[cut]
+    }
+
+    fn add(&mut self, cut: Cut) {
+        let (triangles, centres) = (cut.triangles.len() as u8, cut.centres.len() as u8);
+        self.spans.push(Span { first: self.triangles.len() as u16, triangles, centres });
+        self.triangles.extend(cut.triangles);
+        self.centres.push(cut.centres);
     }
 
     fn generate() -> Cases {
-        let mut cases = Cases { cuts: vec![], first: [0; 256], ambiguous: vec![] };
+        let mut cases =
+            Cases { spans: vec![], triangles: vec![], centres: vec![], first: [0; 256], is_ambiguous: [false; 256], ambiguous: vec![] };
         for pattern in 0..=255u8 {
             let faces: Vec<usize> = (0..6).filter(|&f| is_ambiguous(pattern, FACES[f])).collect();
-            cases.first[pattern as usize] = cases.cuts.len() as u16;
+            cases.first[pattern as usize] = cases.spans.len() as u16;
+            cases.is_ambiguous[pattern as usize] = !faces.is_empty();
             for answers in 0..1u32 << faces.len() {
                 let joined = |face: usize| faces.iter().position(|&f| f == face).is_some_and(|n| answers >> n & 1 == 1);
-                cases.cuts.push(cut(&loops(pattern, joined)));
+                cases.add(cut(&loops(pattern, joined)));
             }
             // The corner the decider starts from is an inside one.
             let turned = |f: usize| {
@@ -109,9 +148,9 @@ fn loops(pattern: u8, joined: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
         let enters = |n: usize| !inside(pattern, face[n % 4]) && inside(pattern, face[(n + 1) % 4]);
         let name = |n: usize| edge(face[n % 4], face[(n + 1) % 4]);
         for n in (0..4).filter(|&n| leaves(n)) {
-            // Joined corners: the contour goes round the outside corner ahead; otherwise back round the inside corner behind.
+            // Joined corners: the contour rounds the outside corner ahead; otherwise the inside corner behind.
             let to = if joined(f) { n + 1 } else { (n + 1..n + 4).rev().find(|&m| enters(m)).expect("who leaves has entered") };
-            next[name(n) as usize] = Some(name(to));
+            next[name(to) as usize] = Some(name(n));
         }
     }
     let mut loops = vec![];
@@ -196,14 +235,14 @@ mod tests {
                 inside(pattern, a) != inside(pattern, b)
             });
             let crossed: Vec<u8> = crossed.collect();
-            let last = cases.first.get(pattern as usize + 1).map_or(cases.cuts.len(), |&f| f as usize);
-            for cut in &cases.cuts[cases.first[pattern as usize] as usize..last] {
-                let mut used: Vec<u8> = cut.triangles.iter().flatten().copied().filter(|&e| e < CENTRE).collect();
+            let last = cases.first.get(pattern as usize + 1).map_or(cases.spans.len(), |&f| f as usize);
+            for cut in cases.first[pattern as usize] as usize..last {
+                let mut used: Vec<u8> = cases.triangles(cases.span(cut)).iter().flatten().copied().filter(|&e| e < CENTRE).collect();
                 used.sort_unstable();
                 used.dedup();
                 assert_eq!(used, crossed, "pattern {pattern}");
             }
         }
-        assert_eq!(cases.cut(0, |_| true).triangles.len() + cases.cut(255, |_| true).triangles.len(), 0);
+        assert!([0, 255].iter().all(|&p| cases.span(cases.cut(p, |_| true)).triangles == 0));
     }
 }

@@ -159,9 +159,9 @@ impl<T: Voxel> Extraction<'_, T> {
             }
             for bit in bits(active) {
                 let cell = [w * 64 + bit as usize, j, k];
-                let cut = self.cases.cut(word.pattern(bit), |face| self.joined(cell, face));
-                counts.triangles += cut.triangles.len() as u32;
-                counts.vertices[3] += cut.centres.len() as u32;
+                let span = self.cases.span(self.cases.cut(word.pattern(bit), |face| self.joined(cell, face)));
+                counts.triangles += u32::from(span.triangles);
+                counts.vertices[3] += u32::from(span.centres);
             }
         }
         counts
@@ -222,16 +222,31 @@ impl<T: Voxel> Extraction<'_, T> {
                 // An edge at the cell's low end comes before the one at its high end, and both are met in this order.
                 let (y0, y1, z0, z1) = (crossed(0, 2), crossed(4, 6), crossed(0, 4), crossed(2, 6));
                 let ids: [u32; 12 + MOST_CENTRES] = [
-                    x[0], x[1], x[2], x[3], y[0], y[0] + y0, y[1], y[1] + y1, z[0], z[0] + z0, z[1], z[1] + z1, //
-                    centre, centre + 1, centre + 2, centre + 3,
+                    x[0],
+                    x[1],
+                    x[2],
+                    x[3],
+                    y[0],
+                    y[0] + y0,
+                    y[1],
+                    y[1] + y1,
+                    z[0],
+                    z[0] + z0,
+                    z[1],
+                    z[1] + z1, //
+                    centre,
+                    centre + 1,
+                    centre + 2,
+                    centre + 3,
                 ];
                 let cell = [w * 64 + bit as usize, j, k];
-                let cut = self.cases.cut(pattern, |face| self.joined(cell, face));
-                for t in &cut.triangles {
-                    out[n] = t.map(|e| ids[e as usize]);
-                    n += 1;
+                let span = self.cases.span(self.cases.cut(pattern, |face| self.joined(cell, face)));
+                let cut = self.cases.triangles(span);
+                for (out, t) in out[n..][..cut.len()].iter_mut().zip(cut) {
+                    *out = t.map(|e| ids[(e & 15) as usize]); // no edge is above 15: spares the check of bounds
                 }
-                centre += cut.centres.len() as u32;
+                n += cut.len();
+                centre += u32::from(span.centres);
                 for (dn, next) in x.iter_mut().enumerate() {
                     *next += crossed(2 * dn as u8, 2 * dn as u8 + 1);
                 }
@@ -252,7 +267,8 @@ impl<T: Voxel> Extraction<'_, T> {
             let word = row.word(w);
             for bit in bits(word.active()) {
                 let cell = [w * 64 + bit as usize, j, k];
-                for ring in &self.cases.cut(word.pattern(bit), |face| self.joined(cell, face)).centres {
+                let cut = self.cases.cut(word.pattern(bit), |face| self.joined(cell, face));
+                for ring in self.cases.centres(cut) {
                     debug_assert!(ring.iter().all(|&e| e < CENTRE));
                     let points = ring.iter().map(|&e| self.edge_point(cell, e));
                     let sum = points.fold([0.0; 3], |s, p| [s[0] + p[0], s[1] + p[1], s[2] + p[2]]);

@@ -153,9 +153,7 @@ impl<'a, T: Voxel> Scene<'a, T> {
                 let from = if whole { margin } else { nx };
                 (from..nx.saturating_sub(3 + margin)).step_by(4).filter_map(move |i| {
                     let deep = (i - margin..=i + 3 + margin).all(|x| is(x, j, k))
-                        && [i, i + 3].iter().all(|&x| {
-                            is(x, j - my, k) && is(x, j + my, k) && is(x, j, k - mz) && is(x, j, k + mz)
-                        });
+                        && [i, i + 3].iter().all(|&x| is(x, j - my, k) && is(x, j + my, k) && is(x, j, k - mz) && is(x, j, k + mz));
                     deep.then(|| data_row(j, k)[i + 3].to_f64() - data_row(j, k)[i].to_f64()).filter(|d| d.is_finite())
                 })
             })
@@ -178,9 +176,8 @@ impl<'a, T: Voxel> Scene<'a, T> {
     /// Edge blur (mm) from profiles along the normals of the given points; `None` where no edge is seen.
     pub fn edge_sigma(&self, points: &[([f64; 3], [f64; 3])]) -> Option<f64> {
         let h = self.grid().steps_mm().into_iter().fold(0.0, f64::max);
-        let along = |(p, n): &([f64; 3], [f64; 3]), t: f64| {
-            self.normalised(self.cubic([p[0] + t * n[0], p[1] + t * n[1], p[2] + t * n[2]]).value)
-        };
+        let along =
+            |(p, n): &([f64; 3], [f64; 3]), t: f64| self.normalised(self.cubic([p[0] + t * n[0], p[1] + t * n[1], p[2] + t * n[2]]).value);
         let median = |t: f64| {
             let mut values: Vec<f64> = points.par_iter().map(|p| along(p, t)).filter(|v| v.is_finite()).collect();
             values.sort_unstable_by(f64::total_cmp);

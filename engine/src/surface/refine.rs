@@ -315,7 +315,9 @@ fn move_vertices(points: &mut [V3], triangles: &[[u32; 3]], ring: &Ring, shapes:
     };
     let mut at = moved(edges);
     for round in 0.. {
-        let turned = |t: &&[u32; 3]| dot(area_vector(points, **t), area_vector(&at, **t)) <= 0.0 && t.iter().any(|&v| edges[v as usize].shift != 0.0);
+        let turned = |t: &&[u32; 3]| {
+            dot(area_vector(points, **t), area_vector(&at, **t)) <= 0.0 && t.iter().any(|&v| edges[v as usize].shift != 0.0)
+        };
         let mut corners: Vec<u32> = triangles.par_iter().filter(turned).flat_map_iter(|t| t.iter().copied()).collect();
         if corners.is_empty() {
             break;
@@ -375,7 +377,17 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
             findings.push(Finding::qualify(code, format!("{} of the surface vertices {text}", percent(part))));
         }
     };
-    tell(flag::THIN_WALL, 0.0, "surface.thin_wall", "lie on walls or gaps thinner than about three times the edge blur, where the surface is biased");
-    tell(flag::LOW_CONTRAST, 0.0, "surface.low_contrast", "lie on edges less than half as steep as the image's blur and contrast make them");
+    tell(
+        flag::THIN_WALL,
+        0.0,
+        "surface.thin_wall",
+        "lie on walls or gaps thinner than about three times the edge blur, where the surface is biased",
+    );
+    tell(
+        flag::LOW_CONTRAST,
+        0.0,
+        "surface.low_contrast",
+        "lie on edges less than half as steep as the image's blur and contrast make them",
+    );
     tell(flag::CUT, 0.0, "surface.cut", "lie where material reaches the border of the volume: no edge of the part");
 }

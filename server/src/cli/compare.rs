@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use verimetry_engine::case::{self, Compare};
+use verimetry_engine::measure::{self, Compare};
+use verimetry_engine::quantities::DEFAULT_PATCH_MM;
 
-use super::options::{Align, Reading, Region, Unit, limits};
+use super::options::{Align, Reading, Region, Unit, length, limits};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
 use crate::staging::{Staged, differs_from_inputs};
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Limits within which deviation.in_tolerance counts area, mm
     #[arg(long, value_name = "LO,HI", value_parser = limits, allow_hyphen_values = true)]
     tolerance: Option<[f64; 2]>,
+    /// Radius of the surface patch of deviation.peak_min and peak_max, mm
+    #[arg(long, value_name = "MM", default_value_t = DEFAULT_PATCH_MM, value_parser = length)]
+    patch: f64,
     /// Write the signed deviation at every vertex of the actual surface as PLY
     #[arg(long, value_name = "FILE.ply")]
     map: Option<PathBuf>,
@@ -54,11 +58,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         actual: args.reading.source(&args.actual),
         align: args.align.into(),
         tolerance: args.tolerance,
+        patch_mm: args.patch,
         map: map.as_ref().map(|m| m.path().to_path_buf()),
         region: args.region.named(),
     };
     let rt = session.runtime()?;
-    let measured = case::compare(&job, &rt)?;
+    let measured = measure::compare(&job, &rt)?;
     if let Some(map) = map {
         map.place()?;
     }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use verimetry_engine::case;
+use verimetry_engine::measure;
+use verimetry_engine::quantities::DEFAULT_CONTACT_MM;
 
-use super::options::{Reading, Region, Unit};
+use super::options::{Reading, Region, Unit, length};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
 
@@ -22,8 +23,8 @@ pub(super) struct Args {
     /// How the device is brought to its site; in this version only as placed (none)
     #[arg(long, value_enum, default_value_t = Seat::None)]
     seat: Seat,
-    /// Interference that still counts as contact, mm
-    #[arg(long, value_name = "MM", default_value = "0", value_parser = not_negative)]
+    /// Gap or interference up to which surfaces count as touching, mm
+    #[arg(long, value_name = "MM", default_value_t = DEFAULT_CONTACT_MM, value_parser = length)]
     allow: f64,
     /// Unit of the site's coordinates [default: that of --unit]
     #[arg(long, value_enum)]
@@ -39,13 +40,6 @@ enum Seat {
     None,
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err("allowed is a length in mm, zero or more".into()),
-    }
-}
-
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let Seat::None = args.seat;
     let mut site = args.reading.source(&args.site);
@@ -53,7 +47,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         site.unit = unit.into();
     }
     let rt = session.runtime()?;
-    let measured = case::fit(&args.reading.source(&args.device), &site, args.allow, args.region.named(), &rt)?;
+    let measured = measure::fit(&args.reading.source(&args.device), &site, args.allow, args.region.named(), &rt)?;
     session.finish(&rt);
     session.print(&measured, |paint| measurement::table(&measured, *paint))?;
     Ok(Outcome::Done)

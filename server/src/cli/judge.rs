@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
-use verimetry_engine::case;
 use verimetry_engine::judgement::{Decision, Payload, Stamp};
 
 use super::print::{Column, Paint, Table, Tone, decision, findings, limits, plain, value_and_uncertainty};
@@ -43,7 +42,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let key = session.key(args.key.as_deref())?;
     let rt = session.runtime()?;
     let stamp = Stamp { id: Uuid::now_v7().to_string(), issued: store::now(), source_revision: issue::SOURCE_REVISION.into(), predecessor };
-    let judged = case::judge(&args.order, stamp, &rt)?;
+    let judged = verimetry_engine::judge::judge(&args.order, stamp, &rt)?;
     let issued = issue::issue(judged, &key)?;
     rt.step("write", 1.0).map_err(verimetry_engine::Error::from)?;
     let folder = Staged::folder(&out)?;

@@ -1,6 +1,6 @@
 //! Printing what a measuring command found.
 
-use verimetry_engine::case::Measurement;
+use verimetry_engine::measure::Measurement;
 
 use super::print::{Column, Paint, Table, Tone, findings, plain, value_and_uncertainty};
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use verimetry_engine::case::{RegionRef, Source};
-use verimetry_engine::order::{AlignmentMethod, ComponentsOrder, LengthUnit, SurfaceName, SurfaceOrder};
+use verimetry_engine::load::Source;
+use verimetry_engine::measure::RegionRef;
+use verimetry_engine::order::{AlignmentMethod, ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use verimetry_engine::runtime::BackendChoice;
 
 /// Options of every subcommand.
@@ -84,6 +85,12 @@ pub(super) struct Reading {
     /// Unit of a mesh file's coordinates
     #[arg(long, value_enum, default_value_t = Unit::Mm)]
     pub unit: Unit,
+    /// Relative standard uncertainty of the scanner's length scale
+    #[arg(long, value_name = "RATIO", default_value_t = DEFAULT_SCALE_UNCERTAINTY, value_parser = length)]
+    pub scale_uncertainty: f64,
+    /// Standard uncertainty of the points of a scanned mesh, mm
+    #[arg(long, value_name = "MM", value_parser = length)]
+    pub point_uncertainty: Option<f64>,
 }
 
 impl Reading {
@@ -92,7 +99,14 @@ impl Reading {
             Components::Largest => ComponentsOrder::Largest,
             Components::All => ComponentsOrder::All,
         };
-        Source { path: path.to_path_buf(), unit: self.unit.into(), surface: self.surface, components }
+        Source {
+            unit: self.unit.into(),
+            surface: self.surface,
+            components,
+            scale_uncertainty: self.scale_uncertainty,
+            point_uncertainty: self.point_uncertainty,
+            ..Source::new(path)
+        }
     }
 }
 
@@ -163,6 +177,14 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     match size {
         Some(size) if size > 0 => Ok(size),
         _ => Err("allowed is a whole number above zero with an optional unit, such as 512MiB or 4GB".into()),
+    }
+}
+
+/// A finite number, zero or more.
+pub(super) fn length(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("allowed is a number, zero or more".into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use verimetry_engine::case;
+use verimetry_engine::measure;
 
 use super::options::Reading;
 use super::{Outcome, Session, measurement};
@@ -27,8 +27,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     differs_from_inputs(&args.output, &[&args.volume])?;
     let mesh = Staged::file(&args.output)?;
+    let as_ply = args.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("ply"));
     let rt = session.runtime()?;
-    let measured = case::segment(&args.reading.source(&args.volume), mesh.path(), &rt)?;
+    let measured = measure::segment(&args.reading.source(&args.volume), mesh.path(), as_ply, &rt)?;
     mesh.place()?;
     session.finish(&rt);
     session.print(&measured, |paint| format!("{}\nWrote {}\n", measurement::table(&measured, *paint), args.output.display()))?;

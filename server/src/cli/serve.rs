@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 
-use verimetry_engine::{Error, case};
+use verimetry_engine::Error;
 
 use super::options::bytes;
 use super::{Outcome, Session};
@@ -55,7 +55,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         listener,
         data: args.data.clone(),
         key,
-        engine: Engine { judge: case::judge, backend: session.common.backend.into(), memory_bytes: session.common.memory },
+        engine: Engine {
+            judge: verimetry_engine::judge::judge,
+            backend: session.common.backend.into(),
+            memory_bytes: session.common.memory,
+        },
         limits: Limits { upload_bytes: args.max_upload, ..Limits::default() },
         workers: args.workers.into(),
         allow_remote: args.allow_remote,

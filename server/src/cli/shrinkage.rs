@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use verimetry_engine::case;
+use verimetry_engine::measure;
 
 use super::options::{Align, Reading, Unit};
 use super::{Outcome, Session, measurement};
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         nominal.unit = unit.into();
     }
     let rt = session.runtime()?;
-    let measured = case::shrinkage(&nominal, &args.reading.source(&args.actual), args.align.into(), &rt)?;
+    let measured = measure::shrinkage(&nominal, &args.reading.source(&args.actual), args.align.into(), &rt)?;
     session.finish(&rt);
     session.print(&measured, |paint| measurement::table(&measured, *paint))?;
     Ok(Outcome::Done)

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use verimetry_engine::case;
 use verimetry_engine::judgement::{Difference, Stamp, differences};
 
 use super::print::{Column, Paint, Table, Tone, decision, plain};
@@ -103,7 +102,7 @@ fn replay(order: &std::path::Path, verification: &Verification, session: &Sessio
         ));
     }
     let rt = session.runtime()?;
-    let again = case::judge(order, stamp, &rt)?;
+    let again = verimetry_engine::judge::judge(order, stamp, &rt)?;
     session.finish(&rt);
     let differences = differences(payload, &again.payload)?;
     Ok(Replay { holds: differences.is_empty(), differences })

@@ -94,11 +94,7 @@ fn read<T: serde::de::DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Res
 }
 
 /// The page. `evidence` gives the bytes of an evidence file by its name.
-pub fn html(
-    payload: &Payload,
-    signatures: &[SignatureLine],
-    evidence: &dyn Fn(&str) -> Option<Vec<u8>>,
-) -> Result<String, ReportError> {
+pub fn html(payload: &Payload, signatures: &[SignatureLine], evidence: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<String, ReportError> {
     let shown = Evidence::gather(payload, evidence)?;
     let style = format!("{}{}", include_str!("style.css"), running_head(payload));
     let policy = format!(
@@ -203,7 +199,7 @@ fn order(payload: &Payload) -> Markup {
                 div { dt { (words("影像采集", "Images acquired")) } dd.number { (order.image_acquired) } }
                 div { dt { (words("设计完成", "Design completed")) } dd.number { (order.design_completed) } }
                 div { dt { (words("记录保存", "Retention")) } dd { (words::retention(&payload.retention)) } }
-                @for rule in rules { div.wide { dt { (words("判定规则", "Decision rule")) } dd { (words::coded(rule)) } } }
+                @for rule in rules { div.full { dt { (words("判定规则", "Decision rule")) } dd { (words::coded(rule)) } } }
             }
         }
     }

@@ -105,7 +105,7 @@ fn labels(layout: &Layout, summary: &DeviationSummary) -> Vec<Markup> {
         }
     }
     let text = |mark: &MarkLayout| match summary.worst {
-        Some(worst) if mark.label == WORST_MARK => format!("{} mm", signed(worst.value_mm)),
+        Some(worst) if mark.label == WORST_MARK => format!("{} mm", micrometres(worst.value_mm)),
         _ => mark.label.clone(),
     };
     best.iter()
@@ -128,7 +128,7 @@ fn scale_bar(layout: &Layout) -> Markup {
 /// The colours with the ends of the range, 0 and the limits.
 fn colour_bar(layout: &Layout, limits_mm: Option<[f64; 2]>) -> Markup {
     let width = f64::from(layout.width_px);
-    let (from, to) = (0.36 * width, width - 330.0);
+    let (from, to) = (0.33 * width, width - 420.0);
     let [low, high] = layout.range_mm;
     let x = |v: f64| from + (to - from) * ((v - low) / (high - low)).clamp(0.0, 1.0);
     let last = layout.colours.len().saturating_sub(1).max(1) as f64;
@@ -162,7 +162,7 @@ fn caption(summary: &DeviationSummary) -> Markup {
         (words("偏差的面积分布", "Distribution of the deviation over the area."))
         @if let Some(worst) = summary.worst {
             " " (words("最大偏差", "Largest deviation"))
-            " " b { (number::with_exact(&signed(worst.value_mm), worst.value_mm)) "\u{202f}mm" }
+            " " b { (number::with_exact(&micrometres(worst.value_mm), worst.value_mm)) "\u{202f}mm" }
             " " (words("位于", "at")) " (" (worst.point_mm.map(|c| number::plain((c * 100.0).round() / 100.0)).join(", ")) ")\u{202f}mm."
         }
         @if summary.below > 0.0 || summary.above > 0.0 {
@@ -172,7 +172,7 @@ fn caption(summary: &DeviationSummary) -> Markup {
     }
 }
 
-const DRAWING: (u32, u32) = (960, 250);
+const DRAWING: (u32, u32) = (960, 270);
 
 /// The histogram as SVG text, responsive and without a namespace declaration, as inline SVG needs none.
 fn histogram(summary: &DeviationSummary) -> Result<String, ReportError> {
@@ -190,8 +190,8 @@ fn histogram(summary: &DeviationSummary) -> Result<String, ReportError> {
         let mut chart = ChartBuilder::on(&area)
             .margin_top(12)
             .margin_right(24)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
+            .x_label_area_size(56)
+            .y_label_area_size(72)
             .build_cartesian_2d(low..high, 0.0..tallest * 1.12)
             .map_err(|e| failed(e.to_string()))?;
         chart
@@ -200,8 +200,8 @@ fn histogram(summary: &DeviationSummary) -> Result<String, ReportError> {
             .light_line_style(TRANSPARENT)
             .bold_line_style(RGBColor(226, 230, 234))
             .axis_style(RGBColor(120, 130, 140))
-            .label_style(font(13))
-            .axis_desc_style(font(13))
+            .label_style(font(17))
+            .axis_desc_style(font(17))
             .x_desc("偏差 deviation / mm")
             .y_desc("面积 area / %")
             .x_labels(9)
@@ -225,7 +225,12 @@ fn histogram(summary: &DeviationSummary) -> Result<String, ReportError> {
     Ok(drawing.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1))
 }
 
-/// A deviation with its sign.
+/// A deviation with its sign, to the micrometre.
+fn micrometres(mm: f64) -> String {
+    format!("{mm:+.3}").replace('-', "\u{2212}")
+}
+
+/// A deviation with its sign, short.
 fn signed(mm: f64) -> String {
     let rounded = (mm * 1e4).round() / 1e4;
     if rounded > 0.0 { format!("+{}", number::plain(rounded)) } else { number::plain(rounded) }

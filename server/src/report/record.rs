@@ -49,10 +49,14 @@ pub(super) fn alignment(payload: &Payload) -> Markup {
             div.columns {
                 dl {
                     dt { (words("方法", "Method")) } dd { (words::coded(&alignment.method)) }
-                    dt { (words("残差", "Residual, rms")) } dd { (number::with_exact(&number::plain(alignment.rms_mm), alignment.rms_mm)) (number::unit("mm")) }
-                    dt { (words("迭代", "Iterations")) }
-                    dd { (alignment.iterations) ", "
-                        @if alignment.converged { (words("已收敛", "converged")) } @else { strong.bad { (words("未收敛", "not converged")) } } }
+                    @if let Some(rms) = alignment.rms_mm {
+                        dt { (words("残差", "Residual, rms")) } dd { (number::with_exact(&number::plain(rms), rms)) (number::unit("mm")) }
+                    }
+                    @if let Some(converged) = alignment.converged {
+                        dt { (words("迭代", "Iterations")) }
+                        dd { (alignment.iterations) ", "
+                            @if converged { (words("已收敛", "converged")) } @else { strong.bad { (words("未收敛", "not converged")) } } }
+                    }
                     dt { (words("唯一性", "Uniqueness")) } dd { (ambiguity(alignment)) }
                 }
                 div.matrix {
@@ -110,7 +114,9 @@ fn facts(value: &Value) -> Markup {
 fn brief(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
-        Value::Array(items) if items.iter().all(|v| !v.is_object() && !v.is_array()) => items.iter().map(brief).collect::<Vec<_>>().join(" × "),
+        Value::Array(items) if items.iter().all(|v| !v.is_object() && !v.is_array()) => {
+            items.iter().map(brief).collect::<Vec<_>>().join(" × ")
+        }
         other => other.to_string(),
     }
 }

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_drawing_holds_the_limits_and_a_value_near_them() {
-        for (min, max, value) in [(Some(-0.1), Some(0.1), 0.14), (None, Some(0.1), 0.16), (Some(0.6), None, 0.55), (None, Some(0.1), -0.02)] {
+        for (min, max, value) in [(Some(-0.1), Some(0.1), 0.14), (None, Some(0.1), 0.16), (Some(0.6), None, 0.55), (None, Some(0.1), -0.02)]
+        {
             let [low, high] = window(Limits { min, max }, value).unwrap();
             for v in [min, max, Some(value)].into_iter().flatten() {
                 assert!(low <= v && v <= high, "{v} in {low} to {high}");

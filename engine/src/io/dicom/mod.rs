@@ -94,7 +94,9 @@ fn choose(slices: Vec<Slice>, findings: &mut Vec<Finding>) -> Option<Vec<Slice>>
     // The last of the largest would depend on nothing either, but the first is what one expects.
     let chosen = series.into_values().rev().max_by_key(|s| (is_ct(s), s.len()))?;
     if ct > 1 || (ct == 0 && count > 1) {
-        let message = format!("the folder holds {count} series or image sizes, {ct} of them CT slices; the largest is shown: name the folder of one series");
+        let message = format!(
+            "the folder holds {count} series or image sizes, {ct} of them CT slices; the largest is shown: name the folder of one series"
+        );
         findings.push(Finding::stop("ct.mixed_series", message).clause("9.3.4"));
     } else if count > 1 {
         let message = format!("{} other series of the folder, none of them CT slices, were passed over", count - 1);
@@ -112,7 +114,11 @@ fn build(mut slices: Vec<Slice>, mut findings: Vec<Finding>) -> Result<VolumeFil
             s.check_syntax()?;
             s.check_size()?;
             let expected = "the type of the first slice";
-            if other == sample { Ok(()) } else { Err(Fault::Attribute { tag: "BitsAllocated or PixelRepresentation", found: "mixed".into(), expected }) }
+            if other == sample {
+                Ok(())
+            } else {
+                Err(Fault::Attribute { tag: "BitsAllocated or PixelRepresentation", found: "mixed".into(), expected })
+            }
         });
         same.map_err(|fault| fault.of(&s.path))?;
     }
@@ -158,7 +164,10 @@ fn value_findings(slices: &[Slice], volume: &AnyVolume) -> Vec<Finding> {
     let (first, mut findings) = (&slices[0], vec![]);
     let lossy = slices.iter().filter(|s| s.lossy).count();
     if lossy > 0 {
-        let message = format!("{lossy} of {} slices were compressed with loss: surfaces may be shifted; export the series without loss", slices.len());
+        let message = format!(
+            "{lossy} of {} slices were compressed with loss: surfaces may be shifted; export the series without loss",
+            slices.len()
+        );
         findings.push(Finding::qualify("ct.lossy", message).clause("5.3.2"));
     }
     if first.modality != "CT" {
@@ -178,13 +187,16 @@ fn value_findings(slices: &[Slice], volume: &AnyVolume) -> Vec<Finding> {
         _ => None,
     };
     if let Some(reason) = reason {
-        let message = format!("values are grey, not Hounsfield units ({reason}): absolute thresholds do not apply; iso-50 and adaptive surfaces do");
+        let message =
+            format!("values are grey, not Hounsfield units ({reason}): absolute thresholds do not apply; iso-50 and adaptive surfaces do");
         findings.push(Finding::qualify("ct.not_hounsfield", message).clause("5.3.2"));
     }
     // A ceiling: the highest code there can be, and many more voxels on it than on the codes below.
     let ceiling = (1u64 << first.bits_stored.min(32)) as f64 / if first.signed { 2.0 } else { 1.0 } - 1.0;
     if (max == ceiling || max == 4095.0 || high == 3071.0) && at_max >= 64 && at_max > near / 2 {
-        let message = format!("{at_max} voxels stand at the highest value {high}: dense material is clipped there and its surface is biased; scan with an extended range");
+        let message = format!(
+            "{at_max} voxels stand at the highest value {high}: dense material is clipped there and its surface is biased; scan with an extended range"
+        );
         findings.push(Finding::qualify("ct.saturated", message).clause("5.3.2"));
     }
     findings

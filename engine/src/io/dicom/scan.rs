@@ -19,6 +19,8 @@ const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
     pub transfer_syntax: String,
+    /// Where the data set begins, after the file meta group.
+    pub dataset: u64,
     /// Where the pixel data element begins, or the end of the file.
     pub header_end: u64,
     pub pixels: Option<Pixels>,
@@ -57,11 +59,14 @@ pub(super) fn walk(bytes: &[u8], len: u64) -> Result<Layout, Stop> {
     match transfer_syntax.as_str() {
         "1.2.840.10008.1.2" => walk.explicit = false,
         "1.2.840.10008.1.2.2" => walk.big = true,
-        "1.2.840.10008.1.2.1.99" => return Err(Fault::TransferSyntax { uid: transfer_syntax, name: "deflated explicit little endian".into() }.into()),
+        "1.2.840.10008.1.2.1.99" => {
+            return Err(Fault::TransferSyntax { uid: transfer_syntax, name: "deflated explicit little endian".into() }.into());
+        }
         _ => {}
     }
+    let dataset = walk.at;
     let (header_end, pixels) = walk.dataset(len, 0)?;
-    Ok(Layout { transfer_syntax, header_end, pixels })
+    Ok(Layout { transfer_syntax, dataset, header_end, pixels })
 }
 
 struct Walk<'a> {
@@ -108,11 +113,33 @@ impl Walk<'_> {
         let code = self.take::<2>()?;
         let Some(vr) = VR::from_binary(code) else {
             let found = super::super::fault::quoted(&code);
-            return Err(Fault::Malformed { format: FORMAT, place: format!("byte {place}"), found, expected: "a value representation" }.into());
+            return Err(
+                Fault::Malformed { format: FORMAT, place: format!("byte {place}"), found, expected: "a value representation" }.into()
+            );
         };
         let short = matches!(
             vr,
-            VR::AE | VR::AS | VR::AT | VR::CS | VR::DA | VR::DS | VR::DT | VR::FL | VR::FD | VR::IS | VR::LO | VR::LT | VR::PN | VR::SH | VR::SL | VR::SS | VR::ST | VR::TM | VR::UI | VR::UL | VR::US
+            VR::AE
+                | VR::AS
+                | VR::AT
+                | VR::CS
+                | VR::DA
+                | VR::DS
+                | VR::DT
+                | VR::FL
+                | VR::FD
+                | VR::IS
+                | VR::LO
+                | VR::LT
+                | VR::PN
+                | VR::SH
+                | VR::SL
+                | VR::SS
+                | VR::ST
+                | VR::TM
+                | VR::UI
+                | VR::UL
+                | VR::US
         );
         let length = if short {
             self.u16()?.into()
@@ -178,7 +205,9 @@ impl Walk<'_> {
     }
 
     fn sequence(&mut self, sequence: &Element, end: u64, depth: usize) -> Result<(), Stop> {
-        let malformed = |at: u64, found: String, expected| Stop::Fault(Fault::Malformed { format: FORMAT, place: format!("byte {at}"), found, expected });
+        let malformed = |at: u64, found: String, expected| {
+            Stop::Fault(Fault::Malformed { format: FORMAT, place: format!("byte {at}"), found, expected })
+        };
         if depth == NESTING {
             return Err(malformed(self.at, format!("sequences nested deeper than {NESTING}"), "fewer levels"));
         }

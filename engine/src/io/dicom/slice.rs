@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, OpenFileOptions};
 use dicom_pixeldata::PixelDecoder;
 use nalgebra::Vector3;
 
@@ -72,7 +72,7 @@ impl Slice {
     pub fn open(path: &Path) -> Result<Slice, Fault> {
         let (mut file, len) = bytes::open(path)?;
         let (head, layout) = walked(&mut file, len)?;
-        let object = parse(&head[..layout.header_end as usize])?;
+        let object = parse(&layout, &head[layout.dataset as usize..layout.header_end as usize])?;
         let found = || text(&object, tags::MODALITY).unwrap_or_else(|| "no modality".into());
         if layout.pixels.is_none() {
             return Err(Fault::NoImage { found: found() });
@@ -186,11 +186,12 @@ impl Slice {
         let bad = |reason: String| Fault::Pixels { reason };
         // Codecs are foreign code: a panic there is the file's fault, not ours.
         let decode = || {
-            let object = parse(&bytes)?;
-            let decoded = object.decode_pixel_data().map_err(|e| bad(e.to_string()))?;
+            let object = parse(&self.layout, bytes.get(self.layout.dataset as usize..).unwrap_or_default())?;
+            let decoded = object.decode_pixel_data().map_err(|e| bad(root(&e)))?;
             Ok(decoded.data().to_vec())
         };
-        let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(bad("its codec gave up".into())))?;
+        let decoded =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(bad("its codec gave up".into())))?;
         let target: &mut [u8] = bytemuck::cast_slice_mut(out);
         if decoded.len() != target.len() {
             return Err(bad(format!("{} bytes decoded, {} expected", decoded.len(), target.len())));
@@ -256,13 +257,27 @@ fn walked(file: &mut File, len: u64) -> Result<(Vec<u8>, Layout), Fault> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<DefaultDicomObject, Fault> {
-    OpenFileOptions::new().from_reader(Cursor::new(bytes)).map_err(|e| Fault::Malformed {
-        format: "DICOM",
-        place: "its elements".into(),
-        found: e.to_string(),
-        expected: "a data set as PS3.10 has it",
-    })
+/// Parses a data set behind a meta group of our own: those of files name programs and are often not well-formed.
+fn parse(layout: &Layout, dataset: &[u8]) -> Result<DefaultDicomObject, Fault> {
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid("1.2.840.10008.5.1.4.1.1.2")
+        .media_storage_sop_instance_uid("2.25.1")
+        .transfer_syntax(layout.transfer_syntax.as_str())
+        .build();
+    let mut head = [vec![0u8; 128], b"DICM".to_vec()].concat();
+    let object = meta.and_then(|meta| meta.write(&mut head)).map_err(|e| root(&e));
+    let object = object.and_then(|()| OpenFileOptions::new().from_reader(Cursor::new(head).chain(dataset)).map_err(|e| root(&e)));
+    let expected = "a data set as PS3.10 has it";
+    object.map_err(|found| Fault::Malformed { format: "DICOM", place: "its elements".into(), found, expected })
+}
+
+/// The innermost reason of an error.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut reason = error;
+    while let Some(inner) = reason.source() {
+        reason = inner;
+    }
+    reason.to_string()
 }
 
 fn text(object: &DefaultDicomObject, tag: Tag) -> Option<String> {

@@ -37,7 +37,10 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
     let mut findings = vec![];
     if slices.len() < 3 {
         let found = slices.len();
-        findings.push(stop("ct.too_few_slices", format!("{found} slices are no volume that can be measured, at least 3 are needed: name the folder of the whole series")));
+        findings.push(stop(
+            "ct.too_few_slices",
+            format!("{found} slices are no volume that can be measured, at least 3 are needed: name the folder of the whole series"),
+        ));
     }
     let (Some(axes), Some(spacing), true) = (first.axes, first.spacing, slices.iter().all(Slice::placed)) else {
         return unplaced(slices, dims, findings);
@@ -46,12 +49,20 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
     let turned = |s: &&Slice| s.axes.is_some_and(|a| (a[0] - axes[0]).norm() > TURNED || (a[1] - axes[1]).norm() > TURNED);
     let odd = slices.iter().filter(turned).count();
     if odd > 0 {
-        findings.push(stop("ct.mixed_orientation", format!("{odd} of {} slices are turned against the first: name one series of parallel slices", slices.len())));
+        findings.push(stop(
+            "ct.mixed_orientation",
+            format!("{odd} of {} slices are turned against the first: name one series of parallel slices", slices.len()),
+        ));
     }
-    let rescaled = |s: &&Slice| s.spacing.is_some_and(|p| (p[0] - spacing[0]).abs() > 1e-4 * spacing[0] || (p[1] - spacing[1]).abs() > 1e-4 * spacing[1]);
+    let rescaled = |s: &&Slice| {
+        s.spacing.is_some_and(|p| (p[0] - spacing[0]).abs() > 1e-4 * spacing[0] || (p[1] - spacing[1]).abs() > 1e-4 * spacing[1])
+    };
     let odd = slices.iter().filter(rescaled).count();
     if odd > 0 {
-        findings.push(stop("ct.mixed_series", format!("{odd} of {} slices have another pixel spacing than the first: name one series", slices.len())));
+        findings.push(stop(
+            "ct.mixed_series",
+            format!("{odd} of {} slices have another pixel spacing than the first: name one series", slices.len()),
+        ));
     }
     let along = |s: &Slice| s.position.map_or(0.0, |p| p.dot(&normal));
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
@@ -66,10 +77,19 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
     }
     let columns = Matrix3::from_columns(&[axes[0] * spacing[0], axes[1] * spacing[1], step]);
     let origin = Point3::from(positions[0]);
-    let grid = Grid::new(dims, origin, columns).ok_or_else(|| Fault::Geometry { found: format!("sizes {dims:?}, axes {:?}", columns.as_slice()) })?;
+    let grid = Grid::new(dims, origin, columns)
+        .ok_or_else(|| Fault::Geometry { found: format!("sizes {dims:?}, axes {:?}", columns.as_slice()) })?;
     if !assumed && grid.shear_degrees() > TILTED_DEGREES {
         let tilt = grid.shear_degrees();
-        findings.push(Finding::note("ct.tilted", format!("the slices are stacked at {tilt:.2} degrees to their normal (tilted gantry); the shear is kept and measured as it is")).clause("5.3.2"));
+        findings.push(
+            Finding::note(
+                "ct.tilted",
+                format!(
+                    "the slices are stacked at {tilt:.2} degrees to their normal (tilted gantry); the shear is kept and measured as it is"
+                ),
+            )
+            .clause("5.3.2"),
+        );
     }
     Ok(Stack { grid, assumed_steps: [false, false, assumed], findings })
 }
@@ -88,7 +108,10 @@ fn step(positions: &[Vector3<f64>], gaps: &[f64], normal: &Vector3<f64>, finding
     }
     if same > 0 {
         let at = gaps.iter().position(|&g| g <= SAME_MM).unwrap_or(0);
-        findings.push(stop("ct.duplicate_slice", format!("{same} slices lie where another does, first slices {at} and {}: remove the copies", at + 1)));
+        findings.push(stop(
+            "ct.duplicate_slice",
+            format!("{same} slices lie where another does, first slices {at} and {}: remove the copies", at + 1),
+        ));
     }
     distinct.sort_by(f64::total_cmp);
     let median = distinct[(distinct.len() - 1) / 2];
@@ -112,7 +135,10 @@ fn step(positions: &[Vector3<f64>], gaps: &[f64], normal: &Vector3<f64>, finding
         (off - normal * off.dot(normal)).norm() > tolerance_mm(median)
     };
     if missing == 0.0 && same == 0 && positions.iter().enumerate().any(aside) && !findings.iter().any(|f| f.code == "ct.uneven_spacing") {
-        findings.push(stop("ct.uneven_spacing", format!("slices are shifted sideways against each other by more than {:.3} mm: reconstruct on one axis", tolerance_mm(median))));
+        findings.push(stop(
+            "ct.uneven_spacing",
+            format!("slices are shifted sideways against each other by more than {:.3} mm: reconstruct on one axis", tolerance_mm(median)),
+        ));
     }
     Some(step)
 }
@@ -127,7 +153,10 @@ fn thickness(slices: &[Slice]) -> f64 {
 fn unplaced(slices: &mut [Slice], dims: [usize; 3], mut findings: Vec<Finding>) -> Result<Stack, Fault> {
     slices.sort_by_key(|s| s.instance);
     let what = "position, orientation or pixel spacing";
-    findings.push(stop("ct.no_geometry", format!("images lack {what} (ImagePositionPatient, ImageOrientationPatient, PixelSpacing): export the series with its geometry")));
+    findings.push(stop(
+        "ct.no_geometry",
+        format!("images lack {what} (ImagePositionPatient, ImageOrientationPatient, PixelSpacing): export the series with its geometry"),
+    ));
     let spacing = slices[0].spacing.filter(|s| slices.iter().all(|o| o.spacing == Some(*s)));
     let [i, j] = spacing.unwrap_or([1.0; 2]);
     let grid = Grid::aligned(dims, [i, j, thickness(slices)], Point3::origin());

@@ -163,30 +163,33 @@ fn read_faces(element: &Element, values: &mut Values) -> Result<Vec<[u32; 3]>, F
 /// Writes binary little-endian PLY with coordinates and fields of 64 bits, so that nothing is rounded. Fields and colours have one
 /// entry a vertex; others are left out. Nothing partial is left behind.
 pub fn write(path: &Path, mesh: &Mesh, fields: &[VertexField], colours: Option<&[[u8; 4]]>) -> Result<(), FileError> {
+    bytes::write(path, |out| encode(out, mesh, fields, colours))
+}
+
+/// The bytes that [`write`] puts into a file.
+pub fn encode(out: &mut dyn Write, mesh: &Mesh, fields: &[VertexField], colours: Option<&[[u8; 4]]>) -> std::io::Result<()> {
     let count = mesh.vertices().len();
     let fields: Vec<&VertexField> = fields.iter().filter(|f| f.values.len() == count).collect();
     let colours = colours.filter(|c| c.len() == count);
-    bytes::write(path, |out| {
-        write!(out, "ply\nformat binary_little_endian 1.0\nelement vertex {count}\n")?;
-        for name in ["x", "y", "z"].into_iter().map(String::from).chain(fields.iter().map(|f| word(&f.name))) {
-            writeln!(out, "property double {name}")?;
+    write!(out, "ply\nformat binary_little_endian 1.0\nelement vertex {count}\n")?;
+    for name in ["x", "y", "z"].into_iter().map(String::from).chain(fields.iter().map(|f| word(&f.name))) {
+        writeln!(out, "property double {name}")?;
+    }
+    if colours.is_some() {
+        ["red", "green", "blue", "alpha"].iter().try_for_each(|c| writeln!(out, "property uchar {c}"))?;
+    }
+    write!(out, "element face {}\nproperty list uchar int vertex_indices\nend_header\n", mesh.triangles().len())?;
+    for (i, p) in mesh.vertices().iter().enumerate() {
+        p.iter().chain(fields.iter().map(|f| &f.values[i])).try_for_each(|x| out.write_all(&x.to_le_bytes()))?;
+        if let Some(colours) = colours {
+            out.write_all(&colours[i])?;
         }
-        if colours.is_some() {
-            ["red", "green", "blue", "alpha"].iter().try_for_each(|c| writeln!(out, "property uchar {c}"))?;
-        }
-        write!(out, "element face {}\nproperty list uchar int vertex_indices\nend_header\n", mesh.triangles().len())?;
-        for (i, p) in mesh.vertices().iter().enumerate() {
-            p.iter().chain(fields.iter().map(|f| &f.values[i])).try_for_each(|x| out.write_all(&x.to_le_bytes()))?;
-            if let Some(colours) = colours {
-                out.write_all(&colours[i])?;
-            }
-        }
-        for triangle in mesh.triangles() {
-            out.write_all(&[3])?;
-            triangle.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
-        }
-        Ok(())
-    })
+    }
+    for triangle in mesh.triangles() {
+        out.write_all(&[3])?;
+        triangle.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
+    }
+    Ok(())
 }
 
 /// A field's name as one word of the header.

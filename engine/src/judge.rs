@@ -1,0 +1,333 @@
+//! The main job: an order and its files to a judgement payload with its evidence.
+
+use std::path::Path;
+
+use nalgebra::Point3;
+use serde_json::json;
+
+use crate::case::{Aligned, Case, Nominal};
+use crate::decide::{self, Decided, Verdictable};
+use crate::distance::MeshDistance;
+use crate::error::Error;
+use crate::evidence;
+use crate::finding::Finding;
+use crate::io;
+use crate::judgement::{
+    self, AlignmentRecord, Contribution, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance, ResultRecord, Retention,
+    Stamp,
+};
+use crate::load::{self, Read, Source};
+use crate::mesh::health;
+use crate::order::{self, AlignmentMethod, DeviceClass, Order, Requirement, Shape};
+use crate::quantities::{self, Measured, Scope};
+use crate::region::Region;
+use crate::runtime::Runtime;
+use crate::uncertainty;
+
+/// A judgement before it is signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    pub payload: Payload,
+    pub evidence: Vec<Evidence>,
+}
+
+/// Version of each method that touches a judged number; a change of one is a line in the change log.
+const METHODS: [(&str, &str); 7] = [
+    ("surface", "1"),
+    ("distance", "1"),
+    ("alignment", "1"),
+    ("shrinkage", "1"),
+    ("porosity", "1"),
+    ("uncertainty", "1"),
+    ("decision", "1"),
+];
+
+/// Runs a whole order. Inputs are found beside the order file and may not leave its folder.
+pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Error> {
+    let (order, order_sha256) = read_order(order_file)?;
+    let folder = order_file.parent().unwrap_or(Path::new("."));
+    let mut inputs = Inputs { folder, records: vec![], findings: vec![] };
+    let regions = inputs.regions(&order)?;
+    let find = |name: &str| regions.iter().find(|(n, _)| n == name).map(|(n, r)| (n.as_str(), r));
+
+    rt.step("load", 0.0)?;
+    let start = std::time::Instant::now();
+    let nominal = {
+        let path = order::resolve(folder, &order.nominal.file)?;
+        let mesh = inputs.keep(load::mesh("nominal", &order.nominal.file, &path, order.nominal.unit)?);
+        Nominal::new(mesh, order.nominal.chord_error)
+    };
+    let source = Source {
+        path: order::resolve(folder, &order.actual.file)?,
+        unit: order.actual.unit,
+        surface: order.actual.surface,
+        components: order.actual.components,
+        scale_uncertainty: order.actual.scale_uncertainty,
+        point_uncertainty: order.actual.point_uncertainty,
+    };
+    let part = inputs.keep(load::part(&order.actual.file, &source, &order.accept, rt)?);
+    let site = match &order.site {
+        Some(site) => Some(inputs.keep(load::site(&site.file, &order::resolve(folder, &site.file)?, site.unit, site.point_uncertainty)?)),
+        None => None,
+    };
+    let loaded = start.elapsed().as_secs_f64();
+
+    inputs.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh).map(|f| f.about(&order.actual.file)));
+    let align_region = order.alignment.region.as_deref().and_then(find).map(|(_, region)| region);
+    let case = Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region);
+    let mut results = Vec::with_capacity(order.requirement.len());
+    for (i, requirement) in order.requirement.iter().enumerate() {
+        rt.step("measure", i as f64 / order.requirement.len() as f64)?;
+        results.push(result(&case, &order, requirement, requirement.region.as_deref().and_then(find))?);
+    }
+    let aligned = case.alignment()?;
+    inputs.findings.extend(case.alignment_findings()?);
+    inputs.findings.extend(date_finding(&order));
+    rt.step("evidence", 0.0)?;
+    let evidence = case.timed("evidence", || evidence_of(&case, &order))?;
+    for result in &mut results {
+        result.evidence = evidence_for(&result.quantity);
+    }
+
+    let mut seconds = case.seconds();
+    seconds.insert("load".into(), loaded);
+    seconds.insert("total".into(), start.elapsed().as_secs_f64());
+    let payload = Payload {
+        schema: judgement::SCHEMA.into(),
+        id: stamp.id,
+        issued: stamp.issued,
+        order: judgement::OrderRecord { sha256: order_sha256, fields: order.order.clone() },
+        inputs: inputs.records,
+        findings: inputs.findings,
+        alignment: Some(alignment_record(aligned)),
+        decision: decide::whole(results.iter().map(|r| r.decision)),
+        results,
+        evidence: evidence.iter().map(record_of_evidence).collect(),
+        retention: retention(&order),
+        predecessor: stamp.predecessor,
+        required_signatures: judgement::REQUIRED_SIGNATURES.to_vec(),
+        provenance: Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            source_revision: stamp.source_revision,
+            methods: METHODS.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            backend: rt.backend_name(),
+            driver: rt.gpu().map_or_else(String::new, |g| g.info().driver.clone()),
+            notes: rt.notes(),
+            parameters: parameters(&case)?,
+            seeds: vec![uncertainty::SEED],
+            seconds,
+        },
+    };
+    Ok(Judged { payload, evidence })
+}
+
+/// Reads and checks an order, quantities included: an order that cannot run is refused before anything is computed.
+fn read_order(order_file: &Path) -> Result<(Order, String), Error> {
+    use sha2::{Digest, Sha256};
+    let name = order_file.file_name().map_or_else(|| "order".into(), |n| n.to_string_lossy());
+    let bytes = io::read_bounded(order_file, order::MAX_BYTES as u64)?;
+    let order = order::parse(&bytes, &name)?;
+    for requirement in &order.requirement {
+        let entry = quantities::entry(&requirement.quantity)?;
+        let needs_site = entry.definition.name.starts_with("fit.");
+        if needs_site && order.site.is_none() {
+            let message = format!(
+                "requirement {:?} of {name} asks for {} and the order names no [site]: name the anatomy or mating device",
+                requirement.id, requirement.quantity
+            );
+            return Err(Error::input("order.no_site", message));
+        }
+    }
+    if order.alignment.method == AlignmentMethod::Datum {
+        return Err(Error::input(
+            "alignment.unavailable",
+            format!("{name} asks for alignment by datum, which is not available yet in this version: use best-fit or none"),
+        ));
+    }
+    Ok((order, load::hex(&Sha256::digest(&bytes))))
+}
+
+/// Records and findings of everything read so far.
+struct Inputs<'a> {
+    folder: &'a Path,
+    records: Vec<InputRecord>,
+    findings: Vec<Finding>,
+}
+
+impl Inputs<'_> {
+    fn keep<T>(&mut self, read: Read<T>) -> T {
+        self.records.push(read.record);
+        self.findings.extend(read.findings);
+        read.value
+    }
+
+    fn regions(&mut self, order: &Order) -> Result<Vec<(String, Region)>, Error> {
+        order.region.iter().map(|r| Ok((r.name.clone(), self.region(&r.shape)?))).collect()
+    }
+
+    fn region(&mut self, shape: &Shape) -> Result<Region, Error> {
+        Ok(match shape {
+            Shape::Box { min, max } => Region::Box { min: Point3::from(*min), max: Point3::from(*max) },
+            Shape::Sphere { centre, radius } => Region::Sphere { centre: Point3::from(*centre), radius_mm: *radius },
+            Shape::Cylinder { from, to, radius } => {
+                Region::Cylinder { from: Point3::from(*from), to: Point3::from(*to), radius_mm: *radius }
+            }
+            Shape::Mesh(file) => {
+                let mesh = self.keep(load::mesh("region", file, &order::resolve(self.folder, file)?, order::LengthUnit::Millimetre)?);
+                Region::Mesh(Box::new(MeshDistance::build(&mesh)))
+            }
+        })
+    }
+}
+
+/// The region of an order by name, for the measuring commands.
+pub fn region_of_order(order_file: &Path, name: &str) -> Result<Region, Error> {
+    let (order, _) = read_order(order_file)?;
+    let known: Vec<&str> = order.region.iter().map(|r| r.name.as_str()).collect();
+    let found = order.region.iter().find(|r| r.name == name).ok_or_else(|| {
+        Error::input("order.region_unknown", format!("the order has no region {name:?}; it has {known:?}: name one of them"))
+    })?;
+    let folder = order_file.parent().unwrap_or(Path::new("."));
+    Inputs { folder, records: vec![], findings: vec![] }.region(&found.shape)
+}
+
+fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<(&str, &Region)>) -> Result<ResultRecord, Error> {
+    let entry = quantities::entry(&requirement.quantity)?;
+    let scope = Scope {
+        region,
+        within_mm: requirement.within,
+        patch_mm: requirement.patch.unwrap_or(quantities::DEFAULT_PATCH_MM),
+        ..Scope::default()
+    };
+    let measured = entry.measure(case, &scope)?;
+    let limits = requirement.limits();
+    let rule = order.decision.map(|d| d.rule).unwrap_or_default();
+    let u = measured.standard_uncertainty();
+    let decided = match (&measured, u) {
+        (Measured::Value { value, .. }, Some(u)) => {
+            decide::decide(&Verdictable { value: *value, u, limits, unit: entry.definition.unit, key: requirement.key, rule })
+        }
+        (Measured::Not { reason }, _) => Decided { probability: None, decision: Decision::NotMeasured, reason: Some(reason.clone()) },
+        (Measured::Value { .. }, None) => return Err(Error::defect("a measured value without an uncertainty")),
+    };
+    let budget = match &measured {
+        Measured::Value { terms, .. } => terms.iter().map(|t| Contribution { name: t.name.into(), u: t.u }).collect(),
+        Measured::Not { .. } => vec![],
+    };
+    Ok(ResultRecord {
+        requirement: requirement.id.clone(),
+        clause: requirement.clause.clone(),
+        quantity: requirement.quantity.clone(),
+        region: requirement.region.clone(),
+        value: measured.value(),
+        unit: entry.definition.unit.into(),
+        expanded_uncertainty: u.map(|u| 2.0 * u),
+        budget,
+        limits,
+        rule: rule.name().into(),
+        conformance_probability: decided.probability,
+        decision: decided.decision,
+        reason: decided.reason,
+        evidence: vec![],
+    })
+}
+
+fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
+    let fit = aligned.fit.as_ref();
+    AlignmentRecord {
+        method: aligned.method.name().into(),
+        nominal_from_actual: aligned.pose.to_rows(),
+        ambiguous: fit.is_some_and(|f| f.ambiguous),
+        ambiguities: fit.map_or_else(Vec::new, |f| f.ambiguities.clone()),
+        rms_mm: fit.map(|f| f.rms_mm),
+        converged: fit.map(|f| f.converged),
+        iterations: fit.map_or(0, |f| f.iterations),
+    }
+}
+
+/// Implants are kept for ever, other devices at least 5 years (customised) or 2 years (patient-matched) after release.
+fn retention(order: &Order) -> Retention {
+    let (class, years) = match (order.order.implantable, order.order.device_class) {
+        (true, _) => ("permanent", None),
+        (false, DeviceClass::Customised) => ("years_after_release", Some(5)),
+        (false, DeviceClass::PatientMatched) => ("years_after_release", Some(2)),
+    };
+    Retention { clause: if order.order.implantable { "5.4.5" } else { "5.4.6" }.into(), class: class.into(), years }
+}
+
+/// ISO dates compare as text.
+fn date_finding(order: &Order) -> Option<Finding> {
+    let header = &order.order;
+    (header.design_completed < header.image_acquired).then(|| {
+        let message = format!(
+            "the design of {} is older than the image of {} it rests on: check the dates",
+            header.design_completed, header.image_acquired
+        );
+        Finding::qualify("order.design_before_image", message).clause("9.3.7")
+    })
+}
+
+fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
+    let actual = case.actual()?;
+    let image = actual.image.as_ref().map(|i| {
+        json!({ "voxel_mm": i.voxel_mm, "slices": i.slices, "edge_sigma_mm": i.edge_sigma_mm, "noise": i.noise, "contrast": i.contrast,
+                "air": i.air, "material": i.material, "contrast_to_noise": i.contrast_to_noise })
+    });
+    Ok(
+        json!({ "image": image, "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,
+               "nominal_chord_uncertainty_mm": case.nominal()?.chord_u_mm }),
+    )
+}
+
+/// The limits that the deviation pictures show: what area is counted against, else the tightest limits of a deviation.
+fn shown_limits(order: &Order) -> Option<[f64; 2]> {
+    let deviations = || order.requirement.iter().filter(|r| r.quantity.starts_with("deviation."));
+    let symmetric = |r: &Requirement| match (r.limits().min, r.limits().max) {
+        (Some(min), Some(max)) if min < 0.0 && max > 0.0 => Some([min, max]),
+        (None, Some(max)) if max > 0.0 && r.quantity != "deviation.in_tolerance" => Some([-max, max]),
+        _ => None,
+    };
+    let width = |l: &[f64; 2]| l[1] - l[0];
+    deviations().find_map(|r| r.within).or_else(|| deviations().filter_map(symmetric).min_by(|a, b| width(a).total_cmp(&width(b))))
+}
+
+/// Pictures and maps of the deviation. The part is drawn in the nominal frame; vertices without a sign carry no value.
+fn evidence_of(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
+    let (field, mesh) = (case.actual_field()?, case.moved()?);
+    let fields = field.vertex_fields();
+    let values = fields[0].values.as_slice();
+    let limits = shown_limits(order);
+    let range = evidence::display_range_mm(values, limits);
+    let summary = evidence::DeviationSummary::of(mesh, values, limits, range);
+    let marks: Vec<crate::render::Mark> =
+        summary.worst.iter().map(|w| crate::render::Mark { point: Point3::from(w.point_mm), label: evidence::WORST_MARK.into() }).collect();
+    let sheet = crate::render::deviation_views(mesh, values, range, &marks, crate::render::Options::default())?;
+    let mut map = Vec::new();
+    io::ply::encode(&mut map, mesh, &fields, None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    let file = |name: &str, media_type: &'static str, bytes: Vec<u8>| Evidence { name: name.into(), media_type, bytes };
+    Ok(vec![
+        file(evidence::DEVIATION, "application/json", to_json(&summary)?),
+        file(evidence::DEVIATION_VIEWS, "image/png", sheet.png),
+        file(evidence::DEVIATION_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
+        file(evidence::DEVIATION_MAP, "application/octet-stream", map),
+    ])
+}
+
+/// Names of the evidence a result rests on.
+fn evidence_for(quantity: &str) -> Vec<String> {
+    if quantity.starts_with("deviation.") { vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()] } else { vec![] }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))
+}
+
+fn record_of_evidence(e: &Evidence) -> EvidenceRecord {
+    use sha2::{Digest, Sha256};
+    EvidenceRecord {
+        name: e.name.clone(),
+        media_type: e.media_type.into(),
+        bytes: e.bytes.len() as u64,
+        sha256: load::hex(&Sha256::digest(&e.bytes)),
+    }
+}

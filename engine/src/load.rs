@@ -1,0 +1,187 @@
+//! Files to the parts of a case, with the record of what was read and the findings on the way.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::case::{Part, Site};
+use crate::error::Error;
+use crate::finding::Finding;
+use crate::inspect::{self, Item};
+use crate::io::{self, Loaded, MeshFile, VolumeFile};
+use crate::judgement::InputRecord;
+use crate::mesh::Mesh;
+use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
+use crate::runtime::Runtime;
+use crate::surface::{self, Determined, Keep, Method};
+
+/// A volume or mesh, with how to read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub path: PathBuf,
+    pub unit: LengthUnit,
+    pub surface: SurfaceOrder,
+    pub components: ComponentsOrder,
+    pub scale_uncertainty: f64,
+    /// Standard uncertainty of a mesh's points, mm.
+    pub point_uncertainty: Option<f64>,
+}
+
+impl Source {
+    /// A file read with the defaults of the command line.
+    pub fn new(path: impl Into<PathBuf>) -> Source {
+        Source {
+            path: path.into(),
+            unit: LengthUnit::default(),
+            surface: SurfaceOrder::default(),
+            components: ComponentsOrder::default(),
+            scale_uncertainty: DEFAULT_SCALE_UNCERTAINTY,
+            point_uncertainty: None,
+        }
+    }
+}
+
+/// Something read, the record of its bytes, and what was found about it.
+pub struct Read<T> {
+    pub value: T,
+    pub record: InputRecord,
+    pub findings: Vec<Finding>,
+}
+
+/// Standard uncertainty of a scanned mesh's points where nobody states one, mm: what structured-light scanners of implants
+/// and teeth reach (order of magnitude; a finding says that it was assumed).
+pub const ASSUMED_POINT_UNCERTAINTY_MM: f64 = 0.02;
+
+/// Reads a mesh in its unit.
+pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Read<Mesh>, Error> {
+    let file = io::load_mesh(path)?;
+    let (closed, findings) = health(&file, name);
+    let record = record_of_mesh(role, name, path, &file, closed)?;
+    Ok(Read { value: in_millimetres(file.mesh, unit)?, record, findings })
+}
+
+/// Reads the built part: a mesh as it is, a volume through its determined surface. `accepted` names findings of severity
+/// `stop` that do not stop.
+pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
+    match io::load(&source.path)? {
+        Loaded::Mesh(file) => {
+            let (closed, mut findings) = health(&file, name);
+            let record = record_of_mesh("actual", name, &source.path, &file, closed)?;
+            if source.point_uncertainty.is_none() {
+                let message = format!(
+                    "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
+                );
+                findings.push(Finding::qualify("mesh.point_uncertainty_assumed", message).about(name));
+            }
+            let mesh = in_millimetres(file.mesh, source.unit)?;
+            let u = source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM);
+            Ok(Read { value: Part::from_mesh(mesh, u, source.scale_uncertainty), record, findings })
+        }
+        Loaded::Volume(file) => {
+            let (determined, record, findings) = determined(name, source, file, accepted, rt)?;
+            let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
+            Ok(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, source.scale_uncertainty, image), record, findings })
+        }
+    }
+}
+
+/// Reads a volume and determines its surface; the voxels are gone when this returns.
+pub fn determined(
+    name: &str,
+    source: &Source,
+    file: VolumeFile,
+    accepted: &[String],
+    rt: &Runtime,
+) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
+    let record = record_of_volume(name, &file)?;
+    let options = surface::Options {
+        method: match source.surface {
+            SurfaceOrder::Named(SurfaceName::Adaptive) => Method::Adaptive,
+            SurfaceOrder::Named(SurfaceName::Iso50) => Method::Iso50,
+            SurfaceOrder::Named(SurfaceName::Otsu) => Method::Otsu,
+            SurfaceOrder::Value(v) => Method::Value(v),
+        },
+        keep: match source.components {
+            ComponentsOrder::Largest => Keep::Largest,
+            ComponentsOrder::All => Keep::All,
+        },
+    };
+    let found = surface::determine(file.measurable(accepted)?, &options, rt)?;
+    let findings = file.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
+    Ok((found, record, findings))
+}
+
+/// Reads anatomy or a mating device.
+pub fn site(name: &str, path: &Path, unit: LengthUnit, u_mm: Option<f64>) -> Result<Read<Site>, Error> {
+    let Read { value, record, mut findings } = mesh("site", name, path, unit)?;
+    if u_mm.is_none() {
+        let message = "the standard uncertainty of the site's surface is not stated and counts as 0: state `point_uncertainty` of the site (bone from clinical CT: 0.1 to 0.3 mm)";
+        findings.push(Finding::qualify("site.uncertainty_unstated", message).clause("8.3.2.1 b)").about(name));
+    }
+    Ok(Read { value: Site { mesh: value, u_mm: u_mm.unwrap_or(0.0) }, record, findings })
+}
+
+fn in_millimetres(mesh: Mesh, unit: LengthUnit) -> Result<Mesh, Error> {
+    match unit {
+        LengthUnit::Millimetre => Ok(mesh),
+        other => {
+            let factor = other.millimetres();
+            Ok(Mesh::new(mesh.vertices().iter().map(|p| p * factor).collect(), mesh.triangles().to_vec())?)
+        }
+    }
+}
+
+/// Whether a mesh is closed, and everything found about it.
+fn health(file: &MeshFile, name: &str) -> (bool, Vec<Finding>) {
+    let health = crate::mesh::health::examine(&file.mesh);
+    let findings = file.findings.iter().cloned().chain(health.findings()).map(|f| f.about(name)).collect();
+    (health.closed(), findings)
+}
+
+fn record_of_mesh(role: &str, name: &str, path: &Path, file: &MeshFile, closed: bool) -> Result<InputRecord, Error> {
+    record(role, name, &[path.to_path_buf()], &Item::Mesh(inspect::mesh_item(name, file, closed)))
+}
+
+fn record_of_volume(name: &str, file: &VolumeFile) -> Result<InputRecord, Error> {
+    record("actual", name, &file.files, &Item::Volume(inspect::volume_item(name, file)))
+}
+
+/// Size and digest of an input. Several files (a folder) have the digest of their digests in slice order: names do not enter,
+/// because the names of medical images can tell whose they are.
+fn record(role: &str, name: &str, files: &[PathBuf], item: &Item) -> Result<InputRecord, Error> {
+    let mut bytes = 0;
+    let mut digests = Vec::with_capacity(files.len());
+    for path in files {
+        let mut file = std::fs::File::open(path).map_err(|e| unreadable(name, &e))?;
+        let mut hasher = Sha256::new();
+        bytes += digest_into(&mut file, &mut hasher).map_err(|e| unreadable(name, &e))?;
+        digests.push(hasher.finalize());
+    }
+    let sha256 = match digests.as_slice() {
+        [one] => hex(one),
+        many => hex(&many.iter().fold(Sha256::new(), |h, d| h.chain_update(d)).finalize()),
+    };
+    let read = serde_json::to_value(item).map_err(|e| Error::defect(format!("what was read of {name} cannot be written: {e}")))?;
+    Ok(InputRecord { role: role.into(), name: name.into(), bytes, sha256, read })
+}
+
+fn digest_into(file: &mut std::fs::File, hasher: &mut Sha256) -> std::io::Result<u64> {
+    let (mut buffer, mut bytes) = (vec![0; 1 << 20], 0);
+    loop {
+        let n = std::io::Read::read(file, &mut buffer)?;
+        if n == 0 {
+            return Ok(bytes);
+        }
+        hasher.update(&buffer[..n]);
+        bytes += n as u64;
+    }
+}
+
+fn unreadable(name: &str, e: &std::io::Error) -> Error {
+    Error::input("file.unreadable", format!("{name} cannot be read: {e}; check the file and its permissions"))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,272 @@
+//! The measuring commands: no order, no decision, every quantity of a group.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::case::{Case, Nominal, Part};
+use crate::error::Error;
+use crate::finding::Finding;
+use crate::frame::Pose;
+use crate::io::{self, Loaded, VertexField};
+use crate::judge::region_of_order;
+use crate::judgement::InputRecord;
+use crate::kernels::threshold;
+use crate::load::{self, Read, Source};
+use crate::mesh::health;
+use crate::order::{AlignmentMethod, ComponentsOrder};
+use crate::porosity;
+use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
+use crate::region::Region;
+use crate::runtime::Runtime;
+use crate::surface::Determined;
+use crate::volume::{AnyVolume, with_volume};
+
+/// The JSON of every measuring command.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measurement {
+    pub quantities: BTreeMap<String, QuantityJson>,
+    pub findings: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<AlignmentJson>,
+    pub provenance: ProvenanceJson,
+    pub seconds: BTreeMap<String, f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlignmentJson {
+    pub nominal_from_actual: Pose,
+    pub ambiguous: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProvenanceJson {
+    pub version: String,
+    pub backend: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    pub inputs: Vec<InputJson>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputJson {
+    pub name: String,
+    pub sha256: String,
+}
+
+/// A region of an order, for `--order FILE --region NAME`.
+#[derive(Clone, Copy, Debug)]
+pub struct RegionRef<'a> {
+    pub order_file: &'a Path,
+    pub name: &'a str,
+}
+
+/// Names, records and findings gathered while reading.
+struct Session<'a> {
+    rt: &'a Runtime,
+    start: Instant,
+    loaded: f64,
+    inputs: Vec<InputRecord>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Session<'a> {
+    fn new(rt: &'a Runtime) -> Self {
+        Session { rt, start: Instant::now(), loaded: 0.0, inputs: vec![], findings: vec![] }
+    }
+
+    fn keep<T>(&mut self, read: Read<T>) -> T {
+        self.loaded = self.start.elapsed().as_secs_f64();
+        self.inputs.push(read.record);
+        self.findings.extend(read.findings);
+        read.value
+    }
+
+    fn mesh(&mut self, role: &str, source: &Source) -> Result<crate::mesh::Mesh, Error> {
+        self.rt.step("load", 0.0)?;
+        Ok(self.keep(load::mesh(role, &name(&source.path), &source.path, source.unit)?))
+    }
+
+    fn part(&mut self, source: &Source) -> Result<Part, Error> {
+        self.rt.step("load", 0.0)?;
+        Ok(self.keep(load::part(&name(&source.path), source, &[], self.rt)?))
+    }
+
+    /// Measures every quantity of some groups and closes the session.
+    fn measure(mut self, case: &Case, groups: &[&str], scope: &Scope) -> Result<Measurement, Error> {
+        let mut found = BTreeMap::new();
+        for entry in groups.iter().flat_map(|g| quantities::group(g)) {
+            self.rt.step("measure", 0.0)?;
+            found.insert(entry.definition.name.to_string(), QuantityJson::new(&entry.measure(case, scope)?, entry.definition.unit));
+        }
+        let alignment = match case.nominal() {
+            Ok(_) => {
+                self.findings.extend(case.alignment_findings()?);
+                let aligned = case.alignment()?;
+                Some(AlignmentJson { nominal_from_actual: aligned.pose, ambiguous: aligned.fit.as_ref().is_some_and(|f| f.ambiguous) })
+            }
+            Err(_) => None,
+        };
+        Ok(self.close(found, alignment, case.seconds()))
+    }
+
+    fn close(
+        self,
+        quantities: BTreeMap<String, QuantityJson>,
+        alignment: Option<AlignmentJson>,
+        mut seconds: BTreeMap<String, f64>,
+    ) -> Measurement {
+        seconds.insert("load".into(), self.loaded);
+        seconds.insert("total".into(), self.start.elapsed().as_secs_f64());
+        let inputs = self.inputs.into_iter().map(|i| InputJson { name: i.name, sha256: i.sha256 }).collect();
+        let provenance =
+            ProvenanceJson { version: env!("CARGO_PKG_VERSION").into(), backend: self.rt.backend_name(), notes: self.rt.notes(), inputs };
+        Measurement { quantities, findings: self.findings, alignment, provenance, seconds }
+    }
+}
+
+/// The last component of a path: all of it that leaves this machine.
+fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "input".into(), |n| n.to_string_lossy().into_owned())
+}
+
+fn resolve(region: Option<RegionRef>) -> Result<Option<Region>, Error> {
+    region.map(|r| region_of_order(r.order_file, r.name)).transpose()
+}
+
+fn scope<'a>(region: &'a Option<Region>, named: Option<RegionRef<'a>>) -> Scope<'a> {
+    Scope { region: region.as_ref().zip(named).map(|(r, n)| (n.name, r)), ..Scope::default() }
+}
+
+/// `compare NOMINAL ACTUAL`. `map` receives the per-vertex signed deviation as PLY.
+pub struct Compare<'a> {
+    pub nominal: Source,
+    pub actual: Source,
+    pub align: AlignmentMethod,
+    pub tolerance: Option<[f64; 2]>,
+    /// Radius of the patch of the extraction operator.
+    pub patch_mm: f64,
+    pub map: Option<PathBuf>,
+    pub region: Option<RegionRef<'a>>,
+}
+
+pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let region = resolve(job.region)?;
+    let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
+    let part = session.part(&job.actual)?;
+    session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
+    let case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None);
+    if let Some(path) = &job.map {
+        let (field, mesh) = (case.actual_field()?, case.moved()?);
+        io::ply::write(path, mesh, &field.vertex_fields(), None)?;
+    }
+    let scope = Scope { within_mm: job.tolerance, patch_mm: job.patch_mm, ..scope(&region, job.region) };
+    session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
+}
+
+/// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty of every vertex, or STL.
+pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    rt.step("load", 0.0)?;
+    let name = name(&volume.path);
+    let file = io::load_volume(&volume.path)?;
+    let (determined, record, findings) = load::determined(&name, volume, file, &[], rt)?;
+    let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
+    if as_ply {
+        let u = VertexField { name: "u_mm".into(), values: vertex_u_mm.iter().map(|&u| f64::from(u)).collect() };
+        io::ply::write(mesh_out, &mesh, &[u], None)?;
+    } else {
+        io::write_stl(mesh_out, &mesh)?;
+    }
+    let part =
+        session.keep(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, volume.scale_uncertainty, image), record, findings });
+    session.measure(&Case::new(rt, None, Some(part), None), &["body."], &Scope::default())
+}
+
+/// `shrinkage NOMINAL ACTUAL`.
+pub fn shrinkage(nominal: &Source, actual: &Source, align: AlignmentMethod, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let nominal = Nominal::new(session.mesh("nominal", nominal)?, None);
+    let part = session.part(actual)?;
+    let case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(align, None);
+    session.measure(&case, &["shrinkage.", "alignment."], &Scope::default())
+}
+
+/// `fit DEVICE SITE` as placed: gaps within `contact_mm` of zero count as contact.
+pub fn fit(device: &Source, site: &Source, contact_mm: f64, region: Option<RegionRef>, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let shape = resolve(region)?;
+    let part = session.part(device)?;
+    rt.step("load", 0.5)?;
+    let site = session.keep(load::site(&name(&site.path), &site.path, site.unit, site.point_uncertainty)?);
+    let case = Case::new(rt, None, Some(part), Some(site)).aligned_by(AlignmentMethod::None, None);
+    let scope = Scope { contact_mm, ..scope(&shape, region) };
+    session.measure(&case, &["fit."], &scope)
+}
+
+/// What the porosity is a fraction of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Envelope {
+    /// What a ball of this radius (mm), rolled over the part, cannot enter.
+    Hull { closing_mm: f64 },
+    /// The whole image.
+    Volume,
+    /// Inside a closed mesh in the part's frame.
+    File(PathBuf),
+}
+
+/// `pores PART`.
+pub fn pores(part: &Source, envelope: &Envelope, region: Option<RegionRef>, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let mut shape = resolve(region)?;
+    let mut named = region.map(|r| r.name);
+    match envelope {
+        Envelope::Volume => return pores_of_image(session, part, region),
+        Envelope::File(path) => {
+            let mesh = session.mesh("envelope", &Source::new(path))?;
+            (shape, named) = (Some(Region::Mesh(Box::new(crate::distance::MeshDistance::build(&mesh)))), Some("envelope"));
+        }
+        Envelope::Hull { .. } => {}
+    }
+    // Every component counts: what a pore hangs on may be loose.
+    let built = session.part(&Source { components: ComponentsOrder::All, ..part.clone() })?;
+    let mut case = Case::new(rt, None, Some(built), None);
+    if let Envelope::Hull { closing_mm } = envelope {
+        case = case.closing(*closing_mm);
+    }
+    let scope = Scope { region: named.zip(shape.as_ref()), ..Scope::default() };
+    session.measure(&case, &["porosity."], &scope)
+}
+
+/// Voxel-counted porosity of the whole image.
+fn pores_of_image(mut session: Session, part: &Source, region: Option<RegionRef>) -> Result<Measurement, Error> {
+    let rt = session.rt;
+    if region.is_some() {
+        return Err(Error::input("envelope.region", "a region and the envelope `volume` exclude each other: give one of them"));
+    }
+    let name = name(&part.path);
+    let file = match io::load(&part.path)? {
+        Loaded::Volume(file) => file,
+        Loaded::Mesh(_) => {
+            return Err(Error::input(
+                "envelope.no_volume",
+                format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file"),
+            ));
+        }
+    };
+    let volume: AnyVolume = file.measurable(&[])?.clone();
+    let (determined, record, findings) = load::determined(&name, part, file, &[], rt)?;
+    let stored = volume.rescale().stored(determined.threshold);
+    let mask = with_volume!(&volume, v => threshold(v, stored, rt)?);
+    let fractions = porosity::of_volume(&mask, rt)?;
+    session.keep(Read { value: (), record, findings });
+    let surface = determined.mesh.area_mm2() / (volume.grid().voxel_volume_mm3() * volume.grid().voxels() as f64);
+    let value =
+        |value: f64| Measured::Value { value, terms: vec![Term { name: crate::uncertainty::OFFSET, u: surface * determined.u_offset_mm }] };
+    let found = [("porosity.total", fractions.total), ("porosity.open", fractions.open), ("porosity.closed", fractions.closed)];
+    let quantities = found.into_iter().map(|(n, v)| (n.to_string(), QuantityJson::new(&value(v), "1"))).collect();
+    Ok(session.close(quantities, None, BTreeMap::new()))
+}

@@ -1,0 +1,62 @@
+//! `shrinkage.`: 100 (1 - actual / nominal), per cent, from a joint fit of pose, scale and surface offset.
+
+use crate::case::Case;
+use crate::error::Error;
+use crate::shrinkage::Estimate;
+use crate::uncertainty::{OFFSET, SCALE, merge};
+
+use super::{Entry, Measured, Scope, Term};
+
+const CLAUSE: &str = "8.3.2.1 c)";
+const SOURCE: &str = "generalised least squares with estimated form-error covariance";
+
+pub const ENTRIES: &[Entry] = &[
+    Entry::new("shrinkage.x", "%", CLAUSE, "X 向收缩率", "100 (1 - scale along x of the nominal frame)", SOURCE, |c, s| axis(c, s, 0)),
+    Entry::new("shrinkage.y", "%", CLAUSE, "Y 向收缩率", "100 (1 - scale along y of the nominal frame)", SOURCE, |c, s| axis(c, s, 1)),
+    Entry::new("shrinkage.z", "%", CLAUSE, "Z 向收缩率", "100 (1 - scale along z of the nominal frame)", SOURCE, |c, s| axis(c, s, 2)),
+    Entry::new("shrinkage.isotropic", "%", CLAUSE, "各向同性收缩率", "100 (1 - one scale for all axes)", SOURCE, isotropic),
+    Entry::new(
+        "shrinkage.offset",
+        "mm",
+        CLAUSE,
+        "表面偏移",
+        "uniform displacement of the surface along its outward normal",
+        SOURCE,
+        offset,
+    ),
+];
+
+fn axis(case: &Case, scope: &Scope, k: usize) -> Result<Measured, Error> {
+    if let Some(reason) = case.pose_cannot_carry(true)? {
+        return Ok(Measured::not(reason));
+    }
+    let fit = case.shrinkage(scope.region)?;
+    Ok(per_cent(case, &fit.per_axis[k])?)
+}
+
+fn isotropic(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    let fit = case.shrinkage(scope.region)?;
+    Ok(per_cent(case, &fit.isotropic)?)
+}
+
+fn per_cent(case: &Case, scale: &Estimate) -> Result<Measured, Error> {
+    let part = case.actual()?;
+    Ok(match scale {
+        Estimate::Measured { value, standard_uncertainty: u } => {
+            let terms = vec![Term { name: "fit", u: 100.0 * u }, Term { name: SCALE, u: 100.0 * value * part.scale_u }];
+            Measured::Value { value: 100.0 * (1.0 - value), terms: merge(terms) }
+        }
+        Estimate::NotMeasured { reason } => Measured::not(reason.clone()),
+    })
+}
+
+fn offset(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    let fit = case.shrinkage(scope.region)?;
+    let part = case.actual()?;
+    Ok(match &fit.offset_mm {
+        Estimate::Measured { value, standard_uncertainty: u } => {
+            Measured::Value { value: *value, terms: merge(vec![Term { name: "fit", u: *u }, Term { name: OFFSET, u: part.offset_u_mm }]) }
+        }
+        Estimate::NotMeasured { reason } => Measured::not(reason.clone()),
+    })
+}
