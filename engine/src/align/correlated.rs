@@ -125,7 +125,14 @@ fn most_likely<const P: usize>(observations: &[Observation<P>], kernel: Kernel, 
         .par_iter()
         .flat_map_iter(|&length_mm| {
             let correlations = correlations(observations, kernel, length_mm);
-            shares.iter().filter_map(move |&share| restricted(observations, &correlations, share).map(|(minus_2_log, sill_mm2)| Trial { minus_2_log, length_mm, share, sill_mm2 }))
+            shares.iter().filter_map(move |&share| {
+                restricted(observations, &correlations, share).map(|(minus_2_log, sill_mm2)| Trial {
+                    minus_2_log,
+                    length_mm,
+                    share,
+                    sill_mm2,
+                })
+            })
         })
         .collect();
     trials.into_iter().min_by(|a, b| a.minus_2_log.total_cmp(&b.minus_2_log))
