@@ -332,7 +332,7 @@ fn results() -> Vec<ResultRecord> {
             expanded_uncertainty: expanded,
             budget: expanded.map(budget).unwrap_or_default(),
             limits: Limits { min, max },
-            rule: "conformance-probability-95".into(),
+            rule: "conformance-probability95".into(),
             conformance_probability: p,
             decision,
             reason: (!reason.is_empty()).then(|| reason.into()),
@@ -402,6 +402,7 @@ fn case(mesh: &Mesh, options: Options) -> Case {
                 serde_json::json!({"format": "dicom", "modality": "CT", "dims": [512, 512, 170], "spacing_mm": [0.08, 0.08, 0.08], "voxel_type": "u16"}),
             ),
         ],
+        required_signatures: REQUIRED_SIGNATURES.to_vec(),
         findings: vec![
             Finding::qualify(
                 "ct.saturated",
@@ -421,8 +422,8 @@ fn case(mesh: &Mesh, options: Options) -> Case {
             ],
             ambiguous: false,
             ambiguities: vec![],
-            rms_mm: 0.031742,
-            converged: true,
+            rms_mm: Some(0.031742),
+            converged: Some(true),
             iterations: 14,
         }),
         results: results(),

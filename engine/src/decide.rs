@@ -15,8 +15,8 @@
 //!
 //! Known bias: a value that cannot be negative is not truncated at 0, so p is a little low near it.
 
-use crate::judgement::{Decision, Limits};
-use crate::order::Rule;
+use crate::judgement::Decision;
+use crate::order::{Limits, Rule};
 
 /// Accepts from here up; one minus it rejects.
 pub const CONFORMANCE: f64 = 0.95;

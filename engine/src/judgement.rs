@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::finding::Finding;
+use crate::order::Limits;
 
 pub const SCHEMA: &str = "verimetry/judgement/1";
 
@@ -236,15 +237,6 @@ pub struct ResultRecord {
 pub struct Contribution {
     pub name: String,
     pub u: f64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub min: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub max: Option<f64>,
 }
 
 /// Three outcomes and a fourth that says why there is none.

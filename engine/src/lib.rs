@@ -4,10 +4,13 @@
 //! order + bytes -> io -> nominal, actual -> segment -> surface -> align -> measure -> decide -> payload
 //! ```
 //!
-//! Rooms, in the order of their imports (each names only rooms above it):
-//! [`frame`] units and frames · [`finding`] [`error`] [`sum`] [`runtime`] what everything speaks · [`volume`] [`mesh`] valid data ·
-//! [`io`] foreign bytes to valid data · [`gpu`] the one place that names wgpu · [`kernels`] one per shader, CPU and GPU side by side ·
-//! [`segment`] [`surface`] volume to mesh · [`distance`] [`align`] [`shrinkage`] mesh to mesh.
+//! Rooms, in the order of their imports (each names only rooms before it):
+//! [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
+//! library · [`volume`] [`mesh`] valid data · [`io`] [`inspect`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
+//! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`align`]
+//! [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] · [`uncertainty`] [`deviation`] fields and how sure they are ·
+//! [`phantom`] parts of known truth · [`order`] [`judgement`] [`decide`] documents · [`case`] what quantities share · [`quantities`]
+//! the catalogue · [`load`] [`judge`] [`measure`] the entries.
 //!
 //! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
 //! errors, *not measured* and *does not conform* never mix; clocks, keys, HTTP and the environment live in the server.

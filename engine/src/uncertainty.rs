@@ -13,7 +13,41 @@ use nalgebra::{Matrix6, Point3, Vector3};
 use rayon::prelude::*;
 
 use crate::noise;
-use crate::quantities::{Measured, Term};
+
+/// A standard-uncertainty contribution by name, in the quantity's unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    pub name: &'static str,
+    pub u: f64,
+}
+
+/// A value with what is known of its uncertainty, or the reason why there is none. Nothing found is never 0, NaN or the identity.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measured {
+    Value { value: f64, terms: Vec<Term> },
+    Not { reason: String },
+}
+
+impl Measured {
+    pub fn not(reason: impl Into<String>) -> Self {
+        Measured::Not { reason: reason.into() }
+    }
+
+    /// Combined standard uncertainty: root of the sum of squares of the terms, which are independent of each other by construction.
+    pub fn standard_uncertainty(&self) -> Option<f64> {
+        match self {
+            Measured::Value { terms, .. } => Some(terms.iter().map(|t| t.u * t.u).sum::<f64>().sqrt()),
+            Measured::Not { .. } => None,
+        }
+    }
+
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Measured::Value { value, .. } => Some(*value),
+            Measured::Not { .. } => None,
+        }
+    }
+}
 
 /// Names of the contributions, as they stand in a judgement.
 pub const OFFSET: &str = "surface_offset";

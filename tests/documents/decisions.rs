@@ -1,5 +1,6 @@
 use verimetry_engine::decide::{Decided, Verdictable, conformance_probability, decide, uncertainty_allowed, whole};
-use verimetry_engine::judgement::{Decision, Limits};
+use verimetry_engine::judgement::Decision;
+use verimetry_engine::order::Limits;
 use verimetry_engine::order::Rule;
 
 const TENTH: Limits = Limits { min: Some(-0.1), max: Some(0.1) };

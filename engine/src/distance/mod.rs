@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::frame::Bounds;
+use crate::kernels::{NO_TRIANGLE, ProposalTree, propose};
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use topology::Topology;
@@ -100,16 +101,17 @@ impl MeshDistance {
             points.len()
         ];
         let order = coherent_order(points);
+        let proposed = self.proposals(points, rt)?;
         for (batch, indices) in order.chunks(BATCH).enumerate() {
             rt.step("distance", (batch * BATCH) as f64 / points.len() as f64)?;
             let found: Vec<Vec<Signed>> = indices
                 .par_chunks(RUN)
                 .map(|run| {
-                    let mut slot = 0; // the place for a proposal from elsewhere: any slot is right, a near one is quick
+                    let mut slot = 0; // any slot is right, a near one is quick
                     run.iter()
                         .map(|&i| {
                             let p = &points[i as usize];
-                            let hit = self.tree.nearest(p, slot);
+                            let hit = self.tree.nearest(p, proposed.as_ref().map_or(slot, |slots| slots[i as usize]));
                             slot = hit.slot;
                             self.sign(p, &hit)
                         })
@@ -121,6 +123,17 @@ impl MeshDistance {
             }
         }
         Ok(all)
+    }
+
+    /// Where a GPU says the search for each point should start. It narrows; the search settles, so results do not depend on it.
+    fn proposals(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Option<Vec<u32>>, Error> {
+        if rt.gpu().is_none() {
+            return Ok(None);
+        }
+        let mut slot_of = vec![0u32; self.tree.slots()];
+        self.tree.order().iter().enumerate().for_each(|(slot, &t)| slot_of[t as usize] = slot as u32);
+        let triangles = propose(&ProposalTree::new(&self.mesh), points, rt)?;
+        Ok(Some(triangles.into_iter().map(|t| if t == NO_TRIANGLE { 0 } else { slot_of[t as usize] }).collect()))
     }
 
     /// The closest point, starting from the place `seat` remembers; the answer does not depend on it.

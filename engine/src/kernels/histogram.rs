@@ -15,7 +15,7 @@ use crate::volume::{Volume, Voxel};
 use super::keys;
 
 /// Bins for types wider than 16 bits.
-pub const BINS: usize = 4096;
+pub const BINS: usize = 1 << 16;
 /// Voxels a task of the CPU path; a task holds its own counts.
 const VOXELS_PER_TASK: usize = 1 << 20;
 

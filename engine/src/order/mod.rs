@@ -17,8 +17,6 @@ pub use path::{refused_path, resolve};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::judgement::Limits;
-
 /// Value of the key `schema`.
 pub const SCHEMA: &str = "verimetry/order/1";
 
@@ -271,6 +269,16 @@ pub struct Requirement {
     /// Radius of the surface patch of `deviation.peak_min` and `peak_max`, mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<f64>,
+}
+
+/// Limits of a requirement, in its quantity's unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub min: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max: Option<f64>,
 }
 
 impl AlignmentMethod {

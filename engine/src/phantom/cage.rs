@@ -94,7 +94,7 @@ pub fn built(part: Built) -> Solid {
 /// The bed that the lower face is to rest in: a block with the design sunk into it, a uniform gap around.
 pub fn site() -> Solid {
     let block = Solid::Box { centre: Point3::new(7.0, 5.0, -1.4), half_mm: Vector3::new(9.0, 7.0, 2.6), rounding_mm: 0.6 };
-    block.without(design().offset(SITE_GAP_MM), 0.4)
+    block.without(design().offset(SITE_GAP_MM), 0.6)
 }
 
 /// Where the scanned parts stand in the scanner.

@@ -108,7 +108,11 @@ impl Work<'_> {
         let inner = Point3::from((a.coords + b.coords + c.coords) / 3.0);
         let at = |u: usize, v: usize| a + (b - a) * (u as f64 / side as f64) + (c - a) * (v as f64 / side as f64);
         let samples = std::iter::once(inner).chain((0..=side).flat_map(|u| (0..=side - u).map(move |v| at(u, v))));
-        samples.into_iter().all(|p| self.solid.near_distance_mm(&p).abs() <= self.tolerance_mm)
+        // Gradients in blends are at least 0.5 long, so half the tolerance needs no gradient.
+        let tolerance = self.tolerance_mm;
+        samples
+            .into_iter()
+            .all(|p| self.solid.distance_mm(&p).abs() <= 0.5 * tolerance || self.solid.near_distance_mm(&p).abs() <= tolerance)
     }
 
     fn collapse(&mut self, v: u32, into: u32) {

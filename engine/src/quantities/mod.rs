@@ -16,43 +16,9 @@ use serde::Serialize;
 use crate::case::Case;
 use crate::error::Error;
 use crate::region::Region;
+pub use crate::uncertainty::{Measured, Term};
 
 pub use deviation::DEFAULT_PATCH_MM;
-
-/// A standard-uncertainty contribution by name, in the quantity's unit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Term {
-    pub name: &'static str,
-    pub u: f64,
-}
-
-/// A value with what is known of its uncertainty, or the reason why there is none. Nothing found is never 0, NaN or the identity.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Measured {
-    Value { value: f64, terms: Vec<Term> },
-    Not { reason: String },
-}
-
-impl Measured {
-    pub fn not(reason: impl Into<String>) -> Self {
-        Measured::Not { reason: reason.into() }
-    }
-
-    /// Combined standard uncertainty: root of the sum of squares of the terms, which are independent of each other by construction.
-    pub fn standard_uncertainty(&self) -> Option<f64> {
-        match self {
-            Measured::Value { terms, .. } => Some(terms.iter().map(|t| t.u * t.u).sum::<f64>().sqrt()),
-            Measured::Not { .. } => None,
-        }
-    }
-
-    pub fn value(&self) -> Option<f64> {
-        match self {
-            Measured::Value { value, .. } => Some(*value),
-            Measured::Not { .. } => None,
-        }
-    }
-}
 
 /// What a quantity is; the same for every order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

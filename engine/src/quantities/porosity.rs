@@ -32,6 +32,9 @@ pub const ENTRIES: &[Entry] = &[
     ),
 ];
 
+/// Three cells across.
+const SMALLEST_VOID_CELLS: f64 = 27.0;
+
 /// A surface offset d changes a fraction by the surface per envelope volume times d.
 fn fraction(case: &Case, scope: &Scope, of: fn(&Fractions) -> f64, surface: fn(&Porosity) -> f64) -> Result<Measured, Error> {
     if let Some(why) = case.actual()?.not_closed.as_ref() {
@@ -42,7 +45,10 @@ fn fraction(case: &Case, scope: &Scope, of: fn(&Fractions) -> f64, surface: fn(&
     }
     let porosity = case.porosity(scope.region)?;
     let part = case.actual()?;
+    // A void of less than this many cells may be missed; one of them stands for what is not seen, between nothing and all of it.
+    let unseen = SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm / porosity.fractions.envelope_mm3;
     let terms = vec![
+        Term { name: "detection", u: unseen / 3.0_f64.sqrt() },
         Term { name: OFFSET, u: surface(&porosity) * (part.offset_u_mm * part.offset_u_mm + part.chord_u_mm * part.chord_u_mm).sqrt() },
         Term { name: "lattice", u: of(&porosity.numeric).abs() },
     ];

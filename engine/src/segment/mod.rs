@@ -4,16 +4,14 @@
 //! on each side of it the highest significant peak of the smoothed histogram is the mode, refined as the mean of the voxels near it.
 //! Iso-50 is half-way between the modes and, unlike Otsu's threshold, does not depend on how much air there is.
 //! With several materials the mode is that of the most frequent one above air (soft tissue in a clinical CT): give a value for bone.
-//! Cost: one pass over the voxels.
+//! Cost: two passes over the voxels.
 
 mod histogram;
-mod mask;
 mod modes;
 
 use thiserror::Error;
 
 pub use histogram::Histogram;
-pub use mask::{at_least, at_most};
 pub use modes::Modes;
 
 use crate::error::Error;
@@ -25,15 +23,12 @@ pub enum SegmentError {
         "the histogram has no second mode: found grey values from {min} to {max} with {found}, allowed are volumes of air and material that differ by more than their noise: give a threshold, or scan with more contrast"
     )]
     NoContrast { min: f64, max: f64, found: String },
-    #[error("the volume has no finite grey value: export it again")]
-    NoValues,
 }
 
 impl SegmentError {
     pub fn code(&self) -> &'static str {
         match self {
             SegmentError::NoContrast { .. } => "surface.no_contrast",
-            SegmentError::NoValues => "volume.no_values",
         }
     }
 }

@@ -21,10 +21,11 @@ pub use image::ImageQuality;
 
 use crate::error::Error;
 use crate::finding::Finding;
+use crate::kernels;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
-use crate::segment::{self, Histogram};
-use crate::volume::{AnyVolume, Mask, Volume, Voxel, with_volume};
+use crate::segment::Histogram;
+use crate::volume::{AnyVolume, Volume, Voxel, with_volume};
 
 /// How the surface is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -119,13 +120,13 @@ impl From<SurfaceError> for Error {
 
 /// The bare iso-surface in millimetres: inside is where the stored value is at least the threshold. Closed and outward.
 pub fn iso_surface<T: Voxel>(volume: &Volume<T>, stored_threshold: f64, rt: &Runtime) -> Result<Mesh, Error> {
-    let mask = segment::at_least(volume, stored_threshold);
+    let mask = kernels::threshold(volume, stored_threshold, rt)?;
     extract::extract(volume, &mask, stored_threshold, rt)?.into_physical(volume.grid())
 }
 
 /// The bare iso-surface in voxel indices.
 pub fn iso_surface_in_indices<T: Voxel>(volume: &Volume<T>, stored_threshold: f64, rt: &Runtime) -> Result<IndexMesh, Error> {
-    let mask = segment::at_least(volume, stored_threshold);
+    let mask = kernels::threshold(volume, stored_threshold, rt)?;
     extract::extract(volume, &mask, stored_threshold, rt)
 }
 
@@ -137,7 +138,7 @@ pub fn determine(volume: &AnyVolume, options: &Options, rt: &Runtime) -> Result<
 fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
     rt.step("segment", 0.0)?;
     let mut findings = vec![];
-    let histogram = Histogram::of(volume)?;
+    let histogram = Histogram::of(volume, rt)?;
     let modes = histogram.modes();
     let threshold = match options.method {
         Method::Value(value) if !value.is_finite() => return Err(SurfaceError::Threshold { found: value }.into()),
@@ -151,7 +152,12 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
 
     let rescale = volume.rescale();
     let stored = rescale.stored(threshold);
-    let mask: Mask = if rescale.slope > 0.0 { segment::at_least(volume, stored) } else { segment::at_most(volume, stored) };
+    // Where the slope is negative, material has the lower stored values: those not above the threshold.
+    let mask = if rescale.slope > 0.0 {
+        kernels::threshold(volume, stored, rt)?
+    } else {
+        kernels::threshold(volume, stored.next_up(), rt)?.complement()
+    };
     let all = extract::extract(volume, &mask, stored, rt)?;
     rt.step("components", 0.0)?;
     let kept = match options.keep {

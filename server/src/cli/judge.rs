@@ -48,8 +48,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let folder = Staged::folder(&out)?;
     issued.write(folder.path())?;
     refuse_other_content(&out)?;
+    let replaces = out.join(JWS_FILE).exists();
     folder.place_instead()?;
     session.finish(&rt);
+    if replaces {
+        session.note(&format!("replaced the judgement that was in {}", out.display()));
+    }
     session.print(&issued.payload, |paint| human(&issued.payload, &out, *paint))?;
     Ok(match issued.payload.decision {
         Decision::Conforms => Outcome::Done,

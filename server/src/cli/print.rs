@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use verimetry_engine::finding::{Finding, Severity};
-use verimetry_engine::judgement::{Decision, Limits};
+use verimetry_engine::judgement::Decision;
+use verimetry_engine::order::Limits;
 
 /// Colours where they can be seen and are wanted (`NO_COLOR` unset).
 #[derive(Clone, Copy, Debug)]

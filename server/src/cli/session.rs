@@ -91,6 +91,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// Whatever happened, no half-drawn bar stands before the line that tells it.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Writes to standard output. A reader that has left early (`| head`) has what it wanted.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();

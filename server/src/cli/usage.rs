@@ -24,6 +24,9 @@ const LATER: [&str; 14] = [
 
 /// Reduces clap's paragraphs to what, found, allowed and remedy.
 pub(super) fn failure(error: &clap::Error) -> Failure {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::usage("usage", "no subcommand was given; see 'verimetry --help' for those there are");
+    }
     let named = match error.kind() {
         ErrorKind::InvalidSubcommand => context(error, ContextKind::InvalidSubcommand),
         ErrorKind::UnknownArgument => context(error, ContextKind::InvalidArg),

@@ -125,7 +125,7 @@ pub fn html(payload: &Payload, signatures: &[SignatureLine], evidence: &dyn Fn(&
                     (record::inputs(payload))
                     (record::evidence(payload))
                     (record::provenance(&payload.provenance))
-                    (record::signatures(signatures))
+                    (record::signatures(payload, signatures))
                     (record::verification())
                 }
                 footer { span { (payload.id) } span { "T/CAMDI 029-2024" } span { "verimetry " (payload.provenance.version) } }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use verimetry_engine::finding::Severity;
-use verimetry_engine::judgement::{AlignmentRecord, Payload, Provenance};
+use verimetry_engine::judgement::{AlignmentRecord, Payload, Provenance, Role};
 
 use super::number;
 use super::words::{self, words};
@@ -155,7 +155,9 @@ pub(super) fn provenance(provenance: &Provenance) -> Markup {
     }
 }
 
-pub(super) fn signatures(signatures: &[SignatureLine]) -> Markup {
+pub(super) fn signatures(payload: &Payload, signatures: &[SignatureLine]) -> Markup {
+    let signed = |role: &&Role| signatures.iter().any(|s| s.holds && s.role == role.name());
+    let awaited: Vec<&Role> = payload.required_signatures.iter().filter(|r| !signed(r)).collect();
     html! {
         section #signatures {
             h2 { (words("签名", "Signatures")) }
@@ -176,6 +178,9 @@ pub(super) fn signatures(signatures: &[SignatureLine]) -> Markup {
                         }
                     } }
                 }
+            }
+            @if !awaited.is_empty() {
+                p.awaited { (words("尚待签署", "Still to be signed by")) ": " @for role in awaited { span.role { (words::coded(role.name())) } } }
             }
         }
     }

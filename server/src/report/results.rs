@@ -1,7 +1,8 @@
 //! The table of results by clause, the drawn position of each value between its limits, and the uncertainty budgets.
 
 use maud::{Markup, html};
-use verimetry_engine::judgement::{Limits, Payload, ResultRecord};
+use verimetry_engine::judgement::{Payload, ResultRecord};
+use verimetry_engine::order::Limits;
 use verimetry_engine::quantities;
 
 use super::number::{self, Digits, at};

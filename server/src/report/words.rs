@@ -136,7 +136,7 @@ pub(super) fn term(code: &str) -> Option<Words> {
         "bottom" => words("仰视", "bottom"),
         "above" => words("轴测（上）", "from above"),
         "below" => words("轴测（下）", "from below"),
-        "conformance-probability-95" => words("符合概率 ≥ 95 %", "conformance probability of at least 95 %, ISO 14253-1:2017"),
+        "conformance-probability95" => words("符合概率 ≥ 95 %", "conformance probability of at least 95 %, ISO 14253-1:2017"),
         "simple-acceptance" => words("简单接受", "simple acceptance, JCGM 106"),
         _ => return None,
     })

@@ -80,7 +80,7 @@ impl Measured {
             "deviation.missing_p95" => percentile(nominal_here, 0.95),
             // Every point of the design has built surface beside it.
             "deviation.coverage" => Some(1.0),
-            "body.volume" => Some(volume_within_mm3(&self.part, &bounds(), 0.04)),
+            "body.volume" => Some(volume_within_mm3(&self.part, &bounds(), 0.07)),
             "shrinkage.isotropic" => Some(100.0 * (1.0 - super::BUILT_SCALE)),
             "shrinkage.offset" => Some(super::BUILT_OFFSET_MM),
             "porosity.total" | "porosity.open" => {

@@ -1,0 +1,111 @@
+//! The bundled cases, judged end to end: the truth of every line is known, and the verdict does not depend on the machine.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use verimetry_engine::gpu;
+use verimetry_engine::judge::{Judged, judge};
+use verimetry_engine::judgement::{Decision, Stamp, differences};
+use verimetry_engine::runtime::Runtime;
+
+fn order(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cage").join(name)
+}
+
+fn stamp() -> Stamp {
+    Stamp { id: "test".into(), issued: "2026-11-21T00:00:00Z".into(), source_revision: "test".into(), predecessor: None }
+}
+
+fn judged(name: &str, threads: usize, rt: &Runtime) -> Judged {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| judge(&order(name), stamp(), rt)).unwrap()
+}
+
+/// The good part on the CPU, judged once for all tests.
+fn good() -> &'static Judged {
+    static GOOD: OnceLock<Judged> = OnceLock::new();
+    GOOD.get_or_init(|| judged("order_good.toml", 2, &Runtime::cpu()))
+}
+
+/// Requirements of an order with the truth that stands in the comment before each.
+fn truths(name: &str) -> Vec<(String, f64)> {
+    let text = std::fs::read_to_string(order(name)).unwrap();
+    let mut lines = text.lines();
+    let mut found = vec![];
+    while let Some(line) = lines.next() {
+        if let Some(truth) = line.strip_prefix("[[requirement]] # truth: ") {
+            let id = lines.next().unwrap().trim_start_matches("id = ").trim_matches('"');
+            found.push((id.to_string(), truth.parse().unwrap()));
+        }
+    }
+    assert!(found.len() >= 10, "the order states its truths");
+    found
+}
+
+fn same_verdict(a: &Judged, b: &Judged) {
+    let found = differences(&a.payload, &b.payload).unwrap();
+    assert!(found.is_empty(), "{found:#?}");
+    assert_eq!(a.evidence, b.evidence);
+}
+
+#[test]
+fn every_line_of_the_good_part_conforms() {
+    for line in &good().payload.results {
+        assert_eq!(line.decision, Decision::Conforms, "{line:#?}");
+    }
+    assert_eq!(good().payload.decision, Decision::Conforms);
+}
+
+#[test]
+fn the_worn_ridge_of_the_faulty_part_is_found_and_nothing_else() {
+    let faulty = judged("order_faulty.toml", 2, &Runtime::cpu());
+    let failed: Vec<_> = faulty.payload.results.iter().filter(|r| r.decision != Decision::Conforms).collect();
+    assert_eq!(failed.len(), 1, "{failed:#?}");
+    assert_eq!((failed[0].requirement.as_str(), failed[0].decision), ("T3", Decision::DoesNotConform));
+    assert_eq!(faulty.payload.decision, Decision::DoesNotConform);
+}
+
+#[test]
+fn every_value_covers_its_truth_with_its_expanded_uncertainty() {
+    for (id, truth) in truths("order_good.toml") {
+        let line = good().payload.results.iter().find(|r| r.requirement == id).unwrap();
+        let (value, expanded) = (line.value.unwrap(), line.expanded_uncertainty.unwrap());
+        // The truth is printed to four digits, which is the half unit in the last place that is added here.
+        let printed = 0.5e-4 * truth.abs().max(1.0);
+        assert!((value - truth).abs() <= expanded + printed, "{id} {}: {value} ± {expanded}, truth {truth}", line.quantity);
+    }
+}
+
+#[test]
+fn the_verdict_is_the_same_bits_on_one_thread_and_on_five() {
+    same_verdict(good(), &judged("order_good.toml", 1, &Runtime::cpu()));
+    same_verdict(good(), &judged("order_good.toml", 5, &Runtime::cpu()));
+}
+
+#[test]
+fn the_verdict_is_the_same_bits_on_a_gpu_with_large_and_with_tiny_slabs() {
+    for slab_bytes in [None, Some(1 << 16)] {
+        let options = gpu::Options { slab_bytes, ..gpu::Options::default() };
+        let Some(gpu) = support::gpu_with(options) else { return };
+        same_verdict(good(), &judged("order_good.toml", 2, &Runtime::with_gpu(Some(gpu))));
+    }
+}
+
+#[test]
+fn nothing_of_this_machine_is_in_the_payload() {
+    let text = serde_json::to_string(&good().payload).unwrap();
+    assert!(!text.contains(env!("CARGO_MANIFEST_DIR")) && !text.contains("/testdata"), "a path left the machine");
+}
+
+#[test]
+fn an_order_for_a_later_quantity_is_refused_by_name_before_anything_is_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(order("order_good.toml")).unwrap().replacen("deviation.abs_p99", "pore.size_mean", 1);
+    let path = folder.path().join("order.toml");
+    std::fs::write(&path, text).unwrap();
+    let error = judge(&path, stamp(), &Runtime::cpu()).unwrap_err();
+    assert_eq!(error.code, "quantity.unavailable");
+    assert!(error.message.contains("pore.size_mean"));
+}
