@@ -25,6 +25,9 @@ const GRID: usize = 360;
 /// Hypotheses that go on from each stage.
 const FINALISTS: usize = 40;
 const MINIMA: usize = 30;
+/// A trimmed mean square this many times the best is no rival; a few are refined all the same.
+const RIVAL: f64 = 9.0;
+const RUNNERS_UP: usize = 4;
 /// Minima closer than this fraction of the radius of gyration are one.
 const APART: f64 = 0.05;
 const BLOCKS: usize = 48;
@@ -48,6 +51,8 @@ pub(super) struct Search<'a> {
     pub nominal_samples: Samples,
     pub actual_samples: Samples,
     pub reflected: bool,
+    /// Whether the grid joins where the axes are not enough.
+    pub exhaustive: bool,
 }
 
 impl Search<'_> {
@@ -56,11 +61,14 @@ impl Search<'_> {
         let gyration = self.nominal_moments.gyration_mm();
         let mut found = self.refine(&self.rotations_of_axes(), rt)?;
         let bad = |found: &[(f64, Pose)]| found.first().is_none_or(|f| f.0 > (BAD * gyration) * (BAD * gyration));
-        if self.is_isotropic() || bad(&found) {
+        if self.exhaustive && (self.is_isotropic() || bad(&found)) {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        let distinct = self.distinct(found.into_iter().map(|f| f.1), MINIMA);
+        // Only what may rival the best goes on, and a few more to say how far the next is.
+        let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
+        let rivals = found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1);
+        let distinct = self.distinct(rivals, MINIMA);
         rt.step("align: minima", 0.5)?;
         let mut minima: Vec<Minimum> = distinct.par_iter().map(|pose| self.minimum(pose)).collect();
         minima.sort_by(|a, b| a.score.total_cmp(&b.score));
@@ -108,7 +116,7 @@ impl Search<'_> {
 
     /// Untrimmed, to convergence, on the middle-sized sample; where trimming says otherwise (missing material), the trimmed pose.
     fn minimum(&self, pose: &Pose) -> Minimum {
-        let samples = self.samples(2000);
+        let samples = self.samples(1200);
         let problem = self.problem(&samples);
         let mut seats = vec![0; samples.len()];
         let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0 };
