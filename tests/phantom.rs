@@ -44,7 +44,7 @@ fn primitives() -> Vec<Solid> {
 fn the_gradient_of_an_exact_distance_is_one_long_and_leads_to_the_surface() {
     for solid in primitives() {
         for i in 0..500u64 {
-            let p = Point3::from([0, 1, 2].map(|a| 9.0 * phantom::uniform(7, 3 * i + a) - 4.5));
+            let p = Point3::from([0, 1, 2].map(|a| 9.0 * verimetry_engine::noise::uniform(7, 3 * i + a) - 4.5));
             let (d, g) = (solid.distance_mm(&p), solid.gradient(&p));
             // Inside, the medial axis has no gradient.
             if d < -0.3 {

@@ -10,15 +10,15 @@ pub fn hash(seed: u64, counter: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Uniform in [0, 1), 53 bits.
+/// Uniform in (0, 1], 53 bits.
 pub fn uniform(seed: u64, counter: u64) -> f64 {
-    (hash(seed, counter) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    ((hash(seed, counter) >> 11) + 1) as f64 / (1u64 << 53) as f64
 }
 
 /// Standard normal by Box and Muller (1958).
 pub fn normal(seed: u64, counter: u64) -> f64 {
-    let radius = (-2.0 * libm::log(1.0 - uniform(seed, 2 * counter))).sqrt();
-    radius * libm::cos(std::f64::consts::TAU * uniform(seed, 2 * counter + 1))
+    let (u, v) = (uniform(seed, counter.wrapping_mul(2)), uniform(seed, counter.wrapping_mul(2).wrapping_add(1)));
+    (-2.0 * libm::log(u)).sqrt() * libm::cos(std::f64::consts::TAU * v)
 }
 
 /// Nearly normal from one hash: the sum of its four 16-bit parts (Irwin-Hall, excess kurtosis -0.3), scaled to unit variance.

@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
-use super::random;
 use crate::mesh::{Mesh, MeshError};
+use crate::noise::{normal, uniform};
 
 /// Scales about a point. An odd number of negative factors mirrors the part; its triangles are turned to stay outward.
 pub fn scaled_per_axis(mesh: &Mesh, factors: Vector3<f64>, about: Point3<f64>) -> Result<Mesh, MeshError> {
@@ -37,14 +37,14 @@ pub fn with_noise(mesh: &Mesh, noise: &Noise) -> Result<Mesh, MeshError> {
     const WAVES: u64 = 256;
     let (vectors, phases, white) = (noise.seed, noise.seed ^ 0x5048_4153_4553, noise.seed ^ 0x57_4849_5445);
     let wave = |m: u64| {
-        let k = Vector3::from_fn(|a, _| random::normal(vectors, 3 * m + a as u64) / noise.range_mm);
-        (k, TAU * random::uniform(phases, m))
+        let k = Vector3::from_fn(|a, _| normal(vectors, 3 * m + a as u64) / noise.range_mm);
+        (k, TAU * uniform(phases, m))
     };
     let waves: Vec<_> = if noise.correlated_sd_mm > 0.0 { (0..WAVES).map(wave).collect() } else { vec![] };
     let scale = noise.correlated_sd_mm * (2.0 / WAVES as f64).sqrt();
     displaced(mesh, |i, p| {
         let smooth: f64 = waves.iter().map(|(k, phase)| libm::cos(k.dot(&p.coords) + phase)).sum();
-        scale * smooth + noise.white_sd_mm * random::normal(white, i as u64)
+        scale * smooth + noise.white_sd_mm * normal(white, i as u64)
     })
 }
 

@@ -13,8 +13,9 @@ use std::f64::consts::SQRT_2;
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
-use super::{PhantomError, Solid, random};
+use super::{PhantomError, Solid};
 use crate::frame::Grid;
+use crate::noise;
 use crate::volume::{Rescale, Volume};
 
 /// A scanner: blur, grey values and noise.
@@ -34,7 +35,7 @@ impl Ct {
     pub fn scan(&self, solid: &Solid, grid: &Grid) -> Result<Volume<u16>, PhantomError> {
         let share = blurred(solid, grid, self.edge_sigma_mm)?;
         let grey = |(i, &s): (usize, &f32)| {
-            let noise = if self.noise_sd > 0.0 { self.noise_sd * random::normal(self.seed, i as u64) } else { 0.0 };
+            let noise = if self.noise_sd > 0.0 { self.noise_sd * noise::normal(self.seed, i as u64) } else { 0.0 };
             (self.air + (self.material - self.air) * f64::from(s) + noise).round().clamp(0.0, f64::from(u16::MAX)) as u16
         };
         let data = share.par_iter().enumerate().map(grey).collect();

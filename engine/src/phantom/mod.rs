@@ -14,7 +14,6 @@ mod ct;
 mod files;
 mod nets;
 pub mod parts;
-mod random;
 mod simplify;
 mod solid;
 
@@ -24,7 +23,6 @@ pub use cage::bundled;
 pub use ct::{Ct, blurred};
 pub use files::{metaimage, stl};
 pub use nets::{Fineness, chord_error_mm, surface_mesh};
-pub use random::{normal, uniform};
 pub use solid::{Solid, volume_within_mm3};
 
 use crate::mesh::Mesh;
