@@ -1,9 +1,17 @@
 //! The binary from outside: what it prints where, with which exit status, and what it leaves behind.
 
+#[path = "service/stand_in.rs"]
+#[allow(dead_code)] // the service's tests use the rest
+mod stand_in;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use verimetry_engine::judgement::Stamp;
+use verimetry_engine::runtime::Runtime;
+use verimetry_server::issue::issue;
+use verimetry_server::keys::Key;
 
 const SUBCOMMANDS: [&str; 13] =
     ["judge", "verify", "countersign", "inspect", "segment", "compare", "shrinkage", "pores", "fit", "serve", "key", "schema", "backends"];
@@ -197,4 +205,51 @@ fn an_output_never_replaces_an_input_or_a_folder() {
     fails(&verimetry(home.path(), &["segment", "part.stl", "-o", "folder.stl"]), 2, "out.is_folder");
     fails(&verimetry(home.path(), &["compare", "part.stl", "part.stl", "--map", "part.stl"]), 2, "out.is_input");
     assert_eq!(std::fs::read_to_string(home.path().join("part.stl")).unwrap(), tetrahedron());
+}
+
+/// A signed judgement of a stand-in in `HOME/result`, as `judge` writes it.
+fn judged(home: &Path) {
+    let order = r#"schema = "verimetry/order/1"
+        order = { id = "O", device = "D", device_id = "U", device_class = "customised", implantable = true, patient = "P", image_acquired = "2026-10-02", design_completed = "2026-10-09" }
+        nominal = { file = "a.stl" }
+        actual = { file = "a.stl" }
+        requirement = [{ id = "T1", clause = "8.3.2.1 a)", quantity = "deviation.max", max = 0.1 }]"#;
+    std::fs::write(home.join("order.toml"), order).unwrap();
+    std::fs::write(home.join("a.stl"), tetrahedron()).unwrap();
+    let stamp = Stamp { id: "J".into(), issued: "2026-11-22T00:00:00Z".into(), source_revision: "r".into(), predecessor: None };
+    let judged = stand_in::conforming(&home.join("order.toml"), stamp, &Runtime::cpu()).unwrap();
+    std::fs::create_dir(home.join("result")).unwrap();
+    issue(judged, &Key::from_secret(&[7; 32])).unwrap().write(&home.join("result")).unwrap();
+}
+
+#[test]
+fn a_judgement_is_verified_and_countersigned_and_one_that_was_touched_is_exit_5() {
+    let home = tempfile::tempdir().unwrap();
+    judged(home.path());
+    let run = |args: &[&str]| verimetry(home.path(), args);
+    let json = |args: &[&str]| serde_json::from_slice::<Value>(&run(args).stdout).unwrap();
+    assert_eq!(run(&["key", "new", "surgeon.pem", "--quiet"]).status.code(), Some(0));
+    let signed = run(&["countersign", "result", "--key", "surgeon.pem", "--role", "clinician"]);
+    assert_eq!(signed.status.code(), Some(0), "{}", text(&signed.stderr));
+    let verified = json(&["verify", "result", "--json"]);
+    assert_eq!((&verified["holds"], &verified["trusted"]), (&Value::from(true), &Value::from(false)));
+    assert_eq!(verified["missing_roles"], serde_json::json!(["designer", "manufacturer"]));
+    assert!(std::fs::read_to_string(home.path().join("result/report.html")).unwrap().contains("clinician"));
+
+    fails(&run(&["countersign", "result", "--key", "surgeon.pem", "--role", "clinician"]), 5, "signature.signed_already");
+    std::fs::write(home.path().join("result/evidence/note.txt"), "other").unwrap();
+    let touched = run(&["verify", "result", "--json"]);
+    assert_eq!(touched.status.code(), Some(5));
+    assert!(text(&touched.stderr).ends_with("[signature.evidence]\n") && text(&touched.stderr).lines().count() == 1);
+    assert_eq!(serde_json::from_slice::<Value>(&touched.stdout).unwrap()["holds"], false);
+    fails(&run(&["countersign", "result", "--key", "surgeon.pem", "--role", "designer"]), 5, "signature.evidence");
+    assert_eq!(names(&home.path().join("result")), ["evidence", "judgement.json", "judgement.jws.json", "report.html"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("part.stl"), tetrahedron()).unwrap();
+    fails(&verimetry(home.path(), &["judge", "order.toml", "--out", "no/result"]), 4, "file.unwritable");
+    fails(&verimetry(home.path(), &["compare", "part.stl", "part.stl", "--map", "no/map.ply"]), 4, "file.unwritable");
 }

@@ -10,7 +10,7 @@ use verimetry_engine::evidence::{self, DeviationSummary, WORST_MARK};
 use verimetry_engine::finding::Finding;
 use verimetry_engine::judgement::*;
 use verimetry_engine::mesh::Mesh;
-use verimetry_engine::order::{DeviceClass, Header};
+use verimetry_engine::order::{DeviceClass, Header, Limits};
 use verimetry_engine::render::{Mark, Options, Sheet, ViewLayout, colour, deviation_views};
 use verimetry_server::report::{self, SignatureLine};
 

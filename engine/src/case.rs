@@ -154,7 +154,12 @@ pub struct Case<'a> {
     actual_field: OnceLock<Result<Field, Error>>,
     nominal_field: OnceLock<Result<NominalField, Error>>,
     fit_field: OnceLock<Result<FitField, Error>>,
+    shrinkages: PerRegion<Shrinkage>,
+    porosities: PerRegion<Porosity>,
 }
+
+/// Results by region; `None` is the whole part.
+type PerRegion<T> = Mutex<Vec<(Option<String>, Result<T, Error>)>>;
 
 /// Sites no further apart than this part of the nominal's diagonal.
 const SITES_PER_DIAGONAL: f64 = 200.0;
@@ -176,6 +181,8 @@ impl<'a> Case<'a> {
             actual_field: OnceLock::new(),
             nominal_field: OnceLock::new(),
             fit_field: OnceLock::new(),
+            shrinkages: PerRegion::default(),
+            porosities: PerRegion::default(),
         }
     }
 
@@ -223,6 +230,24 @@ impl<'a> Case<'a> {
             self.timed(stage, f)
         };
         cell.get_or_init(run).as_ref().map_err(Clone::clone)
+    }
+
+    fn once_per_region<T: Clone>(
+        &self,
+        results: &PerRegion<T>,
+        region: Option<(&str, &Region)>,
+        stage: &str,
+        f: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let name = region.map(|(name, _)| name);
+        let mut known = results.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some((_, result)) = known.iter().find(|(n, _)| n.as_deref() == name) {
+            return result.clone();
+        }
+        self.rt.step(stage, 0.0)?;
+        let result = self.timed(stage, f);
+        known.push((name.map(Into::into), result.clone()));
+        result
     }
 
     pub fn nominal_distance(&self) -> Result<&MeshDistance, Error> {
@@ -333,7 +358,7 @@ impl<'a> Case<'a> {
                     // Beyond the edge of a scan the nearest built point lies sideways, not along the normal.
                     let to = signed[i].point - samples.points[i];
                     let along = to.norm() <= step || to.dot(&normals[i]).abs() >= 0.5 * to.norm();
-                    along && unit(moved, signed[i].triangle).dot(&normals[i]) > 0.0
+                    along && signed[i].normal.dot(&normals[i]) > 0.0
                 })
                 .collect();
             let values = signed.iter().map(|s| -s.distance_mm).collect();
@@ -375,14 +400,16 @@ impl<'a> Case<'a> {
         let (nominal, actual, aligned) = (self.nominal_distance()?, self.actual()?, self.alignment()?);
         let inside = region.map(|(_, region)| move |p: &Point3<f64>| region.contains(p));
         let include = inside.as_ref().map(|f| f as &(dyn Fn(&Point3<f64>) -> bool + Sync));
-        self.timed("shrinkage", || shrinkage::fit(nominal, &actual.mesh, &aligned.pose, include, self.rt))
+        self.once_per_region(&self.shrinkages, region, "shrinkage", || {
+            shrinkage::fit(nominal, &actual.mesh, &aligned.pose, include, self.rt)
+        })
     }
 
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
         let (mesh, actual) = (self.moved()?, self.actual()?);
         let envelope = region.map_or(Envelope::Hull { radius_mm: self.closing_mm }, |(_, region)| Envelope::Region(region));
-        self.timed("porosity", || porosity::porosity(mesh, &envelope, actual.cell_mm, self.rt))
+        self.once_per_region(&self.porosities, region, "porosity", || porosity::porosity(mesh, &envelope, actual.cell_mm, self.rt))
     }
 
     /// Findings of the alignment.

@@ -14,6 +14,7 @@ use crate::mesh::Mesh;
 use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use crate::runtime::Runtime;
 use crate::surface::{self, Determined, Keep, Method};
+use crate::volume::AnyVolume;
 
 /// A volume or mesh, with how to read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,9 +107,34 @@ pub fn determined(
             ComponentsOrder::All => Keep::All,
         },
     };
-    let found = surface::determine(file.measurable(accepted)?, &options, rt)?;
+    let volume = file.measurable(accepted)?;
+    keep_to_budget(name, volume, rt)?;
+    let found = surface::determine(volume, &options, rt)?;
     let findings = file.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
     Ok((found, record, findings))
+}
+
+/// Bytes that a vertex of the determined surface takes while it is refined, its triangles included.
+const BYTES_PER_VERTEX: f64 = 400.0;
+/// Surface vertices per voxel of a cube's faces: what a part with pores and struts has more surface than its box.
+const VERTICES_PER_FACE_VOXEL: f64 = 4.0;
+
+/// Estimates what a volume and its surface need before it is computed, and refuses what exceeds the budget.
+fn keep_to_budget(name: &str, volume: &AnyVolume, rt: &Runtime) -> Result<(), Error> {
+    let Some(budget) = rt.memory_bytes() else { return Ok(()) };
+    let [nx, ny, nz] = volume.grid().dims().map(|n| n as f64);
+    let vertices = VERTICES_PER_FACE_VOXEL * 2.0 * (nx * ny + ny * nz + nz * nx);
+    let needed = volume.bytes() as f64 + nx * ny * nz / 8.0 + BYTES_PER_VERTEX * vertices;
+    if needed <= budget as f64 {
+        return Ok(());
+    }
+    let mib = |bytes: f64| (bytes / f64::from(1 << 20)).ceil();
+    let message = format!(
+        "{name} needs about {} MiB and the budget is {} MiB: raise --memory, or crop the volume to the part",
+        mib(needed),
+        mib(budget as f64)
+    );
+    Err(Error::resource("memory.budget", message))
 }
 
 /// Reads anatomy or a mating device.

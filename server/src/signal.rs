@@ -11,7 +11,6 @@ pub async fn interrupted() {
                     _ = tokio::signal::ctrl_c() => {}
                     _ = terminate.recv() => {}
                 }
-                return;
             }
             Err(_) => std::future::pending().await,
         }

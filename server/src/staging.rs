@@ -24,7 +24,11 @@ impl Staged {
         if target.is_dir() || target.file_name().is_none() {
             return Err(Failure::usage("out.is_folder", format_args!("{} is a folder; name a file", target.display())));
         }
-        Ok(Staged { partial: partial_name(target)?, target: target.to_path_buf(), placed: false })
+        let partial = partial_name(target)?;
+        match parent(target) {
+            Some(folder) if folder.is_dir() => Ok(Staged { partial, target: target.to_path_buf(), placed: false }),
+            _ => Err(Failure::unwritable(target, &io::ErrorKind::NotFound.into())),
+        }
     }
 
     /// A new empty folder at [`Staged::path`], to be filled.

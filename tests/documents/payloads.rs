@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use verimetry_engine::Class;
 use verimetry_engine::judgement::*;
-use verimetry_engine::order::{DeviceClass, Header};
+use verimetry_engine::order::{DeviceClass, Header, Limits};
 
 pub fn payload() -> Payload {
     Payload {

@@ -39,13 +39,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let out = args.out.clone().unwrap_or_else(|| default_folder(&args.order));
     refuse_other_content(&out)?;
     let predecessor = args.predecessor.as_deref().map(issue::payload_digest).transpose()?;
+    // Made before the work, so that a place that cannot be written to is told at once.
+    let folder = Staged::folder(&out)?;
     let key = session.key(args.key.as_deref())?;
     let rt = session.runtime()?;
     let stamp = Stamp { id: Uuid::now_v7().to_string(), issued: store::now(), source_revision: issue::SOURCE_REVISION.into(), predecessor };
     let judged = verimetry_engine::judge::judge(&args.order, stamp, &rt)?;
     let issued = issue::issue(judged, &key)?;
     rt.step("write", 1.0).map_err(verimetry_engine::Error::from)?;
-    let folder = Staged::folder(&out)?;
     issued.write(folder.path())?;
     refuse_other_content(&out)?;
     let replaces = out.join(JWS_FILE).exists();

@@ -94,6 +94,10 @@ enum Command {
 
 /// Reads the command line of this process, runs it and tells its outcome.
 pub fn run() -> ExitCode {
+    // Mesa's device selection asks a Wayland compositor for its favourite and complains on standard error where there is none.
+    // Which adapter is taken does not depend on it: they are chosen by their kind.
+    // SAFETY: the process has no other thread yet.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
         let what = info.payload_as_str().unwrap_or("no message");

@@ -14,8 +14,6 @@ use crate::verify::{Verification, verify};
 
 /// Largest key set.
 const KEY_SET_BYTES: u64 = 1 << 20;
-/// Differences shown to people; all of them are in the JSON.
-const SHOWN: usize = 20;
 
 /// Check every signature and evidence digest of a judgement, offline; recompute it on demand
 #[derive(clap::Args)]
@@ -159,10 +157,8 @@ fn differing(replay: &Replay, paint: Paint) -> String {
     }
     let mut table = Table::new(&[("Differs", Column::Left), ("Signed", Column::Left), ("Recomputed", Column::Left)]);
     let shown = |v: &Option<serde_json::Value>| plain(v.as_ref().map(|v| v.to_string()).unwrap_or_else(|| "nothing".into()));
-    for d in replay.differences.iter().take(SHOWN) {
+    for d in &replay.differences {
         table.row(vec![plain(&d.pointer), shown(&d.expected), shown(&d.found)]);
     }
-    let more = replay.differences.len().saturating_sub(SHOWN);
-    let rest = if more > 0 { format!("and {more} more; --json names all\n") } else { String::new() };
-    format!("\n{}{rest}", table.render(paint))
+    format!("\n{}", table.render(paint))
 }
