@@ -52,12 +52,12 @@ impl Boxes {
         let mut squared = [0.0; WIDTH];
         for axis in 0..3 {
             let (low, high) = (q.low[axis], q.high[axis]);
-            for lane in 0..WIDTH {
+            for (lane, squared) in squared.iter_mut().enumerate() {
                 let below = self.min[axis][lane] - high;
                 let above = low - self.max[axis][lane];
                 let gap = if below > above { below } else { above };
                 let gap = if gap > 0.0 { gap } else { 0.0 };
-                squared[lane] += gap * gap;
+                *squared += gap * gap;
             }
         }
         squared
