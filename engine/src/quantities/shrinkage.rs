@@ -8,7 +8,7 @@ use crate::uncertainty::{OFFSET, SCALE, merge};
 use super::{Entry, Measured, Scope, Term};
 
 const CLAUSE: &str = "8.3.2.1 c)";
-const SOURCE: &str = "generalised least squares with estimated form-error covariance";
+const SOURCE: &str = "joint least squares of pose, scale and offset; covariance of correlated form error by restricted maximum likelihood";
 
 pub const ENTRIES: &[Entry] = &[
     Entry::new("shrinkage.x", "%", CLAUSE, "X 向收缩率", "100 (1 - scale along x of the nominal frame)", SOURCE, |c, s| axis(c, s, 0)),
@@ -31,19 +31,25 @@ fn axis(case: &Case, scope: &Scope, k: usize) -> Result<Measured, Error> {
         return Ok(Measured::not(reason));
     }
     let fit = case.shrinkage(scope.region)?;
-    Ok(per_cent(case, &fit.per_axis[k])?)
+    let per_offset = fit.offset_sensitivity_per_mm.map_or(0.0, |s| s[k]);
+    per_cent(case, &fit.per_axis[k], per_offset)
 }
 
 fn isotropic(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     let fit = case.shrinkage(scope.region)?;
-    Ok(per_cent(case, &fit.isotropic)?)
+    per_cent(case, &fit.isotropic, 0.0)
 }
 
-fn per_cent(case: &Case, scale: &Estimate) -> Result<Measured, Error> {
+/// `per_offset` is the scale's change per mm of surface offset where the fit could not tell the two apart and took the offset as 0.
+fn per_cent(case: &Case, scale: &Estimate, per_offset: f64) -> Result<Measured, Error> {
     let part = case.actual()?;
     Ok(match scale {
         Estimate::Measured { value, standard_uncertainty: u } => {
-            let terms = vec![Term { name: "fit", u: 100.0 * u }, Term { name: SCALE, u: 100.0 * value * part.scale_u }];
+            let terms = vec![
+                Term { name: "fit", u: 100.0 * u },
+                Term { name: SCALE, u: 100.0 * value * part.scale_u },
+                Term { name: OFFSET, u: 100.0 * per_offset.abs() * part.offset_u_mm },
+            ];
             Measured::Value { value: 100.0 * (1.0 - value), terms: merge(terms) }
         }
         Estimate::NotMeasured { reason } => Measured::not(reason.clone()),
