@@ -1,5 +1,7 @@
 //! Alignment from any pose, what it cannot know, and shrinkage, against moved and scaled parts.
 
+mod support;
+
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::align::{self, Alignment};
 use verimetry_engine::distance::MeshDistance;
@@ -8,16 +10,17 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::runtime::Runtime;
 use verimetry_engine::shrinkage::{self, Shrinkage};
 
-/// SplitMix64.
-struct Noise(u64);
+use support::Random;
+
+/// Random numbers with the shapes these tests need.
+struct Noise(Random);
 
 impl Noise {
+    fn from(seed: u64) -> Self {
+        Noise(Random(seed))
+    }
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
     fn vector(&mut self) -> Vector3<f64> {
         Vector3::new(self.next(), self.next(), self.next()) * 2.0 - Vector3::repeat(1.0)
@@ -80,7 +83,7 @@ fn cells(extent: [i32; 3], n: i32, solid: impl Fn([i32; 3]) -> bool) -> Mesh {
 /// A stepped L with a square hole off its middle: no symmetry at all.
 fn bracket(n: i32) -> Mesh {
     cells([10, 7, 6], n, |[i, j, k]| {
-        (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !(i >= 6 && i < 8 && j >= 1 && j < 3) && !(i == 9 && j > 4)
+        (k < 2 || (i < 3 && k < 5) || (i < 2 && j < 4)) && !((6..8).contains(&i) && (1..3).contains(&j)) && !(i == 9 && j > 4)
     })
 }
 
@@ -135,7 +138,7 @@ fn long() -> bool {
 
 #[test]
 fn random_poses_with_10_um_noise_are_recovered_to_a_hundredth_of_a_degree_and_5_um() {
-    let mut noise = Noise(11);
+    let mut noise = Noise::from(11);
     let (nominal, actual) = (bracket(3), bracket(5));
     let distance = MeshDistance::build(&nominal);
     for k in 0..if long() { 200 } else { 16 } {
@@ -150,7 +153,7 @@ fn random_poses_with_10_um_noise_are_recovered_to_a_hundredth_of_a_degree_and_5_
 
 #[test]
 fn without_noise_the_pose_is_exact() {
-    let mut noise = Noise(12);
+    let mut noise = Noise::from(12);
     let part = bracket(4);
     let moved_by = noise.pose();
     let a = fit(&part, &part.moved(&moved_by));
@@ -160,7 +163,7 @@ fn without_noise_the_pose_is_exact() {
 
 #[test]
 fn shrunken_parts_and_parts_with_material_missing_find_their_pose() {
-    let mut noise = Noise(13);
+    let mut noise = Noise::from(13);
     let nominal = bracket(3);
     let shrunken = map(&bracket(4), |p| Point3::from(p.coords * 0.97));
     let broken =
@@ -179,17 +182,17 @@ fn shrunken_parts_and_parts_with_material_missing_find_their_pose() {
 #[test]
 fn what_a_shape_does_not_hold_is_said() {
     let ball = sphere(5.0, 40);
-    let a = fit(&ball, &ball.moved(&Noise(14).pose()));
+    let a = fit(&ball, &ball.moved(&Noise::from(14).pose()));
     assert_eq!(a.free_dofs, 3);
     assert!(a.ambiguous);
 
     let cube = cells([4, 4, 4], 4, |_| true);
-    let a = fit(&cube, &cube.moved(&Noise(15).pose()));
+    let a = fit(&cube, &cube.moved(&Noise::from(15).pose()));
     assert!(a.ambiguous && a.free_dofs == 0, "{a:?}");
     assert!(a.ambiguities[0].starts_with("at least 23 other poses"), "{:?}", a.ambiguities);
 
     let rod = rod(2.0, 5.0, 120, 30);
-    let a = fit(&rod, &rod.moved(&Noise(16).pose()));
+    let a = fit(&rod, &rod.moved(&Noise::from(16).pose()));
     assert!(a.ambiguous && a.free_dofs == 1, "{} {:?}", a.free_dofs, a.ambiguities);
 }
 
@@ -201,8 +204,8 @@ fn a_mirrored_part_is_called_one_and_its_original_is_not() {
         nominal.triangles().iter().map(|t| [t[0], t[2], t[1]]).collect(),
     )
     .unwrap();
-    assert!(fit(&nominal, &mirrored.moved(&Noise(17).pose())).mirrored);
-    assert!(!fit(&nominal, &nominal.moved(&Noise(17).pose())).mirrored);
+    assert!(fit(&nominal, &mirrored.moved(&Noise::from(17).pose())).mirrored);
+    assert!(!fit(&nominal, &nominal.moved(&Noise::from(17).pose())).mirrored);
 }
 
 #[test]
@@ -212,7 +215,7 @@ fn only_the_region_aligns() {
     let actual = map(&nominal, |p| if p.z > 7.6 { p + Vector3::new(0.2, 0.0, 0.0) } else { *p });
     let base = |p: &Point3<f64>| p.z < 6.0;
     let distance = MeshDistance::build(&nominal);
-    let a = align::best_fit(&distance, &actual.moved(&Noise(18).pose()), Some(&base), &Runtime::cpu()).unwrap();
+    let a = align::best_fit(&distance, &actual.moved(&Noise::from(18).pose()), Some(&base), &Runtime::cpu()).unwrap();
     assert!(a.rms_mm < 1e-6 && a.converged, "{}", a.rms_mm);
     let nowhere = |_: &Point3<f64>| false;
     let e = align::best_fit(&distance, &actual, Some(&nowhere), &Runtime::cpu()).unwrap_err();
@@ -223,7 +226,7 @@ fn only_the_region_aligns() {
 
 #[test]
 fn the_pose_has_the_same_bits_on_one_thread_and_on_many() {
-    let mut noise = Noise(19);
+    let mut noise = Noise::from(19);
     let nominal = bracket(3);
     let actual = map(&bracket(6).moved(&noise.pose()), |p| p + noise.vector() * 0.02);
     let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| fit(&nominal, &actual));
@@ -247,7 +250,7 @@ fn the_stated_covariance_covers_the_pose_error_under_correlated_form_error() {
     let distance = MeshDistance::build(&nominal);
     let dense = bracket(8);
     let normals = dense.vertex_normals();
-    let mut noise = Noise(20);
+    let mut noise = Noise::from(20);
     let draws = if long() { 150 } else { 12 };
     let (mut covered, mut total) = (0, 0);
     for _ in 0..draws {
@@ -300,11 +303,9 @@ fn a_hollow_stepped_block_gives_its_three_scales_and_its_offset() {
     let nominal = hollow_block(2);
     let scale = [0.990, 0.988, 0.980];
     let actual = map(&thickened(&hollow_block(3), 0.0), |p| Point3::new(p.x * scale[0], p.y * scale[1], p.z * scale[2]));
-    let s = shrink(&nominal, &actual.moved(&Noise(31).pose()));
+    let s = shrink(&nominal, &actual.moved(&Noise::from(31).pose()));
     assert!(s.confounded.is_empty() && s.condition < 100.0 && s.converged, "{s:?}");
-    for k in 0..3 {
-        assert!((s.per_axis[k].value().unwrap() - scale[k]).abs() < 1e-6, "{s:?}");
-    }
+    assert!(s.per_axis.iter().zip(scale).all(|(found, truth)| (found.value().unwrap() - truth).abs() < 1e-6), "{s:?}");
     assert!(s.offset_mm.value().unwrap().abs() < 1e-5, "{s:?}");
 }
 
@@ -312,7 +313,7 @@ fn a_hollow_stepped_block_gives_its_three_scales_and_its_offset() {
 fn an_offset_alone_leaves_the_scales_at_one() {
     let nominal = hollow_block(2);
     // Vertices on convex edges go out along both faces and lie farther than 0.05 mm off: a bias of one row of cells, 1 in 8 here.
-    let s = shrink(&nominal, &thickened(&hollow_block(8), 0.05).moved(&Noise(32).pose()));
+    let s = shrink(&nominal, &thickened(&hollow_block(8), 0.05).moved(&Noise::from(32).pose()));
     for k in 0..3 {
         assert!((s.per_axis[k].value().unwrap() - 1.0).abs() < 2e-4, "{s:?}");
     }
@@ -324,7 +325,7 @@ fn an_offset_alone_leaves_the_scales_at_one() {
 #[test]
 fn a_plain_box_says_that_offset_and_scales_are_one_effect() {
     let nominal = cells([6, 4, 2], 3, |_| true);
-    let s = shrink(&nominal, &cells([6, 4, 2], 5, |_| true).scaled(0.99).moved(&Noise(33).pose()));
+    let s = shrink(&nominal, &cells([6, 4, 2], 5, |_| true).scaled(0.99).moved(&Noise::from(33).pose()));
     assert!(s.condition > 100.0);
     assert!(s.confounded.iter().any(|c| c == "surface offset") && s.confounded.iter().any(|c| c == "scale along z"), "{:?}", s.confounded);
     assert_eq!(s.offset_mm.value(), None);
@@ -342,7 +343,7 @@ fn the_stated_uncertainty_covers_the_scale_error_under_correlated_form_error() {
     let distance = MeshDistance::build(&nominal);
     let dense = hollow_block(5);
     let normals = dense.vertex_normals();
-    let mut noise = Noise(34);
+    let mut noise = Noise::from(34);
     let draws = if long() { 150 } else { 12 };
     let (mut covered, mut total) = (0, 0);
     for _ in 0..draws {

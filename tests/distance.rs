@@ -1,20 +1,23 @@
 //! Distance against brute force, closed forms and hostile shapes.
 
+mod support;
+
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::distance::MeshDistance;
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::runtime::Runtime;
 
-/// SplitMix64, in [0, 1).
-struct Noise(u64);
+use support::Random;
+
+/// Random numbers with the shapes these tests need.
+struct Noise(Random);
 
 impl Noise {
+    fn from(seed: u64) -> Self {
+        Noise(Random(seed))
+    }
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
     fn within(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.next()
@@ -84,7 +87,7 @@ fn box_distance(p: &Point3<f64>, half: [f64; 3]) -> f64 {
 #[test]
 fn a_box_is_measured_as_its_closed_form_inside_outside_and_on_every_feature() {
     let d = MeshDistance::build(&cuboid([-5.0, -3.0, -1.0], [5.0, 3.0, 1.0]));
-    let mut noise = Noise(1);
+    let mut noise = Noise::from(1);
     let mut points: Vec<_> = (0..4000).map(|_| noise.point(8.0)).collect();
     for x in [-6.0, -5.0, 0.0, 5.0, 6.0] {
         for y in [-4.0, -3.0, 0.0, 3.0, 4.0] {
@@ -107,7 +110,7 @@ fn a_torus_is_measured_as_by_brute_force_with_no_sign_error_also_300_mm_off_the_
         let pose = verimetry_engine::frame::Pose { translation: Vector3::repeat(offset), ..verimetry_engine::frame::Pose::identity() };
         let mesh = torus(10.0, 3.0, 60, 31).moved(&pose);
         let d = MeshDistance::build(&mesh);
-        let mut noise = Noise(2);
+        let mut noise = Noise::from(2);
         let mut points: Vec<_> = (0..400).map(|_| noise.point(15.0) + pose.translation).collect();
         points.extend(mesh.vertices().iter().take(100)); // on the surface itself
         points.extend((0..100).map(|t| nalgebra::center(&mesh.corners(t)[0], &mesh.corners(t)[1])));
@@ -123,7 +126,7 @@ fn a_torus_is_measured_as_by_brute_force_with_no_sign_error_also_300_mm_off_the_
 
 #[test]
 fn slivers_needles_and_degenerate_triangles_do_not_cost_a_digit() {
-    let mut noise = Noise(3);
+    let mut noise = Noise::from(3);
     let mut vertices = Vec::new();
     for k in 0..200 {
         let a = noise.point(20.0);
@@ -170,7 +173,7 @@ fn equally_near_triangles_give_the_smallest_id_whatever_the_order() {
     assert_eq!(d.nearest(&p).triangle, 0);
     let doubled = Mesh::new(mesh.vertices().to_vec(), [mesh.triangles(), mesh.triangles()].concat()).unwrap();
     let d = MeshDistance::build(&doubled);
-    let mut noise = Noise(5);
+    let mut noise = Noise::from(5);
     for _ in 0..500 {
         assert!(d.nearest(&noise.point(3.0)).triangle < 12);
     }
@@ -179,7 +182,7 @@ fn equally_near_triangles_give_the_smallest_id_whatever_the_order() {
 #[test]
 fn many_points_give_the_same_bits_as_one_by_one_on_one_thread_and_on_many() {
     let d = MeshDistance::build(&torus(10.0, 3.0, 90, 40));
-    let mut noise = Noise(6);
+    let mut noise = Noise::from(6);
     let points: Vec<_> = (0..5000).map(|_| noise.point(14.0)).collect();
     let on = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| d.signed_all(&points, &Runtime::cpu()).unwrap())
@@ -211,7 +214,7 @@ fn winding_numbers_of_far_groups_decide_as_the_exact_sum_does() {
     let whole = torus(10.0, 3.0, 90, 40);
     let open = Mesh::new(whole.vertices().to_vec(), whole.triangles()[1..].to_vec()).unwrap();
     let (whole, open) = (MeshDistance::build(&whole), MeshDistance::build(&open));
-    let mut noise = Noise(8);
+    let mut noise = Noise::from(8);
     let hole = whole.mesh().corners(0)[0];
     for _ in 0..2000 {
         let p = noise.point(14.0);

@@ -140,8 +140,8 @@ fn the_histogram_counts_every_value_once_in_the_bin_of_its_definition() {
     check_histogram(|| (r.bits() % 5000) as i16 - 1024);
     check_histogram(|| r.bits() as u32);
     check_histogram(|| r.bits() as i32 % 70_000);
-    check_histogram(|| if r.bits() % 50 == 0 { f32::NAN } else { (r.unit() * 3.0 - 1.0) as f32 });
-    check_histogram(|| if r.bits() % 50 == 0 { f64::INFINITY } else { r.unit() * 1e-3 + 7.0 });
+    check_histogram(|| if r.bits().is_multiple_of(50) { f32::NAN } else { (r.unit() * 3.0 - 1.0) as f32 });
+    check_histogram(|| if r.bits().is_multiple_of(50) { f64::INFINITY } else { r.unit() * 1e-3 + 7.0 });
 }
 
 #[test]

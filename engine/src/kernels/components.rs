@@ -222,7 +222,7 @@ impl Runs {
     /// The bit before the first of a word, in its lowest place.
     #[inline(always)]
     fn carry(&self, word: usize) -> u64 {
-        if word % self.per_row == 0 { 0 } else { self.mask.words()[word - 1] >> 63 }
+        if word.is_multiple_of(self.per_row) { 0 } else { self.mask.words()[word - 1] >> 63 }
     }
 
     /// The number of the run that holds a set bit.

@@ -195,12 +195,9 @@ fn subtree(tree: &ProposalTree, leaves: usize, part: usize) -> Vec<Bounds> {
 /// Squared distance to a box; infinite for an empty one.
 #[inline]
 fn to_bounds(p: V, b: &Bounds) -> f32 {
-    let mut sum = 0.0;
-    for a in 0..3 {
-        let d = (b.min[a] - p[a]).max(p[a] - b.max[a]).max(0.0);
-        sum += d * d;
-    }
-    sum
+    let beyond = |a: usize| (b.min[a] - p[a]).max(p[a] - b.max[a]).max(0.0);
+    let [x, y, z] = [beyond(0), beyond(1), beyond(2)];
+    x * x + y * y + z * z
 }
 
 /// Squared distance to a triangle: its edges, and its plane where p lies over it.

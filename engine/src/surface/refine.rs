@@ -291,7 +291,9 @@ fn root(excess: &impl Fn(f64) -> f64, slope: f64, limit: f64) -> Option<(f64, f6
         }
         a = b;
     }
-    if !(a.1 * b.1 <= 0.0) || a.0 == b.0 {
+    // A product that is not a number brackets nothing either.
+    let brackets = a.1 * b.1 <= 0.0 && a.0 != b.0;
+    if !brackets {
         return None;
     }
     let found = (b.1 - a.1) / (a.0 - b.0);

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_value_without_uncertainty_keeps_five_digits_and_none_is_a_dash() {
-        assert_eq!(value_and_uncertainty(Some(3.14159265), None).0, "3.1416");
+        assert_eq!(value_and_uncertainty(Some(2.71869265), None).0, "2.7187");
         assert_eq!(value_and_uncertainty(Some(0.0), None).0, "0");
         assert_eq!(value_and_uncertainty(None, None).0, "–");
     }
