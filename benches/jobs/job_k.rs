@@ -16,16 +16,16 @@ pub fn run(args: &Args, line: &mut Line) {
     let file = line.stage("sort+load", || io::load_volume(&folder).expect("the input is a volume"));
     let [nx, ny, nz] = file.volume.grid().dims();
     with_volume!(&file.volume, v => {
-        let values: Vec<f64> = v.data().iter().map(|&x| x.to_f64()).collect();
-        let mean = |slice: &[f64]| slice.iter().sum::<f64>() / slice.len() as f64;
-        let slice = |k: usize| &values[k.min(nz - 1) * nx * ny..][..nx * ny];
+        let values = |slices: std::ops::Range<usize>| v.data()[slices.start * nx * ny..slices.end * nx * ny].iter().map(|&x| x.to_f64());
+        let mean = |slices: std::ops::Range<usize>| values(slices.clone()).sum::<f64>() / (slices.len() * nx * ny) as f64;
+        let slice = |k: usize| mean(k.min(nz - 1)..k.min(nz - 1) + 1);
         for (key, value) in [
             ("shape", json!([nz, ny, nx])),
-            ("mean", json!(mean(&values))),
-            ("min", json!(values.iter().copied().fold(f64::INFINITY, f64::min))),
-            ("max", json!(values.iter().copied().fold(f64::NEG_INFINITY, f64::max))),
-            ("first_mean", json!(mean(slice(0)))),
-            ("slice_100_mean", json!(mean(slice(100)))),
+            ("mean", json!(mean(0..nz))),
+            ("min", json!(values(0..nz).fold(f64::INFINITY, f64::min))),
+            ("max", json!(values(0..nz).fold(f64::NEG_INFINITY, f64::max))),
+            ("first_mean", json!(slice(0))),
+            ("slice_100_mean", json!(slice(100))),
             ("spacing", json!(file.volume.grid().spacing_mm().map(|s| (s * 1e6).round() / 1e6))),
         ] {
             line.digest.insert(key.into(), value);
