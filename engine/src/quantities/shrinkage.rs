@@ -3,7 +3,7 @@
 use crate::case::Case;
 use crate::error::Error;
 use crate::shrinkage::Estimate;
-use crate::uncertainty::{OFFSET, SCALE, merge};
+use crate::uncertainty::{CHORD, OFFSET, SCALE, merge};
 
 use super::{Entry, Measured, Scope, Term};
 
@@ -61,7 +61,12 @@ fn offset(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     let part = case.actual()?;
     Ok(match &fit.offset_mm {
         Estimate::Measured { value, standard_uncertainty: u } => {
-            Measured::Value { value: *value, terms: merge(vec![Term { name: "fit", u: *u }, Term { name: OFFSET, u: part.offset_u_mm }]) }
+            // Facets that lie beside the designed surface look like an offset of the part.
+            let chord = Term { name: CHORD, u: case.nominal()?.chord_u_mm };
+            Measured::Value {
+                value: *value,
+                terms: merge(vec![Term { name: "fit", u: *u }, Term { name: OFFSET, u: part.offset_u_mm }, chord]),
+            }
         }
         Estimate::NotMeasured { reason } => Measured::not(reason.clone()),
     })
