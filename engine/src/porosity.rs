@@ -161,30 +161,46 @@ impl<'a> Inside<'a> {
     /// Lengths (mm) of solid, open and closed void inside the envelope on one line.
     fn line_sums(&self, columns: &Columns, voids: &Voids, j: usize, k: usize) -> [f64; 3] {
         let solid = columns.line(j, k);
-        let mut sums = [0.0; 3];
-        for window in self.windows(j, k) {
-            let overlap = |a: f64, b: f64| (b.min(window[1]) - a.max(window[0])).max(0.0);
-            sums[0] += solid.iter().map(|s| overlap(s[0], s[1])).sum::<f64>();
-            let ends = std::iter::once(f64::NEG_INFINITY).chain(solid.iter().map(|s| s[1]));
-            let starts = solid.iter().map(|s| s[0]).chain(std::iter::once(f64::INFINITY));
-            for (from, to) in ends.zip(starts) {
-                let length = overlap(from, to);
-                if length > 0.0 {
-                    let middle = 0.5 * (from.max(window[0]) + to.min(window[1]));
-                    sums[if closed_at(voids, &columns.lattice, middle, j, k) { 2 } else { 1 }] += length;
+        let ends = std::iter::once(f64::NEG_INFINITY).chain(solid.iter().map(|s| s[1]));
+        let starts = solid.iter().map(|s| s[0]).chain(std::iter::once(f64::INFINITY));
+        let gaps = ends.zip(starts).map(|(from, to)| [from, to]);
+        match self {
+            Inside::Region { region, lattice, mesh } => {
+                let chord = || region.chord(lattice.centre(1, j), lattice.centre(2, k));
+                let windows = mesh.as_ref().map_or_else(|| chord().into_iter().collect(), |m| m.line(j, k).to_vec());
+                let mut sums = [0.0; 3];
+                for window in windows {
+                    let within = |[a, b]: [f64; 2]| [a.max(window[0]), b.min(window[1])];
+                    sums[0] += solid.iter().map(|&s| length(within(s))).sum::<f64>();
+                    gaps.clone().map(within).for_each(|gap| add_void(&mut sums, voids, lattice, gap, length(gap), j, k));
                 }
+                sums
+            }
+            Inside::Hull { hull, lattice } => {
+                let mut sums = [solid.iter().map(|&s| length(s)).sum(), 0.0, 0.0];
+                for gap in gaps {
+                    let (first, end) = lattice.cells_in(gap);
+                    let inside: Vec<usize> = (first..end).filter(|&i| hull.get(i, j, k)).collect();
+                    // A gap that lies in the hull as a whole counts with its exact length, a part of one by its cells.
+                    let whole = gap[0].is_finite() && gap[1].is_finite() && inside.len() == end - first;
+                    let counted = if whole { length(gap) } else { inside.len() as f64 * lattice.step_mm };
+                    let at = inside.first().map_or(gap[0], |&i| lattice.centre(0, i));
+                    add_void(&mut sums, voids, lattice, if whole { gap } else { [at, at] }, counted, j, k);
+                }
+                sums
             }
         }
-        sums
     }
+}
 
-    /// The stretches of a line that lie in the envelope.
-    fn windows(&self, j: usize, k: usize) -> Vec<[f64; 2]> {
-        match self {
-            Inside::Region { mesh: Some(columns), .. } => columns.line(j, k).to_vec(),
-            Inside::Region { region, lattice, .. } => region.chord(lattice.centre(1, j), lattice.centre(2, k)).into_iter().collect(),
-            Inside::Hull { hull, lattice } => runs(hull, lattice, j, k),
-        }
+fn length([from, to]: [f64; 2]) -> f64 {
+    (to - from).max(0.0)
+}
+
+/// Counts a stretch of void as open or closed after what lies in its middle.
+fn add_void(sums: &mut [f64; 3], voids: &Voids, lattice: &Lattice, [from, to]: [f64; 2], length_mm: f64, j: usize, k: usize) {
+    if length_mm > 0.0 {
+        sums[if closed_at(voids, lattice, 0.5 * (from + to), j, k) { 2 } else { 1 }] += length_mm;
     }
 }
 
@@ -195,29 +211,14 @@ fn closed_at(voids: &Voids, lattice: &Lattice, x: f64, j: usize, k: usize) -> bo
     around.into_iter().map(|i| voids.cell([i, j, k])).find(|c| *c != Cell::Solid) == Some(Cell::Closed)
 }
 
-/// Runs of set cells of a row as intervals of x.
-fn runs(mask: &Mask, lattice: &Lattice, j: usize, k: usize) -> Vec<[f64; 2]> {
-    let edge = |i: usize| lattice.origin.x + i as f64 * lattice.step_mm;
-    let mut found: Vec<[f64; 2]> = Vec::new();
-    let mut start = None;
-    for i in 0..=lattice.dims[0] {
-        let set = i < lattice.dims[0] && mask.get(i, j, k);
-        match (set, start) {
-            (true, None) => start = Some(i),
-            (false, Some(s)) => {
-                found.push([edge(s), edge(i)]);
-                start = None;
-            }
-            _ => {}
-        }
-    }
-    found
-}
+/// Half the diagonal of a cell: as far as a lattice can place the rolling ball beside where it would lie.
+const SLACK: f64 = 0.866_025_403_784_438_6;
 
-/// Closing by a ball of `radius` cells, with the cavities inside filled.
+/// Closing by a ball of `radius` cells, with the cavities inside filled. The ball comes closer by [`SLACK`], so that it touches every
+/// convex surface and the hull adds nothing there.
 fn closed_hull(solid: &Mask, radius: f64, rt: &Runtime) -> Result<Mask, Error> {
     let [nx, ny, nz] = solid.dims();
-    let reach = radius * radius;
+    let (reach, touch) = (radius * radius, (radius + SLACK) * (radius + SLACK));
     // Cells that no ball centred outside the dilated solid reaches: dilate by the ball, keep what the outside cannot enter, erode.
     let to_solid = distance_transform(&solid.complement(), Border::Unknown, rt)?;
     let free = Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_solid[(k * ny + j) * nx + i]) > reach);
@@ -225,7 +226,7 @@ fn closed_hull(solid: &Mask, radius: f64, rt: &Runtime) -> Result<Mask, Error> {
     let free = components(&free, Connectivity::Faces6, rt)?;
     let outside = free.mask_of(free.label_of(0, 0, 0));
     let to_outside = distance_transform(&outside.complement(), Border::Unknown, rt)?;
-    Ok(Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_outside[(k * ny + j) * nx + i]) > reach || solid.get(i, j, k)))
+    Ok(Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_outside[(k * ny + j) * nx + i]) > touch || solid.get(i, j, k)))
 }
 
 /// Voxel-counted fractions of a whole volume: porosity of everything in the image, open where a pore reaches its border.

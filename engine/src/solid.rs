@@ -44,7 +44,7 @@ impl Lattice {
     }
 
     /// Cells of a row whose centres lie in an interval of x: first and one past the last.
-    fn cells_in(&self, [from, to]: [f64; 2]) -> (usize, usize) {
+    pub fn cells_in(&self, [from, to]: [f64; 2]) -> (usize, usize) {
         let first = |x: f64| ((x - self.origin.x) / self.step_mm - 0.5).ceil().clamp(0.0, self.dims[0] as f64) as usize;
         (first(from), first(to))
     }
