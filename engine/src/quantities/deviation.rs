@@ -82,7 +82,7 @@ pub const ENTRIES: &[Entry] = &[
         "1",
         CLAUSE,
         "覆盖率",
-        "area fraction of the nominal with actual surface of like orientation, off its open edges, within 2 % of the nominal's diagonal",
+        "area fraction of the nominal that has actual surface of like orientation along its normal, within 2 % of the nominal's diagonal",
         "surface integral",
         coverage,
     ),
