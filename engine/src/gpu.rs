@@ -304,7 +304,8 @@ impl Gpu {
         self.0.device.poll(wait).map_err(|e| GpuError::Lost { why: e.to_string() })?;
         self.fault()?;
         let lost = |why: String| GpuError::Lost { why };
-        receive.try_recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
+        // Where threads share a device, another one's poll may be the one that is about to run our callback.
+        receive.recv_timeout(PATIENCE).map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
         let view = landing.get_mapped_range(..).map_err(|e| lost(e.to_string()))?;
         out.copy_from_slice(&view[..out.len()]);
         Ok(())
