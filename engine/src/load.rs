@@ -79,22 +79,23 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
             Ok(Read { value: Part::from_mesh(mesh, u, source.scale_uncertainty), record, findings })
         }
         Loaded::Volume(file) => {
-            let (determined, record, findings) = determined(name, source, file, accepted, rt)?;
+            let (determined, record, findings) = determined(name, source, &file, accepted, rt)?;
+            drop(file); // the voxels are not needed beside what is measured on their surface
             let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
             Ok(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, source.scale_uncertainty, image), record, findings })
         }
     }
 }
 
-/// Reads a volume and determines its surface; the voxels are gone when this returns.
+/// Determines the surface of a volume that was read.
 pub fn determined(
     name: &str,
     source: &Source,
-    file: VolumeFile,
+    file: &VolumeFile,
     accepted: &[String],
     rt: &Runtime,
 ) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
-    let record = record_of_volume(name, &file)?;
+    let record = record_of_volume(name, file)?;
     let options = surface::Options {
         method: match source.surface {
             SurfaceOrder::Named(SurfaceName::Adaptive) => Method::Adaptive,

@@ -13,7 +13,6 @@ use crate::frame::Pose;
 use crate::io::{self, Loaded, VertexField};
 use crate::judge::region_of_order;
 use crate::judgement::InputRecord;
-use crate::kernels::threshold;
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
@@ -21,8 +20,8 @@ use crate::porosity;
 use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
 use crate::region::Region;
 use crate::runtime::Runtime;
-use crate::surface::Determined;
-use crate::volume::{AnyVolume, with_volume};
+use crate::surface::{Determined, material};
+use crate::volume::with_volume;
 
 /// The JSON of every measuring command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -173,7 +172,8 @@ pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> 
     rt.step("load", 0.0)?;
     let name = name(&volume.path);
     let file = io::load_volume(&volume.path)?;
-    let (determined, record, findings) = load::determined(&name, volume, file, &[], rt)?;
+    let (determined, record, findings) = load::determined(&name, volume, &file, &[], rt)?;
+    drop(file); // the voxels are not needed beside what is measured on their surface
     let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
     if as_ply {
         let u = VertexField { name: "u_mm".into(), values: vertex_u_mm.iter().map(|&u| f64::from(u)).collect() };
@@ -257,10 +257,9 @@ fn pores_of_image(mut session: Session, part: &Source, region: Option<RegionRef>
             ));
         }
     };
-    let volume: AnyVolume = file.measurable(&[])?.clone();
-    let (determined, record, findings) = load::determined(&name, part, file, &[], rt)?;
-    let stored = volume.rescale().stored(determined.threshold);
-    let mask = with_volume!(&volume, v => threshold(v, stored, rt)?);
+    let (determined, record, findings) = load::determined(&name, part, &file, &[], rt)?;
+    let volume = &file.volume;
+    let mask = with_volume!(volume, v => material(v, determined.threshold, rt)?);
     let fractions = porosity::of_volume(&mask, rt)?;
     session.keep(Read { value: (), record, findings });
     let surface = determined.mesh.area_mm2() / (volume.grid().voxel_volume_mm3() * volume.grid().voxels() as f64);

@@ -25,7 +25,7 @@ use crate::kernels;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::segment::Histogram;
-use crate::volume::{AnyVolume, Volume, Voxel, with_volume};
+use crate::volume::{AnyVolume, Mask, Volume, Voxel, with_volume};
 
 /// How the surface is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -130,6 +130,15 @@ pub fn iso_surface_in_indices<T: Voxel>(volume: &Volume<T>, stored_threshold: f6
     extract::extract(volume, &mask, stored_threshold, rt)
 }
 
+/// The voxels of material at a physical threshold. Where the rescale slope is negative these are the stored values not above it.
+pub fn material<T: Voxel>(volume: &Volume<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
+    let stored = volume.rescale().stored(threshold);
+    if volume.rescale().slope > 0.0 {
+        return kernels::threshold(volume, stored, rt);
+    }
+    Ok(kernels::threshold(volume, stored.next_up(), rt)?.complement())
+}
+
 /// Determines the surface of the part in a volume.
 pub fn determine(volume: &AnyVolume, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
     with_volume!(volume, v => determine_typed(v, options, rt))
@@ -150,14 +159,8 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
     let plateaus = modes.unwrap_or_else(|_| histogram.means(threshold));
     findings.push(plateaus.finding(threshold));
 
-    let rescale = volume.rescale();
-    let stored = rescale.stored(threshold);
-    // Where the slope is negative, material has the lower stored values: those not above the threshold.
-    let mask = if rescale.slope > 0.0 {
-        kernels::threshold(volume, stored, rt)?
-    } else {
-        kernels::threshold(volume, stored.next_up(), rt)?.complement()
-    };
+    let mask = material(volume, threshold, rt)?;
+    let stored = volume.rescale().stored(threshold);
     let all = extract::extract(volume, &mask, stored, rt)?;
     rt.step("components", 0.0)?;
     let kept = match options.keep {
