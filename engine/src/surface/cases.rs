@@ -20,28 +20,37 @@ pub const CENTRE: u8 = 12;
 /// Most vertices that one cell can have in the middle of its loops.
 pub const MOST_CENTRES: usize = 4;
 
-/// A way to cut a cell.
-#[derive(Clone, Debug, Default)]
-struct Cut {
-    /// Counter-clockwise seen from outside the material.
-    triangles: Vec<[u8; 3]>,
-    /// For each vertex in the middle the edges of its loop, whose mean it is.
-    centres: Vec<Vec<u8>>,
-}
-
-/// Where the triangles of a cut lie, and how many vertices in the middle it has.
+/// A way to cut a cell, as it is read when triangles are written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Span {
-    first: u16,
+pub struct Cut {
+    /// The first triangles, counter-clockwise seen from outside the material: all that most cuts have.
+    pub first: [[u8; 3]; FIRST],
+    /// How many triangles and vertices in the middle there are.
     pub triangles: u8,
     pub centres: u8,
+    pub pattern: u8,
+    rest: u16,
+}
+
+/// Triangles that lie in the cut itself.
+pub const FIRST: usize = 4;
+
+/// How the numbers of a cell's twelve edges follow from running numbers along its row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Steps {
+    /// On top of the running number within this cell: an edge at the cell's low end comes before the one at its high end.
+    pub within: [u8; 16],
+    /// From this cell to the next.
+    pub beyond: [u8; 16],
 }
 
 /// All ways to cut a cell, by number.
 pub struct Cases {
-    spans: Vec<Span>,
-    triangles: Vec<[u8; 3]>,
+    cuts: Vec<Cut>,
+    rest: Vec<[u8; 3]>,
+    /// For each vertex in the middle the edges of its loop, whose mean it is.
     centres: Vec<Vec<Vec<u8>>>,
+    steps: [Steps; 256],
     /// Number of the first cut of a pattern; the answers of its ambiguous faces, first face lowest, count from there.
     first: [u16; 256],
     is_ambiguous: [bool; 256],
@@ -54,50 +63,65 @@ impl Cases {
         CASES.get_or_init(Cases::generate)
     }
 
-    /// The cut for a pattern of inside corners. `joined([a, b, c, d])` says whether the inside corners a and c of an ambiguous face
-    /// are joined across it, b and d being outside.
+    /// The number of the cut for a pattern of inside corners. `joined([a, b, c, d])` says whether the inside corners a and c of an
+    /// ambiguous face are joined across it, b and d being outside.
     #[inline]
-    pub fn cut(&self, pattern: u8, joined: impl Fn([u8; 4]) -> bool) -> usize {
-        let first = self.first[pattern as usize] as usize;
+    pub fn number(&self, pattern: u8, joined: impl Fn([u8; 4]) -> bool) -> u16 {
+        let first = self.first[pattern as usize];
         if !self.is_ambiguous[pattern as usize] {
             return first;
         }
         let faces = self.ambiguous[pattern as usize].iter().enumerate();
-        first + faces.map(|(n, &face)| usize::from(joined(face)) << n).sum::<usize>()
+        first + faces.map(|(n, &face)| u16::from(joined(face)) << n).sum::<u16>()
     }
 
     #[inline]
-    pub fn span(&self, cut: usize) -> Span {
-        self.spans[cut]
+    pub fn cut(&self, number: u16) -> &Cut {
+        &self.cuts[number as usize]
+    }
+
+    /// The triangles beyond the first ones.
+    #[inline]
+    pub fn rest(&self, cut: &Cut) -> &[[u8; 3]] {
+        &self.rest[cut.rest as usize..][..usize::from(cut.triangles).saturating_sub(FIRST)]
     }
 
     #[inline]
-    pub fn triangles(&self, span: Span) -> &[[u8; 3]] {
-        &self.triangles[span.first as usize..][..span.triangles as usize]
+    pub fn steps(&self, pattern: u8) -> &Steps {
+        &self.steps[pattern as usize]
     }
 
     /// For each vertex in the middle the edges of its loop, whose mean it is.
-    pub fn centres(&self, cut: usize) -> &[Vec<u8>] {
-        &self.centres[cut]
+    pub fn centres(&self, number: u16) -> &[Vec<u8>] {
+        &self.centres[number as usize]
     }
 
-    fn add(&mut self, cut: Cut) {
-        let (triangles, centres) = (cut.triangles.len() as u8, cut.centres.len() as u8);
-        self.spans.push(Span { first: self.triangles.len() as u16, triangles, centres });
-        self.triangles.extend(cut.triangles);
-        self.centres.push(cut.centres);
+    fn add(&mut self, pattern: u8, discs: Discs) {
+        let mut cut = Cut { pattern, triangles: discs.triangles.len() as u8, centres: discs.centres.len() as u8, ..Cut::default() };
+        cut.first.iter_mut().zip(&discs.triangles).for_each(|(to, from)| *to = *from);
+        cut.rest = self.rest.len() as u16;
+        self.rest.extend(discs.triangles.into_iter().skip(FIRST));
+        self.cuts.push(cut);
+        self.centres.push(discs.centres);
     }
 
     fn generate() -> Cases {
-        let mut cases =
-            Cases { spans: vec![], triangles: vec![], centres: vec![], first: [0; 256], is_ambiguous: [false; 256], ambiguous: vec![] };
+        let mut cases = Cases {
+            cuts: vec![],
+            rest: vec![],
+            centres: vec![],
+            steps: std::array::from_fn(|pattern| steps(pattern as u8)),
+            first: [0; 256],
+            is_ambiguous: [false; 256],
+            ambiguous: vec![],
+        };
         for pattern in 0..=255u8 {
             let faces: Vec<usize> = (0..6).filter(|&f| is_ambiguous(pattern, FACES[f])).collect();
-            cases.first[pattern as usize] = cases.spans.len() as u16;
+            cases.first[pattern as usize] = cases.cuts.len() as u16;
             cases.is_ambiguous[pattern as usize] = !faces.is_empty();
             for answers in 0..1u32 << faces.len() {
                 let joined = |face: usize| faces.iter().position(|&f| f == face).is_some_and(|n| answers >> n & 1 == 1);
-                cases.add(cut(&loops(pattern, joined)));
+                cases.add(pattern, discs(&loops(pattern, joined)));
             }
             // The corner the decider starts from is an inside one.
             let turned = |f: usize| {
@@ -108,6 +132,21 @@ impl Cases {
         }
         cases
     }
+}
+
+/// Low ends of the edges whose numbers run in one lane: an edge of the low end and the one opposite share their running number along y and z.
+fn steps(pattern: u8) -> Steps {
+    let crossed = |e: u8| u8::from(ends(e).map(|c| inside(pattern, c)) == [true, false] || ends(e).map(|c| inside(pattern, c)) == [false, true]);
+    let mut steps = Steps::default();
+    for e in 0..4u8 {
+        steps.beyond[e as usize] = crossed(e);
+    }
+    for e in (4..12u8).step_by(2) {
+        steps.within[e as usize + 1] = crossed(e);
+        steps.beyond[e as usize] = crossed(e);
+        steps.beyond[e as usize + 1] = crossed(e);
+    }
+    steps
 }
 
 fn inside(pattern: u8, corner: u8) -> bool {
@@ -167,8 +206,16 @@ fn loops(pattern: u8, joined: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
     loops
 }
 
-fn cut(loops: &[Vec<u8>]) -> Cut {
-    let mut cut = Cut::default();
+/// Triangles of a cut.
+#[derive(Clone, Debug, Default)]
+struct Discs {
+    triangles: Vec<[u8; 3]>,
+    /// For each vertex in the middle the edges of its loop.
+    centres: Vec<Vec<u8>>,
+}
+
+fn discs(loops: &[Vec<u8>]) -> Discs {
+    let mut cut = Discs::default();
     for ring in loops {
         match triangulate(ring) {
             Some(triangles) => cut.triangles.extend(triangles),
@@ -235,14 +282,15 @@ mod tests {
                 inside(pattern, a) != inside(pattern, b)
             });
             let crossed: Vec<u8> = crossed.collect();
-            let last = cases.first.get(pattern as usize + 1).map_or(cases.spans.len(), |&f| f as usize);
-            for cut in cases.first[pattern as usize] as usize..last {
-                let mut used: Vec<u8> = cases.triangles(cases.span(cut)).iter().flatten().copied().filter(|&e| e < CENTRE).collect();
+            let last = cases.first.get(pattern as usize + 1).map_or(cases.cuts.len() as u16, |&f| f);
+            for cut in (cases.first[pattern as usize]..last).map(|n| cases.cut(n)) {
+                let first = &cut.first[..FIRST.min(cut.triangles.into())];
+                let mut used: Vec<u8> = first.iter().chain(cases.rest(cut)).flatten().copied().filter(|&e| e < CENTRE).collect();
                 used.sort_unstable();
                 used.dedup();
                 assert_eq!(used, crossed, "pattern {pattern}");
             }
         }
-        assert!([0, 255].iter().all(|&p| cases.span(cases.cut(p, |_| true)).triangles == 0));
+        assert!([0, 255].iter().all(|&p| cases.cut(cases.number(p, |_| true)).triangles == 0));
     }
 }
