@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Part};
 use crate::error::Error;
-use crate::surface::ImageQuality;
+use crate::surface::{Estimate, ImageQuality};
 
 use super::{Entry, Measured, Scope, Term};
 
@@ -19,7 +19,7 @@ pub const ENTRIES: &[Entry] = &[
         "边缘模糊 σ",
         "standard deviation of the edge spread at the part's own surface, voxel averaging included",
         "error function fitted to the median profile across the flatter half of the surface",
-        edge_sigma,
+        |c, _| with(c, FIT, |i| (i.edge_sigma_mm, i.edge_sigma_u_mm())),
     ),
     entry(
         "image.contrast_to_noise",
@@ -27,7 +27,7 @@ pub const ENTRIES: &[Entry] = &[
         "对比噪声比",
         "(material - air) / standard deviation of the grey values in flat regions",
         "modes of the histogram; differences of neighbours deep in one class",
-        |c, _| exact(c, |i| i.contrast_to_noise),
+        |c, _| with(c, "modes_and_noise", |i| (i.contrast_to_noise, i.contrast_to_noise * i.contrast_to_noise_relative_u)),
     ),
     entry(
         "image.saturation",
@@ -43,7 +43,7 @@ pub const ENTRIES: &[Entry] = &[
         "杯状伪影",
         "(grey value below the surface - grey value half-way through the part) / contrast",
         "median along the normals",
-        |c, _| or_reason(c, |i| i.artefacts.cupping, "no way through the part is long enough to tell its inside from its edge"),
+        |c, _| estimated(c, |i| i.artefacts.cupping, "no way through the part is long enough to tell its inside from its edge"),
     ),
     entry(
         "image.streaks",
@@ -51,7 +51,7 @@ pub const ENTRIES: &[Entry] = &[
         "条状伪影",
         "standard deviation of the air level beside the part that noise does not explain / contrast",
         "covariance of interleaved samples along the normals",
-        |c, _| or_reason(c, |i| i.artefacts.streaks, "there is not enough air around the part"),
+        |c, _| estimated(c, |i| i.artefacts.streaks, "there is not enough air around the part"),
     ),
     entry(
         "image.smallest_feature",
@@ -59,7 +59,7 @@ pub const ENTRIES: &[Entry] = &[
         "最小可测特征",
         "thinnest wall or gap whose two faces this scan shows unbiased: three edge blurs, and at least two voxels",
         "edge blur and grid",
-        |c, _| exact(c, ImageQuality::smallest_feature_mm),
+        |c, _| with(c, FIT, |i| (i.smallest_feature_mm(), 3.0 * i.edge_sigma_u_mm())),
     ),
     entry(
         "image.smallest_tolerance",
@@ -82,6 +82,8 @@ const fn entry(
     Entry::new(name, unit, CLAUSE, zh, definition, source, measure)
 }
 
+/// Contribution of the fit of the edge profile.
+const FIT: &str = "profile_fit";
 const NO_IMAGE: &str = "the actual part is a mesh: only a volume has an image quality";
 
 fn of_image(case: &Case, measure: impl Fn(&Part, &ImageQuality) -> Measured) -> Result<Measured, Error> {
@@ -93,15 +95,17 @@ fn exact(case: &Case, value: impl Fn(&ImageQuality) -> f64) -> Result<Measured, 
     of_image(case, |_, image| Measured::Value { value: value(image), terms: vec![] })
 }
 
-fn or_reason(case: &Case, value: impl Fn(&ImageQuality) -> Option<f64>, reason: &str) -> Result<Measured, Error> {
-    of_image(case, |_, image| value(image).map_or_else(|| Measured::not(reason), |value| Measured::Value { value, terms: vec![] }))
+/// A value with its standard uncertainty of one origin.
+fn with(case: &Case, name: &'static str, of: impl Fn(&ImageQuality) -> (f64, f64)) -> Result<Measured, Error> {
+    of_image(case, |_, image| {
+        let (value, u) = of(image);
+        Measured::Value { value, terms: vec![Term { name, u }] }
+    })
 }
 
-fn edge_sigma(case: &Case, _: &Scope) -> Result<Measured, Error> {
-    of_image(case, |_, image| Measured::Value {
-        value: image.edge_sigma_mm,
-        terms: vec![Term { name: "profile_fit", u: ImageQuality::EDGE_SIGMA_RELATIVE_U * image.edge_sigma_mm }],
-    })
+fn estimated(case: &Case, of: impl Fn(&ImageQuality) -> Option<Estimate>, reason: &str) -> Result<Measured, Error> {
+    let value = |Estimate { value, u }| Measured::Value { value, terms: vec![Term { name: "sampling", u }] };
+    of_image(case, |_, image| of(image).map_or_else(|| Measured::not(reason), value))
 }
 
 fn smallest_tolerance(case: &Case, _: &Scope) -> Result<Measured, Error> {

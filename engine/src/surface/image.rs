@@ -27,6 +27,8 @@ pub struct ImageQuality {
     pub air: f64,
     pub material: f64,
     pub contrast_to_noise: f64,
+    /// Relative standard uncertainty of the contrast-to-noise ratio: the modes' own and that of a standard deviation from so many pairs.
+    pub contrast_to_noise_relative_u: f64,
     /// Fraction of the material's voxels at the highest grey value.
     pub saturation: f64,
     pub artefacts: Artefacts,
@@ -35,6 +37,10 @@ pub struct ImageQuality {
 impl ImageQuality {
     /// Relative standard uncertainty of the edge blur.
     pub const EDGE_SIGMA_RELATIVE_U: f64 = 0.02;
+
+    pub fn edge_sigma_u_mm(&self) -> f64 {
+        Self::EDGE_SIGMA_RELATIVE_U * self.edge_sigma_mm
+    }
 
     /// Thinnest wall or gap whose two faces are unbiased (mm): three edge blurs, and two voxels to sample it.
     pub fn smallest_feature_mm(&self) -> f64 {
@@ -139,6 +145,11 @@ impl<'a, T: Voxel> Scene<'a, T> {
             value += w[2][z] * plane;
         }
         Sample { value: self.volume.rescale().physical(value), noise_gain }
+    }
+
+    /// Standard uncertainty of the contrast from that of its modes.
+    pub fn modes_u(&self) -> f64 {
+        self.modes.u.iter().map(|u| u * u).sum::<f64>().sqrt()
     }
 
     /// Part of the contrast, 0 in air and 1 in material.

@@ -17,7 +17,7 @@ mod refine;
 
 use thiserror::Error;
 
-pub use artefacts::Artefacts;
+pub use artefacts::{Artefacts, Estimate};
 pub use extract::IndexMesh;
 pub use image::ImageQuality;
 

@@ -162,6 +162,7 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape], fi
         air: scene.modes.air,
         material: scene.modes.material,
         contrast_to_noise: contrast / noise,
+        contrast_to_noise_relative_u: scene.modes_u() / contrast.abs(),
         saturation: scene.saturation,
         artefacts: Artefacts::seen(|p| scene.grey_within(p), &flattest, edge_sigma_mm, widest),
     }
