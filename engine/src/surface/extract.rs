@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use nalgebra::Point3;
 use rayon::prelude::*;
 
 use super::SurfaceError;
@@ -45,6 +46,12 @@ pub(super) fn turn_outward(triangles: &mut [[u32; 3]], grid: &Grid) {
     if grid.axes().determinant() < 0.0 {
         triangles.par_iter_mut().for_each(|t| t.swap(1, 2));
     }
+}
+
+/// The corners of all that a surface in a grid can reach: half a voxel beyond the outermost centres (mm).
+pub(super) fn corners(grid: &Grid) -> [Point3<f64>; 8] {
+    let at = |corner: usize, a: usize| if corner >> a & 1 == 1 { grid.dims()[a] as f64 - 0.5 } else { -0.5 };
+    std::array::from_fn(|corner| grid.physical(&Point3::new(at(corner, 0), at(corner, 1), at(corner, 2))))
 }
 
 /// An affine map of voxel indices to where vertices are wanted.
@@ -205,6 +212,12 @@ impl<T: Voxel> Cutter<'_, T> {
         a * c > b * d
     }
 
+    /// Values less the threshold at all corners of a cell; `None` if some lie beyond the volume.
+    fn corners(&self, cell: [usize; 3]) -> Option<[f64; 8]> {
+        let is_within = cell.iter().zip(self.mask.dims()).all(|(&c, n)| 0 < c && c < n);
+        is_within.then(|| [0, 1, 2, 3, 4, 5, 6, 7].map(|corner| self.excess(cell, corner)))
+    }
+
     fn count(&self, k: usize) -> Layer {
         let mut cuts = vec![];
         let rows = (0..=self.mask.dims()[1]).map(|j| self.count_row(j, k, &mut cuts)).collect();
@@ -224,7 +237,8 @@ impl<T: Voxel> Cutter<'_, T> {
                 *count += owned.count_ones();
             }
             for bit in bits(active) {
-                let number = self.cases.number(word.pattern(bit), |face| self.joined([w * 64 + bit as usize, j, k], face));
+                let cell = [w * 64 + bit as usize, j, k];
+                let number = self.cases.number(word.pattern(bit), |face| self.joined(cell, face), || self.corners(cell));
                 let cut = self.cases.cut(number);
                 counts.triangles += u32::from(cut.triangles);
                 counts.vertices[3] += u32::from(cut.centres);
