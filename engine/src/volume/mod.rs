@@ -3,9 +3,11 @@
 //!
 //! A value of these types is valid and immutable: the data has exactly the grid's size. Order is i fastest, then j, then k.
 
+mod band;
 mod mask;
 mod slices;
 
+pub use band::{Band, Bricks, Near};
 pub use mask::Mask;
 pub use slices::{Read, Slab, Slices};
 

@@ -65,6 +65,12 @@ impl<'a, T: Voxel> Slab<'a, T> {
 }
 
 impl<T: Voxel> Volume<T> {
+    /// All slices.
+    pub fn slab(&self) -> Slab<'_, T> {
+        let [nx, ny, _] = self.grid().dims();
+        Slab { extents: [nx, ny], first: 0, data: self.data() }
+    }
+
     /// The volume as one slab.
     pub fn slices(&self) -> Slices<'_, T> {
         Slices { grid: *self.grid(), rescale: self.rescale(), source: Source::Held(self.data()) }
@@ -84,6 +90,15 @@ impl<'a, T: Voxel> Slices<'a, T> {
 
     pub fn rescale(&self) -> Rescale {
         self.rescale
+    }
+
+    /// The whole volume where it is in memory.
+    pub fn held(&self) -> Option<Slab<'_, T>> {
+        let [nx, ny, _] = self.grid.dims();
+        match self.source {
+            Source::Held(data) => Some(Slab { extents: [nx, ny], first: 0, data }),
+            Source::Read { .. } => None,
+        }
     }
 
     /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them.
