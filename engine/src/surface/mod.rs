@@ -9,15 +9,23 @@
 
 mod cases;
 mod components;
+mod displace;
+mod edge;
 mod extract;
 mod field;
 mod image;
+mod place;
+mod plateaus;
+mod quality;
 mod refine;
+mod shape;
+mod space;
 
 use thiserror::Error;
 
 pub use extract::IndexMesh;
-pub use image::ImageQuality;
+pub use quality::ImageQuality;
+pub use refine::BYTES_PER_VERTEX;
 
 use crate::error::Error;
 use crate::finding::Finding;
@@ -58,16 +66,24 @@ pub struct Options {
 
 /// What is known of a vertex; bits of [`Determined::flags`].
 pub mod flag {
-    /// Moved to the local edge.
-    pub const REFINED: u8 = 1;
-    /// Stays where the global threshold lies, because no edge was found within a voxel.
-    pub const KEPT_ISO50: u8 = 2;
-    /// The edge is less than half as steep as the blur and contrast of the image make it.
-    pub const LOW_CONTRAST: u8 = 4;
-    /// A wall or a gap of less than about three times the edge blur: the position is biased.
-    pub const THIN_WALL: u8 = 8;
+    /// Moved to the local edge of a bundle of voxels.
+    pub const REFINED: u16 = 1;
+    /// Stays where the global threshold lies, because no edge was found within reach.
+    pub const KEPT_ISO50: u16 = 2;
+    /// The edge is less than half as strong as the contrast of the image makes it.
+    pub const LOW_CONTRAST: u16 = 4;
+    /// A wall or a gap of less than three times the edge blur: the position rests on blur and contrast.
+    pub const THIN_WALL: u16 = 8;
     /// Where material reaches the border of the volume: no edge of the part.
-    pub const CUT: u8 = 16;
+    pub const CUT: u16 = 16;
+    /// A wall or a gap of less than one and a half times the edge blur: blur and thickness cannot be told apart.
+    pub const NOT_MEASURABLE: u16 = 32;
+    /// Near a line where three materials meet: the level is that of neither pair.
+    pub const MIXED: u16 = 64;
+    /// Not like a blurred edge: placed at the local half-way level of a single profile.
+    pub const LOCAL_ISO50: u16 = 128;
+    /// Without a half-way level: placed where a single profile is steepest.
+    pub const STEEPEST: u16 = 256;
 }
 
 /// A surface with what is known of its uncertainty.
@@ -78,7 +94,7 @@ pub struct Determined {
     /// Standard uncertainty of each vertex along its normal from noise, uncorrelated over more than a voxel or two (mm).
     pub vertex_u_mm: Vec<f32>,
     /// Bits of [`flag`].
-    pub flags: Vec<u8>,
+    pub flags: Vec<u16>,
     /// Standard uncertainty of a common offset of the whole surface: threshold, curvature model, interpolation (mm).
     pub u_offset_mm: f64,
     /// Physical grey value.
@@ -167,6 +183,9 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
         Keep::All => all,
         Keep::Largest => components::largest(all, &mask, volume.grid(), &mut findings),
     };
-    let scene = image::Scene::new(volume, &mask, threshold, &plateaus);
-    refine::settle(kept, &scene, options.method == Method::Adaptive, findings, rt)
+    let slices = image::Slices::of(volume);
+    let noise = quality::noise(&slices, &mask);
+    let scene = image::Scene::new(slices, threshold, &plateaus);
+    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &[0.0, 1.0], boundary: 1, noise };
+    refine::settle(kept, &scene, &task, findings, rt)
 }
