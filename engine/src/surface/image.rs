@@ -186,8 +186,13 @@ impl<'a, T: Voxel> Scene<'a, T> {
                     let n = n as f64;
                     let height = along + n * step_along;
                     let aside = length + n * (2.0 * slant + n * step_square) - height * height;
-                    let t = height + 0.5 * curvature * aside;
-                    if aside >= square || t < from || t > to {
+                    if aside >= square {
+                        continue;
+                    }
+                    // Distance from the sphere of that curvature: (√((1 + H h)² + H² a) - 1) / H, without the division.
+                    let root = ((1.0 + curvature * height) * (1.0 + curvature * height) + curvature * curvature * aside).sqrt();
+                    let t = (2.0 * height + curvature * (height * height + aside)) / (1.0 + root);
+                    if t < from || t > to {
                         continue;
                     }
                     let value = row[i].to_f64() * self.gain + self.offset;

@@ -23,6 +23,8 @@ const STEP: f64 = 0.75;
 const STEPS: usize = 10;
 /// A plateau is flat to this part of the contrast, beside noise.
 const FLAT: f64 = 0.05;
+/// Rounds of averaging over a patch.
+const ROUNDS: usize = 8;
 /// Averaging over a patch takes the variance of the plateaus' noise down to about this part.
 const PATCH_VARIANCE: f64 = 0.2;
 
@@ -126,7 +128,7 @@ pub(super) struct Levels {
 impl Levels {
     pub fn new(views: &[View], noise: f64, (ring, triangles): (&Ring, &[[u32; 3]])) -> Levels {
         let channels = |v: &View| if v.seen { [v.level, v.contrast, 1.0] } else { [0.0; 3] };
-        let smooth = ring.smooth(views.par_iter().map(channels).collect(), triangles);
+        let smooth = ring.smooth(views.par_iter().map(channels).collect(), triangles, ROUNDS);
         let mean = |term: &(dyn Fn([f64; 3]) -> f64 + Sync)| {
             let of = |v: usize| {
                 let s = smooth[v].map(f64::from);

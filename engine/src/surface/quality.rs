@@ -237,6 +237,9 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], first: f6
     for round in 0..ROUNDS {
         let one = |(p, shape): &(V3, Shape)| {
             let (normal, curvature) = (shape.normal(), shape.curvature());
+            // To second order the edge of a ball is wider by this part, as the outer parallels of its surface are less bent.
+            let bend = model.sigma * curvature;
+            let model = Model { sigma: model.sigma * (1.0 + 0.5 * bend * bend), ..model };
             let reach = REACH * model.sigma;
             let mut near = vec![];
             let mut bundle = Bundle { point: *p, normal, curvature, along: [-reach, reach], radius };

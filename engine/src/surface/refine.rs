@@ -17,7 +17,7 @@ use super::image::{Bundle, Scene, TWO_PI};
 use super::place::{self, Edge, Placing};
 use super::plateaus::{Levels, Look, View};
 use super::quality::{self, ImageQuality, Noise, PROFILES};
-use super::shape::{Shape, shapes};
+use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
 use super::space::{V3, add};
 use super::{Determined, flag};
 use crate::error::Error;
@@ -49,7 +49,7 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
     rt.step("refine", 0.0)?;
     let (mut points, triangles) = mesh.into_millimetres(scene.grid());
     let ring = Ring::new(points.len(), &triangles);
-    let first = shapes(&points, &triangles, &ring);
+    let first = shapes(&points, &triangles, &ring, CURVATURE_ROUNDS);
     rt.step("refine", 0.2)?;
     let image = image_quality(scene, &points, &first, task, &mut findings);
     let sigma = image.edge_sigma_mm;
@@ -75,8 +75,10 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
     let mut bends = first.clone();
     if task.adaptive {
         let moved: Vec<V3> = (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
-        bends = shapes(&moved, &triangles, &ring);
-        correct(&mut edges, &bends, sigma);
+        let rounds = curvature_rounds(sigma / scene.voxel());
+        bends = shapes(&moved, &triangles, &ring, rounds);
+        let bending = Bending { sigma, aside: radius * radius / 8.0, patch: patch_variance(&moved, &triangles, rounds) };
+        edges.par_iter_mut().zip(first.par_iter().zip(&bends)).for_each(|(edge, (before, after))| bending.correct(edge, before, after));
         displace(&mut points, &triangles, &ring, &first, &mut edges);
     }
     let u_offset_mm = u_offset(scene, &image, levels.mean, &bends, task.adaptive);
@@ -97,12 +99,41 @@ fn bend(sigma: f64, shape: &Shape) -> f64 {
     (sigma * shape.curvature()).clamp(-MOST_SIGMA_H, MOST_SIGMA_H)
 }
 
-/// Takes back what the blur did to curved edges.
-fn correct(edges: &mut [Edge], bends: &[Shape], sigma: f64) {
-    const FOUND: u16 = flag::REFINED | flag::LOCAL_ISO50 | flag::STEEPEST;
-    edges.par_iter_mut().zip(bends).filter(|(edge, _)| edge.flags & FOUND != 0).for_each(|(edge, shape)| {
-        edge.shift = (f64::from(edge.shift) + sigma * bend(sigma, shape)) as f32;
-    });
+/// Blurred edges show nothing finer than their blur, so curvature may come from patches that grow with it.
+fn curvature_rounds(blur_voxels: f64) -> usize {
+    (CURVATURE_ROUNDS as f64 * (blur_voxels * blur_voxels).clamp(1.0, 3.0)) as usize
+}
+
+/// What curvature does to edges.
+struct Bending {
+    sigma: f64,
+    /// Half the mean square distance of a bundle's voxels from its axis (mm²).
+    aside: f64,
+    /// Variance of the patch that curvature comes from (mm²).
+    patch: f64,
+}
+
+impl Bending {
+    /// Takes back what the blur did to a curved edge, and gives a bundle the curvature of the refined surface in place of that of the
+    /// iso-surface, which has more noise.
+    fn correct(&self, edge: &mut Edge, before: &Shape, after: &Shape) {
+        let [old, new] = [before, after].map(|shape| bend(self.sigma, shape) / self.sigma);
+        let blur = self.sigma * self.sigma * new;
+        if edge.flags & flag::REFINED != 0 {
+            edge.shift = (f64::from(edge.shift) + blur + self.aside * (new - old)) as f32;
+            edge.u = (f64::from(edge.u) * self.roughening().sqrt()) as f32;
+        } else if edge.flags & (flag::LOCAL_ISO50 | flag::STEEPEST) != 0 {
+            edge.shift = (f64::from(edge.shift) + blur) as f32;
+        }
+    }
+
+    /// Factor on the variance of a vertex, since its own noise bends the surface the way it moves it. With Gaussian kernels of variance s²
+    /// for the bundle and m² for the patch it is the integral of `(1 + c k²/2 · exp(-k² m²/2))² exp(-k² s²)` over that of `exp(-k² s²)`.
+    fn roughening(&self) -> f64 {
+        let (s, m, c) = (self.aside, self.patch, self.sigma * self.sigma + self.aside);
+        let (half, whole) = (s + 0.5 * m, s + m);
+        1.0 + c * s / (half * half) + 0.5 * c * c * s / (whole * whole * whole)
+    }
 }
 
 fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, sigma: f64) -> Look<'a> {
