@@ -58,10 +58,25 @@ pub enum Keep {
     All,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub method: Method,
     pub keep: Keep,
+    /// Materials beside air that the histogram must show, 1 to [`MOST_MATERIALS`].
+    pub materials: u8,
+    /// The part is the so-many-th densest of them, or denser; 1 is the densest.
+    pub material: u8,
+    /// Grey value where the adaptive search starts, instead of half-way between the modes beside the part's boundary.
+    pub start: Option<f64>,
+}
+
+/// Materials that one histogram is asked to tell apart, at most.
+pub const MOST_MATERIALS: u8 = 6;
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { method: Method::Adaptive, keep: Keep::Largest, materials: 1, material: 1, start: None }
+    }
 }
 
 /// What is known of a vertex; bits of [`Determined::flags`].
@@ -171,6 +186,7 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
         Method::Otsu => histogram.otsu()?,
         Method::Adaptive | Method::Iso50 => modes.clone()?.threshold(),
     };
+    let threshold = options.start.filter(|s| s.is_finite() && options.method == Method::Adaptive).unwrap_or(threshold);
     // A grey value given by hand may lie where there are no two modes; then the classes' means stand for the plateaus.
     let plateaus = modes.unwrap_or_else(|_| histogram.means(threshold));
     findings.push(plateaus.finding(threshold));

@@ -76,8 +76,9 @@ impl Placing<'_> {
     /// A vertex of the iso-surface as it is: its noise is that of the linear interpolation that placed it.
     pub fn kept<T: Voxel>(&self, scene: &Scene<T>, p: V3, view: &View) -> Edge {
         let [wall, gap] = [view.wall_mm, view.gap_mm].map(f64::from);
-        let thin = if wall.min(gap) < WALL[1] * self.sigma() { flag::THIN_WALL } else { 0 };
-        let flags = thin | if scene.is_beyond(p) { flag::CUT } else { flag::KEPT_ISO50 };
+        let cut = scene.is_beyond(p);
+        let thin = if !cut && wall.min(gap) < WALL[1] * self.sigma() { flag::THIN_WALL } else { 0 };
+        let flags = thin | if cut { flag::CUT } else { flag::KEPT_ISO50 };
         // Between 1.5 and 3 blurs a wall's half-way level is off by up to 0.28 blurs a side, 0.1 in the mean.
         let bias = if thin != 0 { 0.1 * self.sigma() } else { 0.0 };
         let noise = self.noise() * scene.linear(p).noise_gain.sqrt() * self.per_level(1.0);
@@ -123,7 +124,7 @@ impl Placing<'_> {
             if edges.at.abs() > self.limit {
                 return None;
             }
-            if moved < 0.1 * sigma {
+            if moved < 0.25 * sigma {
                 break;
             }
         }

@@ -142,8 +142,8 @@ impl Noise {
         let variance = sums.iter().map(|s| s[FAR - 1]).sum::<f64>() / counts.iter().sum::<f64>();
         let correlation = std::array::from_fn(|a| {
             std::array::from_fn(|lag| {
-                // Three standard errors of a correlation of white noise.
-                let chance = 3.0 / f64::max(counts[a], 1.0).sqrt();
+                // Four standard errors of the ratio of two variances of so many places, a third of which are independent.
+                let chance = 7.0 / f64::max(counts[a], 1.0).sqrt();
                 let found = 1.0 - sums[a][lag] / (counts[a] * variance);
                 if found.abs() > chance && variance > 0.0 { found.clamp(-0.9, 0.99) } else { 0.0 }
             })
@@ -229,8 +229,8 @@ pub(super) fn first_blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)]) -> 
     (first > 0.0 && first < 20.0 * h).then_some(first)
 }
 
-/// Edge blur (mm) from bundles around vertices whose edges stand alone; `None` where they do not agree on one.
-pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], first: f64, radius: f64) -> Option<f64> {
+/// Edge blur, contrast and level from bundles around vertices whose edges stand alone; `None` where they do not agree on one.
+pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], first: f64, radius: f64) -> Option<Model> {
     const ROUNDS: usize = 15;
     let mut model = Model { low: 0.0, contrast: 1.0, sigma: first };
     let mut worst_residual = f64::INFINITY;
@@ -276,9 +276,9 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], first: f6
         if !(model.contrast > 0.2 && model.sigma > 0.1 * first && model.sigma < 10.0 * first) {
             return None;
         }
-        if round > 2 && sigma.abs() < 1e-5 * model.sigma {
+        if round > 2 && sigma.abs() < 1e-4 * model.sigma {
             break;
         }
     }
-    Some(model.sigma)
+    Some(model)
 }

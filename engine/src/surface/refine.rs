@@ -51,11 +51,11 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
     let ring = Ring::new(points.len(), &triangles);
     let first = shapes(&points, &triangles, &ring, CURVATURE_ROUNDS);
     rt.step("refine", 0.2)?;
-    let image = image_quality(scene, &points, &first, task, &mut findings);
+    let (image, usual) = image_quality(scene, &points, &first, task, &mut findings);
     let sigma = image.edge_sigma_mm;
     let look = look(scene, task, &image, sigma);
     let views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
-    let levels = Levels::new(&views, image.relative_noise(), (&ring, &triangles));
+    let levels = Levels::new(&views, image.relative_noise(), usual, (&ring, &triangles));
     rt.step("refine", 0.4)?;
 
     let (_, least) = scene.steps();
@@ -137,25 +137,34 @@ impl Bending {
 }
 
 fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, sigma: f64) -> Look<'a> {
-    Look { modes: task.modes, boundary: task.boundary, blur: sigma.max(0.6 * scene.voxel()), noise: image.relative_noise() }
+    let start = (scene.threshold - scene.modes.air) / scene.modes.contrast();
+    let ahead = if task.adaptive { edge::quantile(start.clamp(0.02, 0.98)) } else { 0.0 };
+    Look { modes: task.modes, boundary: task.boundary, blur: sigma.max(0.6 * scene.voxel()), noise: image.relative_noise(), ahead }
 }
 
-fn image_quality<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape], task: &Task, findings: &mut Vec<Finding>) -> ImageQuality {
+/// Also the departures from the modes of the level and the contrast that the flattest vertices show.
+fn image_quality<T: Voxel>(
+    scene: &Scene<T>,
+    points: &[V3],
+    shapes: &[Shape],
+    task: &Task,
+    findings: &mut Vec<Finding>,
+) -> (ImageQuality, [f64; 2]) {
     let (widest, _) = scene.steps();
     let picked = flattest(scene, points, shapes);
     let quality = |sigma: f64| ImageQuality::new::<T>(&scene.slices, &scene.modes, task.noise, sigma);
     let first = quality::first_blur(scene, &picked);
     let alone = |first: f64| -> Vec<(V3, Shape)> {
         let look = look(scene, task, &quality(first), first);
-        picked.iter().filter(|(p, shape)| look.at(scene, *p, shape).stands_alone()).copied().collect()
+        picked.par_iter().filter(|(p, shape)| look.at(scene, *p, shape).stands_alone()).copied().collect()
     };
     let fitted = first.and_then(|first| quality::blur(scene, &alone(first), first, place::bundle_radius(scene)));
-    let sigma = fitted.or(first).unwrap_or_else(|| {
+    let sigma = fitted.map(|m| m.sigma).or(first).unwrap_or_else(|| {
         let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
         findings.push(Finding::qualify("surface.no_edge_blur", text));
         widest
     });
-    quality(sigma)
+    (quality(sigma), fitted.map_or([0.0; 2], |m| [m.low + 0.5 * m.contrast - 0.5, m.contrast - 1.0]))
 }
 
 /// Up to [`PROFILES`] vertices of the flatter half of the surface.
