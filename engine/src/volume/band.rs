@@ -5,6 +5,7 @@
 //! twice the reach and a brick, in voxels, for each of its voxels.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Slab, Slices, Voxel};
 use crate::error::Error;
@@ -57,6 +58,7 @@ pub struct Band<T> {
     extents: [usize; 3],
     place: Vec<u32>,
     values: Vec<T>,
+    missed: AtomicBool,
 }
 
 impl<T: Voxel> Band<T> {
@@ -68,7 +70,8 @@ impl<T: Voxel> Band<T> {
             if *wanted { count - 1 } else { ABSENT }
         };
         let place: Vec<u32> = bricks.wanted.iter().map(&mut number).collect();
-        let mut band = Band { extents: bricks.extents, place, values: vec![T::zeroed(); count as usize * VOXELS] };
+        let mut band =
+            Band { extents: bricks.extents, place, values: vec![T::zeroed(); count as usize * VOXELS], missed: AtomicBool::new(false) };
         let nz = slices.grid().dims()[2];
         slices.pass(0, |own, slab| {
             progress(own.start as f64 / nz as f64)?;
@@ -92,6 +95,16 @@ impl<T: Voxel> Band<T> {
         }
     }
 
+    /// The same, noting that it was asked for if it is not.
+    #[inline]
+    fn find(&self, i: usize, j: usize, k: usize) -> Option<usize> {
+        let start = self.start(i, j, k);
+        if start.is_none() {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+        start
+    }
+
     /// Where the voxel (i, j, k) lies, if its brick is kept.
     #[inline]
     fn start(&self, i: usize, j: usize, k: usize) -> Option<usize> {
@@ -103,14 +116,14 @@ impl<T: Voxel> Band<T> {
 
 /// Voxels at hand: whole slices, or a band.
 #[derive(Debug)]
-pub enum Near<'a, T> {
+pub enum Voxels<'a, T> {
     Slab(Slab<'a, T>),
     Band(Band<T>),
 }
 
-impl<T: Voxel> Near<'_, T> {
+impl<T: Voxel> Voxels<'_, T> {
     /// The stored values of a run of voxels along i, in one or several pieces, each with the place of its first. Pieces of a band that are not
-    /// kept have no values: whoever reaches them asked for too small a band.
+    /// kept have no values ([`Voxels::missed`]).
     #[inline]
     pub fn run(&self, i: Range<usize>, j: usize, k: usize) -> impl Iterator<Item = (usize, &[T])> {
         let mut at = i.start;
@@ -120,15 +133,13 @@ impl<T: Voxel> Near<'_, T> {
             }
             let first = at;
             let piece = match self {
-                Near::Slab(slab) => {
+                Voxels::Slab(slab) => {
                     at = i.end;
                     &slab.row(j, k)[first..at]
                 }
-                Near::Band(band) => {
+                Voxels::Band(band) => {
                     at = ((first / EDGE + 1) * EDGE).min(i.end);
-                    let start = band.start(first, j, k);
-                    debug_assert!(start.is_some(), "voxel {first} {j} {k} lies beyond the band");
-                    start.map_or(&[][..], |start| &band.values[start..start + at - first])
+                    band.find(first, j, k).map_or(&[][..], |start| &band.values[start..start + at - first])
                 }
             };
             Some((first, piece))
@@ -139,12 +150,16 @@ impl<T: Voxel> Near<'_, T> {
     #[inline]
     pub fn at(&self, i: usize, j: usize, k: usize) -> T {
         match self {
-            Near::Slab(slab) => slab.row(j, k)[i],
-            Near::Band(band) => {
-                let start = band.start(i, j, k);
-                debug_assert!(start.is_some(), "voxel {i} {j} {k} lies beyond the band");
-                start.map_or(T::zeroed(), |start| band.values[start])
-            }
+            Voxels::Slab(slab) => slab.row(j, k)[i],
+            Voxels::Band(band) => band.find(i, j, k).map_or(T::zeroed(), |start| band.values[start]),
+        }
+    }
+
+    /// Whether voxels were asked for that are not at hand: what was computed from them does not hold.
+    pub fn missed(&self) -> bool {
+        match self {
+            Voxels::Slab(_) => false,
+            Voxels::Band(band) => band.missed.load(Ordering::Relaxed),
         }
     }
 }
@@ -168,13 +183,16 @@ mod tests {
         let mut bricks = Bricks::none(dims);
         bricks.add([3.2, -7.0, 2.0], [9.5, 6.1, 30.0]);
         bricks.add([f64::NAN; 3], [f64::NAN; 3]);
-        let near = Near::Band(Band::read(&slices, &bricks, |_| Ok(())).unwrap());
+        let near = Voxels::Band(Band::read(&slices, &bricks, |_| Ok(())).unwrap());
         assert_eq!(bricks.bytes::<u32>(), 2 * 1 * 3 * 512 * 4 + 4 * 27);
         for (j, k) in (0..7).flat_map(|j| (2..19).map(move |k| (j, k))) {
             let run: Vec<u32> = near.run(3..11, j, k).flat_map(|(_, piece)| piece.to_vec()).collect();
             assert_eq!(run, volume.row(j, k)[3..11]);
             assert_eq!(near.at(10, j, k), volume.at(10, j, k));
-            assert!(Near::Slab(volume.slab()).run(3..11, j, k).eq([(3, &volume.row(j, k)[3..11])]));
+            assert!(!near.missed());
+            assert!(Voxels::Slab(volume.slab()).run(3..11, j, k).eq([(3, &volume.row(j, k)[3..11])]));
         }
+        near.at(0, 17, 0);
+        assert!(near.missed());
     }
 }

@@ -7,7 +7,7 @@ mod band;
 mod mask;
 mod slices;
 
-pub use band::{Band, Bricks, Near};
+pub use band::{Band, Bricks, Voxels};
 pub use mask::Mask;
 pub use slices::{Read, Slab, Slices};
 

@@ -93,7 +93,7 @@ impl<'a, T: Voxel> Slices<'a, T> {
     }
 
     /// The whole volume where it is in memory.
-    pub fn held(&self) -> Option<Slab<'_, T>> {
+    pub fn held(&self) -> Option<Slab<'a, T>> {
         let [nx, ny, _] = self.grid.dims();
         match self.source {
             Source::Held(data) => Some(Slab { extents: [nx, ny], first: 0, data }),
