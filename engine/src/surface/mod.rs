@@ -9,6 +9,7 @@
 
 mod cases;
 mod components;
+mod crossings;
 mod displace;
 mod edge;
 mod extract;

@@ -79,7 +79,7 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
         bends = shapes(&moved, &triangles, &ring, rounds);
         let bending = Bending { sigma, aside: radius * radius / 8.0, patch: patch_variance(&moved, &triangles, rounds) };
         edges.par_iter_mut().zip(first.par_iter().zip(&bends)).for_each(|(edge, (before, after))| bending.correct(edge, before, after));
-        displace(&mut points, &triangles, &ring, &first, &mut edges);
+        displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let u_offset_mm = u_offset(scene, &image, levels.mean, &bends, task.adaptive);
     summarise(&edges, &mut findings);
