@@ -15,7 +15,7 @@ use super::extract::IndexMesh;
 use super::field::Ring;
 use super::image::{Bundle, Scene, TWO_PI};
 use super::place::{self, Edge, Placing};
-use super::plateaus::{Levels, Look, View};
+use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, ImageQuality, Noise, PROFILES};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
 use super::space::{V3, add};
@@ -54,7 +54,10 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
     let (image, usual) = image_quality(scene, &points, &first, task, &mut findings);
     let sigma = image.edge_sigma_mm;
     let look = look(scene, task, &image, sigma);
-    let views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
+    let mut views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
+    // Where three materials meet, plateaus of all three are within four blurs; an edge of the iso-surface is some 0.7 voxels.
+    let rounds = libm::ceil(3.0 * sigma / (0.7 * scene.voxel())) as usize;
+    let mixed = plateaus::mixed(&mut views, task.modes.len() > 2, rounds, (&ring, &triangles));
     let levels = Levels::new(&views, image.relative_noise(), usual, (&ring, &triangles));
     rt.step("refine", 0.4)?;
 
@@ -82,6 +85,7 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
         displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let u_offset_mm = u_offset(scene, &image, levels.mean, &bends, task.adaptive);
+    edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
     Ok(Determined {
@@ -244,7 +248,7 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
         flag::THIN_WALL,
         0.0,
         "surface.thin_wall",
-        "lie on walls or gaps thinner than about three times the edge blur, where the surface is biased",
+        "lie on walls or gaps thinner than three times the edge blur, whose thickness rests on the blur and the contrast of the rest",
     );
     tell(
         flag::LOW_CONTRAST,
@@ -252,5 +256,12 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
         "surface.low_contrast",
         "lie on edges less than half as steep as the image's blur and contrast make them",
     );
+    tell(
+        flag::NOT_MEASURABLE,
+        0.0,
+        "surface.not_measurable",
+        "lie on walls or gaps thinner than one and a half times the edge blur, which cannot be measured",
+    );
+    tell(flag::MIXED, 0.0, "surface.mixed", "lie near a line where three materials meet, where no level is half-way");
     tell(flag::CUT, 0.0, "surface.cut", "lie where material reaches the border of the volume: no edge of the part");
 }
