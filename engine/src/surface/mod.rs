@@ -10,6 +10,7 @@
 mod artefacts;
 mod cases;
 mod components;
+mod crossings;
 mod displace;
 mod edge;
 mod extract;
@@ -135,6 +136,10 @@ pub enum SurfaceError {
     TooLarge { triangles: u64 },
     #[error("the threshold is {found}; allowed are finite grey values: give another threshold")]
     Threshold { found: f64 },
+    #[error(
+        "the part is material {material} of {materials}, the densest being 1; allowed are 1 to 6 materials and one of them: state both again"
+    )]
+    Materials { materials: u8, material: u8 },
 }
 
 impl SurfaceError {
@@ -143,6 +148,7 @@ impl SurfaceError {
             SurfaceError::Empty => "surface.empty",
             SurfaceError::TooLarge { .. } => "surface.too_large",
             SurfaceError::Threshold { .. } => "surface.threshold",
+            SurfaceError::Materials { .. } => "surface.materials",
         }
     }
 }
@@ -192,16 +198,28 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     rt.step("segment", 0.0)?;
     let mut findings = vec![];
     let histogram = Histogram::of_slices(slices, rt)?;
-    let modes = histogram.modes();
+    let Options { materials, material: rank, .. } = *options;
+    if !(1..=MOST_MATERIALS).contains(&materials) || !(1..=materials).contains(&rank) {
+        return Err(SurfaceError::Materials { materials, material: rank }.into());
+    }
+    let steps = if materials > 1 { histogram.materials(materials) } else { histogram.modes().map(|m| vec![m]) };
+    // The step of grey values at the part's boundary.
+    let boundary = usize::from(materials - rank);
     let threshold = match options.method {
         Method::Value(value) if !value.is_finite() => return Err(SurfaceError::Threshold { found: value }.into()),
         Method::Value(value) => value,
         Method::Otsu => histogram.otsu()?,
-        Method::Adaptive | Method::Iso50 => modes.clone()?.threshold(),
+        Method::Adaptive | Method::Iso50 => steps.clone()?[boundary].threshold(),
     };
     let threshold = options.start.filter(|s| s.is_finite() && options.method == Method::Adaptive).unwrap_or(threshold);
     // A grey value given by hand may lie where there are no two modes; then the classes' means stand for the plateaus.
-    let plateaus = modes.unwrap_or_else(|_| histogram.means(threshold));
+    let means = || histogram.means(threshold);
+    let plateaus = steps.as_ref().map_or_else(|_| means(), |steps| steps[boundary]);
+    let normalised = |value: f64| (value - plateaus.air) / plateaus.contrast();
+    let modes: Vec<f64> = match &steps {
+        Ok(steps) => steps.iter().map(|s| normalised(s.air)).chain(steps.last().map(|s| normalised(s.material))).collect(),
+        Err(_) => vec![0.0, 1.0],
+    };
     findings.push(plateaus.finding(threshold));
 
     let mask = material_of_slices(slices, threshold, rt)?;
@@ -215,6 +233,7 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     };
     drop(mask);
     let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };
-    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &[0.0, 1.0], boundary: 1, noise };
+    let boundary = if modes.len() > 2 { boundary + 1 } else { 1 };
+    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary, noise };
     refine::settle(kept, slices, &greys, &task, findings, rt)
 }

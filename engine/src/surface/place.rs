@@ -132,7 +132,7 @@ impl Placing<'_> {
             if edges.at.abs() > self.limit {
                 return None;
             }
-            if moved < 0.25 * sigma {
+            if moved < 0.15 * sigma {
                 break;
             }
         }

@@ -51,6 +51,29 @@ impl View {
     }
 }
 
+/// Gives the vertices that see no plateaus the materials of their neighbours, and tells which lie near a line where three meet, or where
+/// it cannot be told what they lie between. Without a second material that is none.
+pub(super) fn mixed(views: &mut [View], several: bool, rounds: usize, (ring, triangles): (&Ring, &[[u32; 3]])) -> Vec<bool> {
+    const FILLING: usize = 8;
+    if !several {
+        return vec![];
+    }
+    let mut known: Vec<bool> = views.iter().map(|v| v.seen).collect();
+    for _ in 0..FILLING {
+        let from = |v: usize| if known[v] { None } else { ring.corners(v, triangles).find(|&c| known[c as usize]) };
+        let found: Vec<Option<u32>> = (0..views.len()).into_par_iter().map(from).collect();
+        for (v, c) in found.into_iter().enumerate().filter_map(|(v, c)| c.map(|c| (v, c as usize))) {
+            (views[v].steps, known[v]) = (views[c].steps, true);
+        }
+    }
+    let differs = |v: usize| !known[v] || ring.corners(v, triangles).any(|c| views[c as usize].steps != views[v].steps);
+    let mut mixed: Vec<bool> = (0..views.len()).into_par_iter().map(differs).collect();
+    for _ in 0..rounds {
+        mixed = (0..views.len()).into_par_iter().map(|v| ring.corners(v, triangles).any(|c| mixed[c as usize])).collect();
+    }
+    mixed
+}
+
 /// How far a look reaches and what it may find.
 pub(super) struct Look<'a> {
     /// Normalised modes from air upwards; the part's boundary is from 0 to 1.

@@ -15,7 +15,7 @@ use super::extract::IndexMesh;
 use super::field::Ring;
 use super::image::{Bundle, Geometry, Greys, Scene, TWO_PI};
 use super::place::{self, Edge, Placing};
-use super::plateaus::{Levels, Look, View};
+use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, ImageQuality, Noise, PROFILES};
 use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
@@ -74,7 +74,7 @@ pub(super) fn settle<T: Voxel>(
     let near = Places::Around { points: &points, reach_mm: 8.0 * sigma + 4.0 * widest };
     let placed = |scene: &Scene<T>| place_all(scene, &image, usual, task, (&points, &first), (&ring, &triangles), rt);
     let (placed, scene) = reach::with(slices, greys, &near, held_bytes, rt, placed)?;
-    let (mut edges, departure) = placed?;
+    let (mut edges, mixed, departure) = placed?;
     let radius = place::bundle_radius(&scene);
     rt.step("refine", 0.8)?;
     let mut bends = first.clone();
@@ -85,9 +85,10 @@ pub(super) fn settle<T: Voxel>(
         bends = shapes(&moved, &triangles, &ring, rounds);
         let bending = Bending { sigma, aside: radius * radius / 8.0, patch: patch_variance(&moved, &triangles, rounds) };
         edges.par_iter_mut().zip(first.par_iter().zip(&bends)).for_each(|(edge, (before, after))| bending.correct(edge, before, after));
-        displace(&mut points, &triangles, &ring, &first, &mut edges);
+        displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let u_offset_mm = u_offset(&scene, &image, departure, &bends, task.adaptive);
+    edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
     Ok(Determined {
@@ -101,7 +102,7 @@ pub(super) fn settle<T: Voxel>(
     })
 }
 
-/// What became of each vertex on the voxels at hand, and the mean departure of the levels from the modes.
+/// What became of each vertex on the voxels at hand, whether it lies where materials meet, and the mean departure of the levels from the modes.
 fn place_all<T: Voxel>(
     scene: &Scene<T>,
     image: &ImageQuality,
@@ -110,10 +111,13 @@ fn place_all<T: Voxel>(
     (points, first): (&[V3], &[Shape]),
     (ring, triangles): (&Ring, &[[u32; 3]]),
     rt: &Runtime,
-) -> Result<(Vec<Edge>, f64), Error> {
+) -> Result<(Vec<Edge>, Vec<bool>, f64), Error> {
     let sigma = image.edge_sigma_mm;
     let look = look(scene, task, image, sigma);
-    let views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
+    let mut views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
+    // Where three materials meet, plateaus of all three are within four blurs; an edge of the iso-surface is some 0.7 voxels.
+    let rounds = libm::ceil(3.0 * sigma / (0.7 * scene.voxel())) as usize;
+    let mixed = plateaus::mixed(&mut views, task.modes.len() > 2, rounds, (ring, triangles));
     let levels = Levels::new(&views, image.relative_noise(), usual, (ring, triangles));
     rt.step("refine", 0.4)?;
     let (_, least) = scene.steps();
@@ -129,7 +133,7 @@ fn place_all<T: Voxel>(
             placing.refined(scene, near, (points[v], &first[v]), &views[v], &levels.model(v, &views[v], task.modes, sigma))
         })
         .collect();
-    Ok((edges, levels.mean))
+    Ok((edges, mixed, levels.mean))
 }
 
 fn bend(sigma: f64, shape: &Shape) -> f64 {
@@ -280,7 +284,7 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
         flag::THIN_WALL,
         0.0,
         "surface.thin_wall",
-        "lie on walls or gaps thinner than about three times the edge blur, where the surface is biased",
+        "lie on walls or gaps thinner than three times the edge blur, whose thickness rests on the blur and the contrast of the rest",
     );
     tell(
         flag::LOW_CONTRAST,
@@ -288,5 +292,12 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
         "surface.low_contrast",
         "lie on edges less than half as steep as the image's blur and contrast make them",
     );
+    tell(
+        flag::NOT_MEASURABLE,
+        0.0,
+        "surface.not_measurable",
+        "lie on walls or gaps thinner than one and a half times the edge blur, which cannot be measured",
+    );
+    tell(flag::MIXED, 0.0, "surface.mixed", "lie near a line where three materials meet, where no level is half-way");
     tell(flag::CUT, 0.0, "surface.cut", "lie where material reaches the border of the volume: no edge of the part");
 }
