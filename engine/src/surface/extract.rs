@@ -32,6 +32,11 @@ pub struct IndexMesh {
 }
 
 impl IndexMesh {
+    /// Bytes that the mesh takes.
+    fn bytes(&self) -> u64 {
+        (size_of_val(&self.vertices[..]) + size_of_val(&self.triangles[..])) as u64
+    }
+
     /// The same surface in millimetres, outward on left-handed grids too.
     pub(super) fn into_millimetres(mut self, grid: &Grid) -> (Vec<[f64; 3]>, Vec<[u32; 3]>) {
         let place = Place::physical(grid);
@@ -442,13 +447,15 @@ fn write<T: Voxel>(
 /// Vertices lie where `place` puts their indices; triangles turn as in a right-handed index space.
 pub(super) fn extract<T: Voxel>(slices: &Slices<T>, mask: &Mask, threshold: f64, place: &Place, rt: &Runtime) -> Result<IndexMesh, Error> {
     let nz = slices.grid().dims()[2];
+    let held_bytes = std::mem::size_of_val(mask.words()) as u64;
     let mut growing = Growing::default();
     slices.pass(1, |own, slab| {
         rt.step("surface", own.start as f64 / nz as f64)?;
         let cutter = Cutter { slab, mask, threshold, cases: Cases::get(), place };
         // A layer of cells lies below each slice, and one above the last.
         let layers = own.start..if own.end == nz { nz + 1 } else { own.end };
-        Ok(growing.add(&cutter, layers)?)
+        growing.add(&cutter, layers)?;
+        rt.afford("the surface", held_bytes + growing.mesh.bytes())
     })?;
     rt.step("surface", 1.0)?;
     if growing.mesh.triangles.is_empty() { Err(SurfaceError::Empty.into()) } else { Ok(growing.mesh) }
