@@ -67,7 +67,7 @@ pub fn histogram<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Histogram
 }
 
 /// Smallest and largest finite value.
-fn range<T: Voxel>(data: &[T]) -> Option<(f64, f64)> {
+pub(super) fn range<T: Voxel>(data: &[T]) -> Option<(f64, f64)> {
     let join = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
     let empty = (f64::INFINITY, f64::NEG_INFINITY);
     let of = |chunk: &[T]| {
