@@ -1,10 +1,12 @@
-//! Filters of a noisy u16 gyroid: the Gaussian of two voxels. The digest is of the interior, 8 voxels in from each face.
+//! Filters of a noisy u16 gyroid: a Gaussian of two voxels, the median of 27, the gradient, Otsu's threshold.
+//! The digest is of the interior, 8 voxels in from each face.
 
 use nalgebra::Point3;
 use serde_json::json;
 use verimetry_engine::frame::Grid;
-use verimetry_engine::kernels::gaussian;
-use verimetry_engine::volume::{Rescale, Volume};
+use verimetry_engine::kernels::{gaussian, gradient, median};
+use verimetry_engine::segment::Histogram;
+use verimetry_engine::volume::{Rescale, Volume, Voxel};
 
 use super::{Args, Line};
 
@@ -18,21 +20,32 @@ pub fn run(args: &Args, line: &mut Line) {
     match line.mode.as_str() {
         "gaussian" => {
             let smoothed = line.stage("filter", || gaussian(&volume, [2.0; 3], &rt).expect("a width within limits"));
-            digest(line, n, |at| smoothed.stored(at));
-            keep(&smoothed.values);
+            digest(line, &smoothed);
         }
-        other => panic!("no mode {other:?}"),
+        "median" => {
+            let filtered = line.stage("filter", || median(&volume, &rt).expect("nothing cancels a benchmark"));
+            digest(line, &filtered);
+        }
+        "gradient" => {
+            let magnitudes = line.stage("filter", || gradient(&volume, &rt).expect("nothing cancels a benchmark"));
+            digest(line, &magnitudes);
+        }
+        "otsu" => {
+            let threshold = line.stage("filter", || Histogram::of(&volume, &rt).expect("finite values").otsu().expect("two modes"));
+            line.digest.insert("threshold".into(), json!(threshold));
+        }
+        other => panic!("no mode {other:?}; there are gaussian median gradient otsu"),
     }
 }
 
-/// Writes the values, in 256ths, where they are asked for: to be compared voxel by voxel.
-fn keep(values: &[u32]) {
+/// Also writes all values as `f32` where a file is named for them, to be compared voxel by voxel.
+fn digest<T: Voxel>(line: &mut Line, volume: &Volume<T>) {
+    let (n, rescale) = (volume.grid().dims()[0], volume.rescale());
+    let value = |at: usize| rescale.physical(volume.data()[at].to_f64());
     if let Ok(path) = std::env::var("VERIMETRY_KEEP") {
-        std::fs::write(path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("a writable file in VERIMETRY_KEEP");
+        let bytes: Vec<u8> = (0..n * n * n).flat_map(|at| (value(at) as f32).to_le_bytes()).collect();
+        std::fs::write(path, bytes).expect("a writable file in VERIMETRY_KEEP");
     }
-}
-
-fn digest(line: &mut Line, n: usize, value: impl Fn(usize) -> f64) {
     let inner = MARGIN..n - MARGIN;
     let (mut count, mut sum, mut squares, mut min, mut max) = (0.0, 0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY);
     let origin = value(0); // moments about a value of the volume keep their digits

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::volume::{Volume, Voxel};
+use crate::volume::{Rescale, Volume, Voxel};
 
 use super::keys;
 
@@ -46,12 +46,18 @@ impl Coding {
 
     /// The coding of a volume: one pass over the values of wide types.
     pub fn of<T: Voxel>(volume: &Volume<T>) -> Coding {
-        let (min, max) = Coding::of_type::<T>().map_or_else(|| super::histogram::range(volume.data()).unwrap_or((0.0, 0.0)), |_| (0.0, 0.0));
+        let (min, max) =
+            Coding::of_type::<T>().map_or_else(|| super::histogram::value_range(volume.data()).unwrap_or((0.0, 0.0)), |_| (0.0, 0.0));
         Coding::of_range::<T>(min, max)
     }
 
+    /// The rescale of stored values that are `units` a code, for a volume of this rescale.
+    pub fn rescale(&self, of: Rescale, units: u32) -> Rescale {
+        Rescale { slope: of.slope * self.step / f64::from(units), intercept: of.physical(self.zero) }
+    }
+
     #[inline(always)]
-    fn code<T: Voxel>(&self, value: T) -> u16 {
+    pub(super) fn code<T: Voxel>(&self, value: T) -> u16 {
         let above = value.to_f64() - self.zero;
         match T::NAME {
             "u8" | "i8" | "u16" | "i16" => above as u16,

@@ -41,27 +41,14 @@ pub struct Gaussian {
     weights: [Vec<u32>; 3],
 }
 
-/// A smoothed volume, or slices of one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Smoothed {
-    /// In 256ths of a code, i fastest; at most 2²⁴ − 256, so exact as `f32` too.
-    pub values: Vec<u32>,
-    pub coding: Coding,
-}
-
-impl Smoothed {
-    /// The stored value at a place in `values`, unrounded.
-    #[inline]
-    pub fn stored(&self, at: usize) -> f64 {
-        self.coding.zero + self.coding.step * (f64::from(self.values[at]) / f64::from(UNITS))
-    }
-}
-
-/// A volume smoothed by a Gaussian of these standard deviations along i, j and k, in voxels; 0 leaves an axis alone.
+/// A volume smoothed by a Gaussian of these standard deviations along i, j and k, in voxels; 0 leaves an axis alone. Its stored
+/// values are 256ths of codes, at most 2²⁴ − 256; its rescale makes physical values of them.
 /// Errors: deviations below 0, above 32 or no numbers; faults of the GPU where the run insists on it.
-pub fn gaussian<T: Voxel>(volume: &Volume<T>, sigma_voxels: [f64; 3], rt: &Runtime) -> Result<Smoothed, Error> {
+pub fn gaussian<T: Voxel>(volume: &Volume<T>, sigma_voxels: [f64; 3], rt: &Runtime) -> Result<Volume<u32>, Error> {
     let (slab, coding) = (Slab::whole(volume), Coding::of(volume));
-    Gaussian::new(sigma_voxels)?.smooth(&slab, &coding, slab.slices(), rt)
+    let values = Gaussian::new(sigma_voxels)?.smooth(&slab, &coding, slab.slices(), rt)?;
+    let rescale = coding.rescale(volume.rescale(), UNITS);
+    Ok(Volume::new(*volume.grid(), rescale, values).expect("a value for every voxel"))
 }
 
 impl Gaussian {
@@ -83,9 +70,9 @@ impl Gaussian {
         self.weights[axis].len() - 1
     }
 
-    /// The slices `wanted` of the volume that `slab` is a part of, the same as when all of it is there.
+    /// The slices `wanted` of the volume that `slab` is a part of, in 256ths of codes, the same as when all of it is there.
     /// Errors: slices that are wanted or needed but not there; faults of the GPU where the run insists on it.
-    pub fn smooth<T: Voxel>(&self, slab: &Slab<T>, coding: &Coding, wanted: Range<usize>, rt: &Runtime) -> Result<Smoothed, Error> {
+    pub fn smooth<T: Voxel>(&self, slab: &Slab<T>, coding: &Coding, wanted: Range<usize>, rt: &Runtime) -> Result<Vec<u32>, Error> {
         if !slab.covers(&wanted, self.halo()) {
             let message = format!(
                 "slices {wanted:?} were wanted of slices {:?}, needed are {} more on both sides where the volume has them: hand over more",
@@ -95,11 +82,10 @@ impl Gaussian {
             return Err(Error::input("gaussian.slices", message));
         }
         rt.step("gaussian", 0.0)?;
-        let values = match rt.on_gpu("gaussian", |gpu| self.on_gpu(slab, coding, &wanted, gpu, rt))? {
-            Some(values) => values,
-            None => self.on_cpu(slab, coding, &wanted, rt)?,
-        };
-        Ok(Smoothed { values, coding: *coding })
+        match rt.on_gpu("gaussian", |gpu| self.on_gpu(slab, coding, &wanted, gpu, rt))? {
+            Some(values) => Ok(values),
+            None => self.on_cpu(slab, coding, &wanted, rt),
+        }
     }
 }
 
@@ -190,7 +176,15 @@ impl Gaussian {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn tile_avx512<T: Voxel>(&self, slab: &Slab<T>, coding: &Coding, first: usize, columns: Range<usize>, s: &mut Scratch, out: &mut [u32]) {
+    fn tile_avx512<T: Voxel>(
+        &self,
+        slab: &Slab<T>,
+        coding: &Coding,
+        first: usize,
+        columns: Range<usize>,
+        s: &mut Scratch,
+        out: &mut [u32],
+    ) {
         self.tile_anywhere(slab, coding, first, columns, s, out);
     }
 
