@@ -406,7 +406,7 @@ fn the_proposed_triangle_is_as_near_as_any_but_for_f32_rounding() {
 fn spoiled(name: &str, text: String) -> String {
     let (right, wrong) = match name {
         "threshold" => ("b < count", "b + 1u < count"),
-        "histogram" => ("if comes_before(key, edges[middle])", "if comes_before(edges[middle], key)"),
+        "histogram" => ("counts[key.y - edges[0].y], 1u", "counts[key.y - edges[0].y], 2u"),
         "components" => ("let was = atomicMin(&parents[high], low)", "let was = atomicMin(&parents[low], low)"),
         "distance_transform" => ("step * step < best", "step * step + 4u < best"),
         "gaussian" => ("source[behind(line, d)]", "source[behind(line, d - 1u)]"),

@@ -76,8 +76,9 @@ fn count_rows_anywhere(mask: &Mask, first: usize, counts: &mut [CellCounts]) {
 fn count_row(rows: [&[u64]; 4], nx: usize) -> CellCounts {
     let mut counts = CellCounts::default();
     let mut carry = [0; 4];
-    for w in 0..rows[0].len() {
-        let high = [rows[0][w], rows[1][w], rows[2][w], rows[3][w]];
+    let [a, b, c, d] = rows;
+    for (((&a, &b), &c), &d) in a.iter().zip(b).zip(c).zip(d) {
+        let high = [a, b, c, d];
         let low = [0, 1, 2, 3].map(|n| high[n] << 1 | carry[n]);
         carry = high.map(|word| word >> 63);
         let any = high[0] | high[1] | high[2] | high[3] | low[0] | low[1] | low[2] | low[3];

@@ -408,4 +408,16 @@ mod tests {
         }
         assert_eq!(weights(0.0), [ONE]);
     }
+
+    #[test]
+    fn every_set_of_instructions_gives_the_same_bits() {
+        let dims = [77, 9, 30];
+        let data: Vec<i16> = (0..dims.iter().product::<usize>() as u64).map(|at| crate::noise::hash(5, at) as i16).collect();
+        let (slab, smoothing) = (Slab::new(&data, dims, 0).unwrap(), Gaussian::new([2.0, 1.2, 3.0]).unwrap());
+        let coding = Coding::of_type::<i16>().unwrap();
+        let (mut best, mut plain) = (vec![0; 5 * 77 * 9], vec![0; 5 * 77 * 9]);
+        smoothing.tile(&slab, &coding, 11, 0..77, &mut smoothing.scratch(77), &mut best);
+        smoothing.tile_anywhere(&slab, &coding, 11, 0..77, &mut smoothing.scratch(77), &mut plain);
+        assert!(best == plain && best.iter().any(|&v| v != best[0]));
+    }
 }

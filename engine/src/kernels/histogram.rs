@@ -111,14 +111,14 @@ impl<T: Voxel> Counting<T> {
     /// Counts these values. Those outside the range are left out, as are infinities and what is no number.
     pub fn add(&mut self, values: &[T]) {
         if let Some(coding) = Coding::of_type::<T>() {
-            let tables = || Box::new(Tables { counts: [[0; 1 << 16]; WAYS] });
+            let tables = || Tables(vec![0; WAYS << 16]);
             for values in values.chunks(MOST_AT_ONCE) {
-                let count = |mut tables: Box<Tables>, values: &[T]| {
+                let count = |mut tables: Tables, values: &[T]| {
                     tables.count(values, &coding);
                     tables
                 };
                 let parts: Vec<_> = values.par_chunks(CODES_PER_TASK).fold(tables, count).collect();
-                for counts in parts.iter().flat_map(|t| &t.counts) {
+                for counts in parts.iter().flat_map(|tables| tables.0.chunks(1 << 16)) {
                     self.counts.iter_mut().zip(counts).for_each(|(sum, &n)| *sum += u64::from(n));
                 }
             }
@@ -142,13 +142,12 @@ impl<T: Voxel> Counting<T> {
 }
 
 /// Counts of codes in several tables side by side: equal values in a row would otherwise wait for one another.
-struct Tables {
-    counts: [[u32; 1 << 16]; WAYS],
-}
+struct Tables(Vec<u32>);
 
 impl Tables {
     fn count<T: Voxel>(&mut self, values: &[T], coding: &Coding) {
-        let [a, b, c, d] = &mut self.counts;
+        // Arrays as long as there are codes: no index needs a look at its bounds.
+        let [a, b, c, d] = self.0.as_chunks_mut::<{ 1 << 16 }>().0 else { unreachable!("one table for each way") };
         let mut fours = values.chunks_exact(WAYS);
         for four in &mut fours {
             a[usize::from(coding.code(four[0]))] += 1;
@@ -233,12 +232,15 @@ fn edge<T: Voxel>(x: f64) -> [u32; 2] {
 }
 
 fn on_gpu<T: Voxel>(volume: &Volume<T>, gpu: &Gpu, rt: &Runtime) -> Result<Option<Histogram>, Error> {
-    let Some((min, max)) = value_range(volume.data()) else { return Ok(None) };
-    let bins = Bins::new::<T>(min, max);
-    let edges = &bins.edges;
     let program = gpu.program("histogram", &[keys::WGSL, include_str!("../../../shaders/histogram.wgsl")].concat(), "main")?;
-    let largest = edge::<T>(max);
-    let mut counts = vec![0u64; edges.len()];
+    let a_bin_a_code = Coding::of_type::<T>().is_some();
+    let mut counting = Counting::<T>::new(if a_bin_a_code { None } else { value_range(volume.data()) });
+    let edges = match &counting.bins {
+        Some(bins) => bins.edges.clone(),
+        None if a_bin_a_code => (0..1u32 << (8 * size_of::<T>())).map(|code| [0, code]).collect(),
+        None => return Ok(None),
+    };
+    let largest = counting.bins.as_ref().map_or([0, u32::from(u16::MAX)], |bins| edge::<T>(bins.max));
     // Bins are cut too: their edges and counts must fit a slab.
     let bins_at_once = (gpu.slab_bytes() / 8).min(edges.len());
     let voxels_at_once = (gpu.slab_bytes() / size_of::<T>()).max(1);
@@ -252,12 +254,13 @@ fn on_gpu<T: Voxel>(volume: &Volume<T>, gpu: &Gpu, rt: &Runtime) -> Result<Optio
             let out = gpu.zeroed("the counts of bins", piece.len() * 4)?;
             // A value belongs here below the first edge of the next piece; in the last piece up to the largest value.
             let end = edges.get(piece.end).unwrap_or(&largest);
-            let parameters = [keys::kind::<T>(), piece.len() as u32, end[0], end[1], u32::from(piece.end == edges.len())];
+            let [is_last, a_bin_a_code] = [piece.end == edges.len(), a_bin_a_code].map(u32::from);
+            let parameters = [keys::kind::<T>(), piece.len() as u32, end[0], end[1], is_last, a_bin_a_code];
             gpu.run(&program, &parameters, &[&values_there, &edges_there, &out], values.len())?;
             let mut counted = vec![0u32; piece.len()];
             gpu.read(&out, &mut counted)?;
-            counts[piece].iter_mut().zip(counted).for_each(|(sum, n)| *sum += u64::from(n));
+            counting.counts[piece].iter_mut().zip(counted).for_each(|(sum, n)| *sum += u64::from(n));
         }
     }
-    Ok(Some(bins.histogram::<T>(counts)))
+    Ok(counting.finish())
 }
