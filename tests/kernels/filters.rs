@@ -163,7 +163,7 @@ fn smoothing_keeps_a_ramp_and_lifts_a_parabola_by_the_variance() {
     let mut at = 0;
     let v = volume(dims, || {
         at += 1;
-        let (i, j) = ((at - 1) as i32 % 60, (at - 1) as i32 / 60 % 60);
+        let (i, j): (i32, i32) = ((at - 1) % 60, (at - 1) / 60 % 60);
         (8 * (i - 30) * (i - 30) + 100 * j) as u16
     });
     for sigma in [0.8, 2.0, 3.3] {
