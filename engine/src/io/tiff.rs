@@ -338,7 +338,7 @@ fn said(decoder: &mut Reader, len: u64) -> Result<Said, Fault> {
         Some("m") => Some(1000.0),
         Some("um" | "\u{b5}m" | "\\u00b5m" | "micron" | "microns") => Some(0.001),
         Some("nm") => Some(1e-6),
-        Some("inch") => Some(25.4),
+        // The unit `inch` is what ImageJ makes of dots an inch, and as little to be believed.
         _ => None,
     };
     let per_unit = |decoder: &mut Reader, tag| decoder.get_tag(tag).ok().and_then(|v| ratio(&v)).filter(|r| r.is_finite() && *r > 0.0);

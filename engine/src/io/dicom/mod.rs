@@ -81,7 +81,8 @@ pub(super) fn open_folder(folder: &Path, asked: Option<&str>) -> Result<SliceSou
     }
     let mut findings = vec![];
     if others > 0 {
-        findings.push(Finding::note("ct.other_files", format!("{others} files of the folder are not DICOM images and were passed over")));
+        findings
+            .push(Finding::note("ct.other_files", format!("{others} other files of the folder are no DICOM images and were passed over")));
     }
     let none = match asked {
         Some(asked) if !frames.is_empty() => Fault::SeriesNotFound { asked: super::fault::printable(asked) },

@@ -33,12 +33,12 @@ pub(super) fn choose(frames: Vec<Frame>, asked: Option<&str>, findings: &mut Vec
         let listed: Vec<String> = stacks.values().take(LISTED).map(|s| described(s)).collect();
         let more = if count > LISTED { ", …" } else { "" };
         let message = format!(
-            "the folder holds {count} stacks of images, {meant} of which could be meant, and the largest is shown ({}{more}): name one series as FOLDER#NUMBER, or its folder",
+            "there are {count} stacks of images, {meant} of which could be meant; the largest is shown ({}{more}): name one series as FOLDER#NUMBER or FOLDER#UID, or its own folder",
             listed.join(", ")
         );
         findings.push(Finding::stop("ct.mixed_series", message).clause("9.3.4"));
     } else if count > 1 {
-        let message = format!("{} other stacks of the folder, which are no CT volumes, were passed over", count - 1);
+        let message = format!("{} other stacks of images, which are no CT volumes, were passed over", count - 1);
         findings.push(Finding::note("ct.other_series", message).clause("9.3.4"));
     }
     // The last of the largest would depend on nothing either, but the first is what one expects.

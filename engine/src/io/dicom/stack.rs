@@ -5,7 +5,7 @@ use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::super::fault::Fault;
 use super::image::Frame;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::frame::Grid;
 
 /// Positions closer than this are the same place (mm).
@@ -79,13 +79,17 @@ pub(super) fn stack(slices: &mut [Frame]) -> Result<Stack, Fault> {
     let origin = Point3::from(positions[0]);
     let grid = Grid::new(dims, origin, columns)
         .ok_or_else(|| Fault::Geometry { found: format!("sizes {dims:?}, axes {:?}", columns.as_slice()) })?;
+    if !assumed && findings.iter().all(|f| f.severity != Severity::Stop) {
+        findings.extend(nominal(slices, step.dot(&normal)));
+    }
     if !assumed && grid.shear_degrees() > TILTED_DEGREES {
         let tilt = grid.shear_degrees();
+        let stated = number(slices, "gantry_tilt_degrees").map_or("no tilt stated".into(), |t| format!("{t} degrees stated"));
         findings.push(
             Finding::note(
                 "ct.tilted",
                 format!(
-                    "the slices are stacked at {tilt:.2} degrees to their normal (tilted gantry); the shear is kept and measured as it is"
+                    "the slices are stacked at {tilt:.2} degrees to their normal (tilted gantry, {stated}); the shear is kept and measured as it is"
                 ),
             )
             .clause("5.3.2"),
@@ -143,10 +147,32 @@ fn step(positions: &[Vector3<f64>], gaps: &[f64], normal: &Vector3<f64>, finding
     Some(step)
 }
 
+/// Thickness and spacing as the file states them against the distance of the slices.
+fn nominal(slices: &[Frame], actual_mm: f64) -> Vec<Finding> {
+    let mut findings = vec![];
+    let differs = |stated: f64| (stated.abs() - actual_mm).abs() > tolerance_mm(actual_mm);
+    if let Some(stated) = number(slices, "nominal_slice_spacing_mm").filter(|&s| differs(s)) {
+        let message =
+            format!("the file states a slice spacing of {stated} mm, positions lie {actual_mm:.4} mm apart: positions are believed");
+        findings.push(Finding::note("ct.nominal_spacing", message).clause("9.3.4"));
+    }
+    if let Some(thick) = number(slices, "slice_thickness_mm").filter(|&t| t > 0.0 && actual_mm > 1.05 * t) {
+        let message = format!(
+            "slices of {thick} mm lie {actual_mm:.4} mm apart: what is between them was not imaged; reconstruct at a distance of at most the thickness"
+        );
+        findings.push(Finding::qualify("ct.slice_gaps", message).clause("5.3.2"));
+    }
+    findings
+}
+
+/// A fact of the first slice as a number.
+fn number(slices: &[Frame], fact: &str) -> Option<f64> {
+    slices[0].facts.iter().find(|(name, _)| *name == fact).and_then(|(_, t)| t.parse().ok())
+}
+
 /// Slice thickness stands in for a distance that nobody knows; 1 mm where there is none either.
 fn thickness(slices: &[Frame]) -> f64 {
-    let stated = slices[0].facts.iter().find(|(name, _)| *name == "slice_thickness_mm").and_then(|(_, t)| t.parse::<f64>().ok());
-    stated.filter(|t| (1e-3..1e3).contains(t)).unwrap_or(1.0)
+    number(slices, "slice_thickness_mm").filter(|t| (1e-3..1e3).contains(t)).unwrap_or(1.0)
 }
 
 /// Slices without place or direction: values can be looked at, not measured.

@@ -118,11 +118,7 @@ pub(super) fn check_jpeg_ls(packed: &[u8], frame: &JpegFrame, image: &Image) -> 
             }
             (0xF8, _) => return Err(undecoded(image, "with mapping tables")),
             (0xDD, _) => return Err(undecoded(image, "with restart intervals")),
-            (0xDA, &[1, _, _, near, interleave, _]) => {
-                if u32::from(near) > 255.min(max_value / 2) || interleave != 0 {
-                    return Err(out_of_range("the scan header"));
-                }
-            }
+            (0xDA, &[1, _, _, near, 0, _]) if u32::from(near) <= 255.min(max_value / 2) => {}
             (0xDA, _) => return Err(out_of_range("the scan header")),
             _ => {}
         }
@@ -134,7 +130,7 @@ pub(super) fn check_jpeg_ls(packed: &[u8], frame: &JpegFrame, image: &Image) -> 
 pub(super) fn check_jpeg_2000(packed: &[u8], image: &Image) -> Result<(), Fault> {
     let stream = codestream(packed).ok_or_else(|| bad("it is no JPEG 2000 stream"))?;
     let word = |at: usize| stream.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-    let size = |from: usize, to: usize| Some(word(to)?.checked_sub(word(from)?)?);
+    let size = |from: usize, to: usize| word(to)?.checked_sub(word(from)?);
     // SOC and SIZ with its length and capabilities, then Xsiz Ysiz XOsiz YOsiz, tile sizes and offsets, components.
     let found = [size(16, 8), size(20, 12)];
     let tile = [word(24), word(28)];

@@ -9,6 +9,9 @@ use crate::volume::{Rescale, Voxel};
 /// Above this, the lowest value that can be stored cannot be air (-1000 HU).
 const AIR_BELOW_HU: f64 = -500.0;
 
+/// Padding in the lowest tenth of the values imaged reads as air, whatever lossy compression did to either.
+const AIR_SHARE: f64 = 0.1;
+
 /// Findings that the headers alone give.
 pub(super) fn of_headers(frames: &[Frame], rescale: Rescale) -> Vec<Finding> {
     let (first, mut findings) = (&frames[0], vec![]);
@@ -109,14 +112,14 @@ fn padded<T: Voxel>(data: &[T], [low, high]: [f64; 2], [min, max]: [f64; 2], res
     let [a, b] = [least, most].map(|v| rescale.physical(v));
     let (from, to) = (a.min(b), a.max(b));
     let padding = [low.max(min), high.min(max)].map(|v| rescale.physical(v));
-    Some(if padding[0].max(padding[1]) <= from {
+    Some(if padding[0].max(padding[1]) <= from + AIR_SHARE * (to - from) {
         let message = format!(
             "{voxels} voxels hold the padding value {shown} and were not imaged: they read as air; the others run from {from} to {to}"
         );
         Finding::note("ct.padding", message).clause("5.3.2")
     } else {
         let message = format!(
-            "{voxels} voxels hold the padding value {shown} and were not imaged, but it lies above the least value imaged ({from}) and would read as material: export with a padding value below air"
+            "{voxels} voxels hold the padding value {shown} and were not imaged, but among values that run from {from} to {to} it would read as material: export with a padding value below air"
         );
         Finding::stop("ct.padding_as_material", message).clause("5.3.2")
     })
