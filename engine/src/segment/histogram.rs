@@ -9,7 +9,7 @@ use crate::volume::{Rescale, Volume, Voxel};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     stored: kernels::Histogram,
-    rescale: Rescale,
+    pub(super) rescale: Rescale,
 }
 
 impl Histogram {

@@ -8,6 +8,7 @@
 
 mod histogram;
 mod modes;
+mod saturation;
 
 use thiserror::Error;
 

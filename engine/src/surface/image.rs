@@ -7,6 +7,7 @@
 use nalgebra::{Matrix3, Matrix4, Vector4};
 use rayon::prelude::*;
 
+use super::Artefacts;
 use crate::frame::Grid;
 use crate::segment::Modes;
 use crate::volume::{Mask, Volume, Voxel};
@@ -26,6 +27,26 @@ pub struct ImageQuality {
     pub air: f64,
     pub material: f64,
     pub contrast_to_noise: f64,
+    /// Relative standard uncertainty of the contrast-to-noise ratio: the modes' own and that of a standard deviation from so many pairs.
+    pub contrast_to_noise_relative_u: f64,
+    /// Fraction of the material's voxels at the highest grey value.
+    pub saturation: f64,
+    pub artefacts: Artefacts,
+}
+
+impl ImageQuality {
+    /// Relative standard uncertainty of the edge blur.
+    pub const EDGE_SIGMA_RELATIVE_U: f64 = 0.02;
+
+    pub fn edge_sigma_u_mm(&self) -> f64 {
+        Self::EDGE_SIGMA_RELATIVE_U * self.edge_sigma_mm
+    }
+
+    /// Thinnest wall or gap whose two faces are unbiased (mm): three edge blurs, and two voxels to sample it.
+    pub fn smallest_feature_mm(&self) -> f64 {
+        let widest = self.voxel_mm.into_iter().fold(0.0, f64::max);
+        (3.0 * self.edge_sigma_mm).max(2.0 * widest)
+    }
 }
 
 /// Pairs of voxels for the noise, at most, and at least for it to mean anything.
@@ -38,6 +59,7 @@ pub(super) struct Scene<'a, T> {
     mask: &'a Mask,
     pub modes: Modes,
     pub threshold: f64,
+    pub saturation: f64,
     index_from_mm: Matrix3<f64>,
 }
 
@@ -50,10 +72,10 @@ pub(super) struct Sample {
 }
 
 impl<'a, T: Voxel> Scene<'a, T> {
-    pub fn new(volume: &'a Volume<T>, mask: &'a Mask, threshold: f64, modes: &Modes) -> Self {
+    pub fn new(volume: &'a Volume<T>, mask: &'a Mask, threshold: f64, modes: &Modes, saturation: f64) -> Self {
         // A grid's axes span space (checked when it is made), so the inverse exists.
         let index_from_mm = volume.grid().axes().try_inverse().unwrap_or_else(Matrix3::identity);
-        Scene { volume, mask, modes: *modes, threshold, index_from_mm }
+        Scene { volume, mask, modes: *modes, threshold, saturation, index_from_mm }
     }
 
     pub fn grid(&self) -> &Grid {
@@ -88,6 +110,11 @@ impl<'a, T: Voxel> Scene<'a, T> {
         self.weighted(self.index(p), |f| [0.0, 1.0 - f, f, 0.0])
     }
 
+    /// Part of the contrast at a point by linear interpolation; not a number beyond the volume.
+    pub fn grey_within(&self, p: [f64; 3]) -> f64 {
+        if self.is_beyond(p) { f64::NAN } else { self.normalised(self.linear(p).value) }
+    }
+
     fn weighted(&self, index: [f64; 3], weights: impl Fn(f64) -> [f64; 4]) -> Sample {
         let [nx, ny, _] = self.grid().dims();
         let dims = self.grid().dims();
@@ -118,6 +145,11 @@ impl<'a, T: Voxel> Scene<'a, T> {
             value += w[2][z] * plane;
         }
         Sample { value: self.volume.rescale().physical(value), noise_gain }
+    }
+
+    /// Standard uncertainty of the contrast from that of its modes.
+    pub fn modes_u(&self) -> f64 {
+        self.modes.u.iter().map(|u| u * u).sum::<f64>().sqrt()
     }
 
     /// Part of the contrast, 0 in air and 1 in material.

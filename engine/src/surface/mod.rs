@@ -7,6 +7,7 @@
 //! Known bias: walls thinner than three times the edge blur come out thin (flagged); tunnels through a single voxel cell are closed.
 //! Cost: one bit a voxel for the mask, and some 200 bytes a vertex while refining.
 
+mod artefacts;
 mod cases;
 mod components;
 mod extract;
@@ -16,6 +17,7 @@ mod refine;
 
 use thiserror::Error;
 
+pub use artefacts::{Artefacts, Estimate};
 pub use extract::IndexMesh;
 pub use image::ImageQuality;
 
@@ -167,6 +169,6 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
         Keep::All => all,
         Keep::Largest => components::largest(all, &mask, volume.grid(), &mut findings),
     };
-    let scene = image::Scene::new(volume, &mask, threshold, &plateaus);
+    let scene = image::Scene::new(volume, &mask, threshold, &plateaus, histogram.saturation(threshold));
     refine::settle(kept, &scene, options.method == Method::Adaptive, findings, rt)
 }

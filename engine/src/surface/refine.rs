@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::extract::IndexMesh;
 use super::field::Ring;
 use super::image::{ImageQuality, Scene, TWO_PI};
-use super::{Determined, flag};
+use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::mesh::Mesh;
@@ -146,7 +146,8 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape], fi
     let noise = scene.noise();
     let voxel_mm = scene.grid().spacing_mm();
     let widest = voxel_mm.into_iter().fold(0.0, f64::max);
-    let edge_sigma_mm = scene.edge_sigma(&flattest(scene, points, shapes)).unwrap_or_else(|| {
+    let flattest = flattest(scene, points, shapes);
+    let edge_sigma_mm = scene.edge_sigma(&flattest).unwrap_or_else(|| {
         let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
         findings.push(Finding::qualify("surface.no_edge_blur", text));
         widest
@@ -161,6 +162,9 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape], fi
         air: scene.modes.air,
         material: scene.modes.material,
         contrast_to_noise: contrast / noise,
+        contrast_to_noise_relative_u: scene.modes_u() / contrast.abs(),
+        saturation: scene.saturation,
+        artefacts: Artefacts::seen(|p| scene.grey_within(p), &flattest, edge_sigma_mm, widest),
     }
 }
 
@@ -363,7 +367,7 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     let mean_bend = sum::sum(shapes.len(), bend) / n;
     let mean_cube = sum::sum(shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
     let model = if adaptive { 0.8 * sigma * mean_cube } else { sigma * mean_bend };
-    let blur = 2.0 * 0.02 * sigma * mean_bend;
+    let blur = 2.0 * ImageQuality::EDGE_SIGMA_RELATIVE_U * sigma * mean_bend;
     let voxel = libm::cbrt(scene.grid().voxel_volume_mm3());
     let coarse = 0.5 * voxel / sigma;
     let interpolation = 0.01 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
