@@ -447,7 +447,7 @@ fn write<T: Voxel>(
 /// Vertices lie where `place` puts their indices; triangles turn as in a right-handed index space.
 pub(super) fn extract<T: Voxel>(slices: &Slices<T>, mask: &Mask, threshold: f64, place: &Place, rt: &Runtime) -> Result<IndexMesh, Error> {
     let nz = slices.grid().dims()[2];
-    let held_bytes = std::mem::size_of_val(mask.words()) as u64;
+    let held_bytes = slices.bytes() + size_of_val(mask.words()) as u64;
     let mut growing = Growing::default();
     slices.pass(1, |own, slab| {
         rt.step("surface", own.start as f64 / nz as f64)?;

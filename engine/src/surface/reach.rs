@@ -71,7 +71,7 @@ pub(super) fn with<'a, T: Voxel, R>(
     let mut factor = 1.0;
     loop {
         let bricks = places.bricks(&geometry, factor);
-        rt.afford("the voxels near the surface", held_bytes + bricks.bytes::<T>())?;
+        rt.afford("the voxels near the surface", held_bytes + slices.bytes() + bricks.bytes::<T>())?;
         let band = Band::read(slices, &bricks, |done| Ok(rt.step("near the surface", done)?))?;
         let scene = Scene::new(slices, Voxels::Band(band), greys);
         let found = work(&scene);

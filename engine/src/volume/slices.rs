@@ -101,6 +101,16 @@ impl<'a, T: Voxel> Slices<'a, T> {
         }
     }
 
+    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and what it is read into.
+    pub fn bytes(&self) -> u64 {
+        let [nx, ny, nz] = self.grid.dims();
+        let voxels = match &self.source {
+            Source::Held(data) => data.len(),
+            Source::Read { at_once, .. } => 2 * nx * ny * (*at_once).min(nz),
+        };
+        (voxels * size_of::<T>()) as u64
+    }
+
     /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them.
     pub fn pass(&self, reach: usize, mut visit: impl FnMut(Range<usize>, &Slab<T>) -> Result<(), Error>) -> Result<(), Error> {
         let [nx, ny, nz] = self.grid.dims();
