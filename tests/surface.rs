@@ -2,6 +2,11 @@
 
 mod support;
 
+#[path = "surface/stream.rs"]
+mod stream;
+#[path = "surface/topology.rs"]
+mod topology;
+
 use std::collections::HashMap;
 
 use nalgebra::{Matrix3, Point3, Vector3};

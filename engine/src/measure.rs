@@ -171,9 +171,7 @@ pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> 
     let mut session = Session::new(rt);
     rt.step("load", 0.0)?;
     let name = name(&volume.path);
-    let file = io::load_volume(&volume.path)?;
-    let (determined, record, findings) = load::determined(&name, volume, &file, &[], rt)?;
-    drop(file); // the voxels are not needed beside what is measured on their surface
+    let (determined, record, findings) = load::surface_of(&name, volume, &[], rt)?;
     let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
     if as_ply {
         let u = VertexField { name: "u_mm".into(), values: vertex_u_mm.iter().map(|&u| f64::from(u)).collect() };

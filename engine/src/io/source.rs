@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::bytes::{self, Stream};
 use super::dicom::Frames;
@@ -218,6 +219,30 @@ impl SliceSource {
         out.try_reserve_exact(count).map_err(|_| self.at_fault(short))?;
         out.resize(count, T::zeroed());
         Ok(self.fill(slices, out)?)
+    }
+
+    /// Least and largest stored value and [`VolumeFile::values_sha256`], read so many slices at a time.
+    pub fn values(&self, at_once: usize) -> Result<((f64, f64), String), Error> {
+        with_voxel_type!(self.voxel_type, T => self.values_as::<T>(at_once))
+    }
+
+    fn values_as<T: Voxel>(&self, at_once: usize) -> Result<((f64, f64), String), Error> {
+        let [nx, ny, nz] = self.grid.dims();
+        let reversed = self.grid.axes().determinant() < 0.0;
+        let (mut range, mut digest, mut data) = ((f64::INFINITY, f64::NEG_INFINITY), Sha256::new(), Vec::<T>::new());
+        for first in (0..nz).step_by(at_once.max(1)) {
+            let end = (first + at_once.max(1)).min(nz);
+            self.read(if reversed { nz - end..nz - first } else { first..end }, &mut data)?;
+            let (low, high) = super::range(&data);
+            range = (range.0.min(low), range.1.max(high));
+            voxels::order(&mut data, false);
+            let mut slices: Vec<&[T]> = data.chunks(nx * ny).collect();
+            if reversed {
+                slices.reverse();
+            }
+            slices.into_iter().for_each(|slice| digest.update(bytemuck::cast_slice(slice)));
+        }
+        Ok((range, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
     }
 
     /// The whole volume and all findings.
