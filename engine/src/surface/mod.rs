@@ -218,7 +218,9 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
         Keep::Largest => components::largest(all, &mask, volume.grid(), &mut findings),
     };
     let slices = image::Slices::of(volume);
-    let noise = quality::noise(&slices, &mask);
+    let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
+    let levels: Vec<f64> = others.chain([threshold]).map(|level| volume.rescale().stored(level)).collect();
+    let noise = quality::noise(&slices, &levels);
     let scene = image::Scene::new(slices, threshold, &plateaus);
     let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary: if modes.len() > 2 { boundary + 1 } else { 1 }, noise };
     refine::settle(kept, &scene, &task, findings, rt)

@@ -1,6 +1,6 @@
 //! What a volume is like as an image: plateaus, noise and its correlation, edge blur.
 //!
-//! Noise is that of flat regions: half the mean square difference of voxels four apart, both deep in the same class, so that trends
+//! Noise is that of flat regions: half the mean square difference of voxels four apart, both deep in the same material, so that trends
 //! (beam hardening) cancel; the same at one to three apart tells how neighbours correlate, as the kernels of reconstruction make them.
 //! Edge blur is that of the error-function edge which, with a common contrast and level, fits the voxels around the flattest vertices best,
 //! each vertex with an edge of its own: nothing is interpolated, so nothing blurs beside the image itself.
@@ -13,7 +13,7 @@ use super::image::{Bundle, Near, Scene, Slices, TWO_PI};
 use super::shape::Shape;
 use super::space::{V3, add};
 use crate::segment::Modes;
-use crate::volume::{Mask, Voxel};
+use crate::volume::Voxel;
 
 /// Resolution, noise and contrast of a volume; grey values are physical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,43 +39,42 @@ const NOISE_PLACES: usize = 100_000;
 const FEWEST_PLACES: usize = 50;
 /// The distance at which noise is taken to be independent (voxels), and the distances below it.
 const FAR: usize = 4;
-/// Flat is what lies this many voxels deep in its class; less where there is too little of it. Slices read: so many, and [`FAR`], either side.
+/// Flat is what lies this many voxels deep in its material; less where there is too little of it. Slices read: so many, and [`FAR`], either side.
 pub(super) const DEPTHS: [usize; 4] = [8, 5, 3, 1];
 
 /// Squared differences of stored values one to four voxels apart along one axis, from one place.
 #[derive(Clone, Copy)]
 pub(super) struct Pair {
     axis: u8,
-    inside: bool,
+    class: u8,
     squares: [f64; FAR],
 }
 
-/// Squared differences from the sampled rows of slice `k`, in order.
-pub(super) fn pairs_of_slice<T: Voxel>(slices: &Slices<T>, mask: &Mask, k: usize, depth: usize) -> Vec<Pair> {
+/// Squared differences from the sampled rows of slice `k`, in order. `levels` are the stored values between the materials.
+pub(super) fn pairs_of_slice<T: Voxel>(slices: &Slices<T>, levels: &[f64], k: usize, depth: usize) -> Vec<Pair> {
     let dims = slices.grid.dims();
     let [nx, ny, nz] = dims;
     let stride = (ny * nz * nx.div_ceil(4)).div_ceil(NOISE_PLACES).max(1);
     let reach = dims.map(|n| if n > 1 { depth } else { 0 });
     let aside = reach.map(|r| (3 * r).div_ceil(5));
-    let is = |p: [i64; 3], inside: bool| {
-        (0..3).all(|a| p[a] >= 0 && p[a] < dims[a] as i64) && mask.get(p[0] as usize, p[1] as usize, p[2] as usize) == inside
-    };
-    let deep = |p: [i64; 3], inside: bool| {
+    let value = |p: [i64; 3]| slices.row(p[1] as usize, p[2] as usize)[p[0] as usize].to_f64();
+    let class = |p: [i64; 3]| levels.iter().filter(|&&level| value(p) >= level).count() as u8;
+    let is = |p: [i64; 3], wanted: u8| (0..3).all(|a| p[a] >= 0 && p[a] < dims[a] as i64) && class(p) == wanted;
+    let deep = |p: [i64; 3], class: u8| {
         let star = (0..6).all(|n| {
             let mut q = p;
             q[n / 2] += if n % 2 == 0 { reach[n / 2] as i64 } else { -(reach[n / 2] as i64) };
-            is(q, inside)
+            is(q, class)
         });
         let corner = |n: usize| [0, 1, 2].map(|a| p[a] + if n >> a & 1 == 1 { aside[a] as i64 } else { -(aside[a] as i64) });
-        star && (0..8).all(|n| is(corner(n), inside))
+        star && (0..8).all(|n| is(corner(n), class))
     };
-    let value = |p: [i64; 3]| slices.row(p[1] as usize, p[2] as usize)[p[0] as usize].to_f64();
     let mut found = vec![];
     for j in (0..ny).filter(|j| (k * ny + j).is_multiple_of(stride)) {
         for i in (0..nx).step_by(4) {
             let p = [i as i64, j as i64, k as i64];
-            let inside = mask.get(i, j, k);
-            if !deep(p, inside) {
+            let class = class(p);
+            if !deep(p, class) {
                 continue;
             }
             for axis in 0..3 {
@@ -84,7 +83,7 @@ pub(super) fn pairs_of_slice<T: Voxel>(slices: &Slices<T>, mask: &Mask, k: usize
                     q[axis] += n as i64;
                     q
                 };
-                if !deep(along(FAR), inside) || !(1..FAR).all(|n| is(along(n), inside)) {
+                if !deep(along(FAR), class) || !(1..FAR).all(|n| is(along(n), class)) {
                     continue;
                 }
                 let squares = std::array::from_fn(|n| {
@@ -92,7 +91,7 @@ pub(super) fn pairs_of_slice<T: Voxel>(slices: &Slices<T>, mask: &Mask, k: usize
                     d * d
                 });
                 if squares.iter().all(|s: &f64| s.is_finite()) {
-                    found.push(Pair { axis: axis as u8, inside, squares });
+                    found.push(Pair { axis: axis as u8, class, squares });
                 }
             }
         }
@@ -110,7 +109,7 @@ pub(super) struct Noise {
 impl Noise {
     /// From the places of all slices in order; `None` where they are too few.
     pub fn of(pairs: &[Pair]) -> Option<Noise> {
-        let classes: Vec<Noise> = [true, false].iter().filter_map(|&inside| Noise::of_class(pairs, inside)).collect();
+        let classes: Vec<Noise> = (0..=super::MOST_MATERIALS).filter_map(|class| Noise::of_class(pairs, class)).collect();
         let n = classes.len() as f64;
         let variance = classes.iter().map(|c| c.variance).sum::<f64>() / n;
         let mean = |a: usize, l: usize| classes.iter().map(|c| c.correlation[a][l] * c.variance).sum::<f64>() / (n * variance);
@@ -118,8 +117,8 @@ impl Noise {
         (n > 0.0).then_some(Noise { variance, correlation })
     }
 
-    fn of_class(pairs: &[Pair], inside: bool) -> Option<Noise> {
-        let mut chosen: Vec<&Pair> = pairs.iter().filter(|p| p.inside == inside).collect();
+    fn of_class(pairs: &[Pair], class: u8) -> Option<Noise> {
+        let mut chosen: Vec<&Pair> = pairs.iter().filter(|p| p.class == class).collect();
         // Padding has no noise at all.
         if chosen.iter().any(|p| p.squares[FAR - 1] > 0.0) {
             chosen.retain(|p| p.squares.iter().any(|&s| s > 0.0));
@@ -153,10 +152,10 @@ impl Noise {
 }
 
 /// Noise of a volume held whole.
-pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask) -> Option<Noise> {
+pub(super) fn noise<T: Voxel>(slices: &Slices<T>, levels: &[f64]) -> Option<Noise> {
     let nz = slices.grid.dims()[2];
     let at = |depth: usize| {
-        let lists: Vec<Vec<Pair>> = (0..nz).into_par_iter().map(|k| pairs_of_slice(slices, mask, k, depth)).collect();
+        let lists: Vec<Vec<Pair>> = (0..nz).into_par_iter().map(|k| pairs_of_slice(slices, levels, k, depth)).collect();
         Noise::of(&lists.concat())
     };
     DEPTHS.into_iter().find_map(at)
