@@ -111,8 +111,12 @@ pub struct Determined {
     pub vertex_u_mm: Vec<f32>,
     /// Bits of [`flag`].
     pub flags: Vec<u16>,
-    /// Standard uncertainty of a common offset of the whole surface: threshold, curvature model, interpolation (mm).
+    /// Standard uncertainty of a common offset of the whole surface: level, noise that the whole surface does not average out, curvature
+    /// model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
+    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
+    /// hollows prevail.
+    pub facet_loss_mm3: f64,
     /// Physical grey value.
     pub threshold: f64,
     pub image: ImageQuality,
