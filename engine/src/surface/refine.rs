@@ -225,7 +225,7 @@ fn inflation<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, points: &[V3], sh
 
 /// Standard uncertainty of an offset common to the whole surface (mm). Terms, each a standard deviation, from phantoms where they are
 /// not derived: level, what averages of plateaus leave of the noise and a tenth of what they say against the modes; or all of that where
-/// the threshold of the modes is used. Noise of the edges that the whole surface does not average out. Curvature model, `0.5 sigma
+/// the threshold of the modes is used. Noise of the edges that the whole surface does not average out. Curvature model, `0.3 sigma
 /// (sigma H)³`, and the blur in it; or the whole correction where it is not made. Sampling, 0.001 voxel at a blur of half a voxel and
 /// falling with its fourth power; without refinement the interpolation's, ten times that.
 fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, surface: &Surface, task: &Task) -> f64 {
@@ -249,8 +249,8 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, su
     let level = per_level * root_of_squares(&[averaged, 0.1 * departure]);
     let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
     let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
-    let blur = root_of_squares(&[0.002, 0.1 * noise]);
-    root_of_squares(&[level, edges, 0.5 * sigma * mean_cube, 2.0 * blur * sigma * mean_bend, sampling])
+    let blur = root_of_squares(&[0.0015, 0.06 * noise]);
+    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, 2.0 * blur * sigma * mean_bend, sampling])
 }
 
 /// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
