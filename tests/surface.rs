@@ -1,16 +1,21 @@
 //! Surfaces of volumes with a known truth: topology against counting, position against closed forms, uncertainty against scatter.
 
-mod support;
 #[path = "surface/accuracy.rs"]
 mod accuracy;
 #[path = "surface/materials.rs"]
 mod materials;
 #[path = "surface/motion.rs"]
 mod motion;
+mod support;
 #[path = "surface/uncertainty.rs"]
 mod uncertainty;
 #[path = "surface/walls.rs"]
 mod walls;
+
+#[path = "surface/stream.rs"]
+mod stream;
+#[path = "surface/topology.rs"]
+mod topology;
 
 use std::collections::HashMap;
 

@@ -271,7 +271,8 @@ fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
     let actual = case.actual()?;
     let image = actual.image.as_ref().map(|i| {
         json!({ "voxel_mm": i.voxel_mm, "slices": i.slices, "edge_sigma_mm": i.edge_sigma_mm, "noise": i.noise, "contrast": i.contrast,
-                "air": i.air, "material": i.material, "contrast_to_noise": i.contrast_to_noise })
+                "air": i.air, "material": i.material, "contrast_to_noise": i.contrast_to_noise,
+                "saturation": i.saturation, "cupping": i.artefacts.cupping.map(|e| e.value), "streaks": i.artefacts.streaks.map(|e| e.value) })
     });
     Ok(
         json!({ "image": image, "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,

@@ -107,6 +107,7 @@ pub fn determined(
             ComponentsOrder::Largest => Keep::Largest,
             ComponentsOrder::All => Keep::All,
         },
+        ..surface::Options::default()
     };
     let volume = file.measurable(accepted)?;
     keep_to_budget(name, volume, rt)?;

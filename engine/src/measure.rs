@@ -183,7 +183,7 @@ pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> 
     }
     let part =
         session.keep(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, volume.scale_uncertainty, image), record, findings });
-    session.measure(&Case::new(rt, None, Some(part), None), &["body."], &Scope::default())
+    session.measure(&Case::new(rt, None, Some(part), None), &["body.", "image."], &Scope::default())
 }
 
 /// `shrinkage NOMINAL ACTUAL`.

@@ -39,7 +39,9 @@ fn the_radius_of_a_ball_without_noise_is_found_within_a_hundredth_of_a_voxel() {
 
 #[test]
 fn the_radius_of_a_noisy_ball_has_no_bias_of_two_hundredths_of_a_voxel() {
-    for (radius, sigma, noise) in [(5.0, 0.5, 0.03), (10.0, 1.0, 0.03), (14.0, 0.7, 0.03), (15.0, 1.5, 0.03), (15.0, 0.5, 0.05), (20.0, 1.0, 0.05)] {
+    for (radius, sigma, noise) in
+        [(5.0, 0.5, 0.03), (10.0, 1.0, 0.03), (14.0, 0.7, 0.03), (15.0, 1.5, 0.03), (15.0, 0.5, 0.05), (20.0, 1.0, 0.05)]
+    {
         let repeats = 4;
         let bias = (1..=repeats).map(|seed| ball_error(radius, sigma, noise, seed).0).sum::<f64>() / repeats as f64;
         println!("R {radius} sigma {sigma} noise {noise}: bias {bias:+.5}");
@@ -90,7 +92,11 @@ fn anisotropic_sheared_and_mirrored_grids_find_the_same_ball() {
             let found = determine(ball_ct(grid, centre, radius, sigma, noise, 3));
             let error = mean_radius(&found.mesh, centre) - radius;
             let (_, sd, most) = errors(&found, |p| Some((p - centre).norm() - radius));
-            println!("{:?} noise {noise}: {error:+.5}, sd {sd:.4} most {most:.4}, sigma {:.4}", grid.spacing_mm(), found.image.edge_sigma_mm);
+            println!(
+                "{:?} noise {noise}: {error:+.5}, sd {sd:.4} most {most:.4}, sigma {:.4}",
+                grid.spacing_mm(),
+                found.image.edge_sigma_mm
+            );
             assert!(error.abs() < allowed * smallest, "{axes} noise {noise}: {error}");
             assert!(found.mesh.volume_mm3() > 0.0);
         }

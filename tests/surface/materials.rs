@@ -17,7 +17,8 @@ fn a_ball_in_a_ball_has_both_radii_whatever_the_air_around() {
     for (size, noise) in [(62usize, 0.0), (62, 0.01), (80, 0.01)] {
         let sigma = 0.9;
         let centre = Point3::from([0.5 * size as f64 - 0.7; 3]);
-        let grey = |p: Point3<f64>| 0.3 * blurred_ball((p - centre).norm(), 24.0, sigma) + 0.7 * blurred_ball((p - centre).norm(), 12.0, sigma);
+        let grey =
+            |p: Point3<f64>| 0.3 * blurred_ball((p - centre).norm(), 24.0, sigma) + 0.7 * blurred_ball((p - centre).norm(), 12.0, sigma);
         let ct = scan(grid([size; 3]), grey, noise, 5);
         for (material, radius) in [(1, 12.0), (2, 24.0)] {
             let found = determine_with(ct.clone(), &of(material));

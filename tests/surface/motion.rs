@@ -55,7 +55,9 @@ fn both(ct: Volume<u16>) -> [Determined; 2] {
 
 #[test]
 fn refining_rough_noisy_surfaces_turns_and_crosses_nothing() {
-    let lattice = |p: Point3<f64>| (0.45 * p.x).sin() * (0.45 * p.y).cos() + (0.45 * p.y).sin() * (0.45 * p.z).cos() + (0.45 * p.z).sin() * (0.45 * p.x).cos();
+    let lattice = |p: Point3<f64>| {
+        (0.45 * p.x).sin() * (0.45 * p.y).cos() + (0.45 * p.y).sin() * (0.45 * p.z).cos() + (0.45 * p.z).sin() * (0.45 * p.x).cos()
+    };
     for (name, noise, sharpness) in [("lattice", 0.05, 2.0), ("rough lattice", 0.12, 1.2), ("rubble", 0.3, 0.7)] {
         let ct = volume(grid([40; 3]), |p, n| {
             let share = (0.5 + sharpness * 0.5 * lattice(p)).clamp(0.0, 1.0);
@@ -65,7 +67,9 @@ fn refining_rough_noisy_surfaces_turns_and_crosses_nothing() {
         assert_eq!(before.mesh.triangles(), after.mesh.triangles());
         assert_eq!(euler_of_closed(&before.mesh), euler_of_closed(&after.mesh));
         let turned = (0..before.mesh.triangles().len())
-            .filter(|&t| before.mesh.area_vector(t).dot(&after.mesh.area_vector(t)) <= 0.0 && before.mesh.corners(t) != after.mesh.corners(t))
+            .filter(|&t| {
+                before.mesh.area_vector(t).dot(&after.mesh.area_vector(t)) <= 0.0 && before.mesh.corners(t) != after.mesh.corners(t)
+            })
             .count();
         let crossed = [&before, &after].map(|d| crossings(&d.mesh));
         let moved = before.mesh.vertices().iter().zip(after.mesh.vertices()).filter(|(a, b)| a != b).count();

@@ -22,7 +22,15 @@ fn wall(thickness: f64, sigma: f64, gap: bool, tilt: [f64; 3], noise: f64, shift
     let found = determine_with(scan(grid([size; 3]), share, noise, 3), &Options { keep: Keep::All, ..Options::default() });
     let inner = |p: &Point3<f64>| (0..3).all(|a| p[a] > 9.0 && p[a] < size as f64 - 10.0);
     let near = |x: f64| x.abs() < 0.5 * thickness + 2.0 * sigma;
-    let distances = found.mesh.vertices().iter().enumerate().filter(|(_, p)| inner(p)).map(|(v, p)| (v, (p - c).dot(&n))).filter(|(_, x)| near(*x)).collect();
+    let distances = found
+        .mesh
+        .vertices()
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| inner(p))
+        .map(|(v, p)| (v, (p - c).dot(&n)))
+        .filter(|(_, x)| near(*x))
+        .collect();
     (found, distances)
 }
 

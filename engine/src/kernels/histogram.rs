@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
-use crate::volume::{Volume, Voxel};
+use crate::volume::{Slices, Volume, Voxel};
 
 use super::keys;
 
@@ -52,33 +52,57 @@ impl Histogram {
 
 /// The histogram of the stored values. Errors: a volume without a finite value; faults of the GPU where the run insists on it.
 pub fn histogram<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Histogram, Error> {
-    rt.step("histogram", 0.0)?;
-    let Some((min, max)) = range(volume.data()) else {
+    histogram_of_slices(&volume.slices(), rt)
+}
+
+/// The same for a volume that may not fit memory.
+pub fn histogram_of_slices<T: Voxel>(slices: &Slices<T>, rt: &Runtime) -> Result<Histogram, Error> {
+    let done = |slice: usize| slice as f64 / slices.grid().dims()[2] as f64;
+    let mut found = NOTHING;
+    slices.pass(0, |own, slab| {
+        rt.step("histogram", 0.5 * done(own.start))?;
+        found = range(slab.of(own)).into_iter().fold(found, join);
+        Ok(())
+    })?;
+    let (min, max) = found;
+    if min > max {
         return Err(Error::input("histogram.no_values", "no voxel has a finite value; allowed are numbers: export the volume again"));
-    };
+    }
     let (bin_width, bins) = binning::<T>(min, max);
     let edges: Vec<[u32; 2]> = (0..bins).map(|b| edge::<T>(min + b as f64 * bin_width)).collect();
-    let counts = match rt.on_gpu("histogram", |gpu| on_gpu(volume, max, &edges, gpu, rt))? {
-        Some(counts) => counts,
-        None => on_cpu(volume.data(), (min, max), bin_width, &edges),
-    };
+    let mut counts = vec![0u64; bins];
+    slices.pass(0, |own, slab| {
+        rt.step("histogram", 0.5 + 0.5 * done(own.start))?;
+        let values = slab.of(own);
+        let more = match rt.on_gpu("histogram", |gpu| on_gpu(values, max, &edges, gpu, rt))? {
+            Some(counts) => counts,
+            None => on_cpu(values, (min, max), bin_width, &edges),
+        };
+        counts.iter_mut().zip(more).for_each(|(sum, n)| *sum += n);
+        Ok(())
+    })?;
     let half = if keys::is_float::<T>() { 0.5 * bin_width } else { 0.5 * (bin_width - 1.0) };
     Ok(Histogram { min, max, bin_width, counts, first_centre: min + half })
 }
 
+/// The range of no values.
+const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
+
+fn join(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
 /// Smallest and largest finite value.
-fn range<T: Voxel>(data: &[T]) -> Option<(f64, f64)> {
-    let join = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
-    let empty = (f64::INFINITY, f64::NEG_INFINITY);
+pub(super) fn range<T: Voxel>(data: &[T]) -> Option<(f64, f64)> {
     let of = |chunk: &[T]| {
         if keys::is_float::<T>() {
-            return chunk.iter().map(|v| v.to_f64()).filter(|v| v.is_finite()).fold(empty, |a, v| (a.0.min(v), a.1.max(v)));
+            return chunk.iter().map(|v| v.to_f64()).filter(|v| v.is_finite()).fold(NOTHING, |a, v| (a.0.min(v), a.1.max(v)));
         }
         // Integers are compared as they are: half the time.
         let (low, high) = chunk.iter().fold((chunk[0], chunk[0]), |(a, b), &v| (if v < a { v } else { a }, if v > b { v } else { b }));
         (low.to_f64(), high.to_f64())
     };
-    let (min, max) = data.par_chunks(VOXELS_PER_TASK).map(of).reduce(|| empty, join);
+    let (min, max) = data.par_chunks(VOXELS_PER_TASK).map(of).reduce(|| NOTHING, join);
     (min <= max).then_some((min + 0.0, max + 0.0))
 }
 
@@ -131,15 +155,15 @@ fn on_cpu<T: Voxel>(data: &[T], (min, max): (f64, f64), bin_width: f64, edges: &
     data.par_chunks(VOXELS_PER_TASK).map(count).reduce(|| vec![0; edges.len()], add)
 }
 
-fn on_gpu<T: Voxel>(volume: &Volume<T>, max: f64, edges: &[[u32; 2]], gpu: &Gpu, rt: &Runtime) -> Result<Vec<u64>, Error> {
+fn on_gpu<T: Voxel>(data: &[T], max: f64, edges: &[[u32; 2]], gpu: &Gpu, rt: &Runtime) -> Result<Vec<u64>, Error> {
     let program = gpu.program("histogram", &[keys::WGSL, include_str!("../../../shaders/histogram.wgsl")].concat(), "main")?;
     let largest = edge::<T>(max);
     let mut counts = vec![0u64; edges.len()];
     // Bins are cut too: their edges and counts must fit a slab.
     let bins_at_once = (gpu.slab_bytes() / 8).min(edges.len());
     let voxels_at_once = (gpu.slab_bytes() / size_of::<T>()).max(1);
-    let tasks = volume.data().len().div_ceil(voxels_at_once);
-    for (task, values) in volume.data().chunks(voxels_at_once).enumerate() {
+    let tasks = data.len().div_ceil(voxels_at_once);
+    for (task, values) in data.chunks(voxels_at_once).enumerate() {
         rt.step("histogram", task as f64 / tasks as f64)?;
         let values_there = gpu.upload("the voxels of a slab", values)?;
         for first in (0..edges.len()).step_by(bins_at_once) {

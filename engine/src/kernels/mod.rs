@@ -11,6 +11,6 @@ mod threshold;
 
 pub use components::{Component, Components, Connectivity, components};
 pub use distance_transform::{Border, NO_BACKGROUND, distance_transform, distance_transform_mm2};
-pub use histogram::{BINS, Histogram, histogram};
+pub use histogram::{BINS, Histogram, histogram, histogram_of_slices};
 pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
-pub use threshold::threshold;
+pub use threshold::{threshold, threshold_of_slices};

@@ -77,6 +77,15 @@ impl Mesh {
         Ok(Mesh { vertices, triangles })
     }
 
+    /// For a maker who knows that its triangles name its vertices and that these lie within the hull of some points, which alone are checked.
+    pub(crate) fn within(hull: &[Point3<f64>], vertices: Vec<Point3<f64>>, triangles: Vec<[u32; 3]>) -> Result<Self, MeshError> {
+        if let Some(vertex) = hull.iter().position(|p| !p.iter().all(|x| x.abs() < 1e6)) {
+            return Err(MeshError::NotFinite { vertex });
+        }
+        debug_assert!(triangles.iter().flatten().all(|&v| (v as usize) < vertices.len()));
+        Ok(Mesh { vertices, triangles })
+    }
+
     pub fn vertices(&self) -> &[Point3<f64>] {
         &self.vertices
     }

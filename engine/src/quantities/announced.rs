@@ -61,10 +61,4 @@ pub const ENTRIES: &[Entry] = &[
     later("lattice.cell_a", "mm", B, "晶胞 a", "first lattice vector's length"),
     later("lattice.cell_b", "mm", B, "晶胞 b", "second lattice vector's length"),
     later("lattice.cell_c", "mm", B, "晶胞 c", "third lattice vector's length"),
-    later("image.voxel_x", "mm", "9.3.4", "体素 x", "voxel edge along i"),
-    later("image.voxel_y", "mm", "9.3.4", "体素 y", "voxel edge along j"),
-    later("image.voxel_z", "mm", "9.3.4", "体素 z", "distance between slices"),
-    later("image.edge_sigma", "mm", "9.3.4", "边缘模糊 σ", "standard deviation of the edge spread at the part's surface"),
-    later("image.contrast_to_noise", "1", "9.3.4", "对比噪声比", "(material - air) / noise"),
-    later("image.slices", "1", "9.3.4", "层数", "slices of the volume"),
 ];

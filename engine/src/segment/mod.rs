@@ -9,6 +9,7 @@
 
 mod histogram;
 mod modes;
+mod saturation;
 
 use thiserror::Error;
 

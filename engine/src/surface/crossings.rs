@@ -10,8 +10,7 @@ pub(super) fn crossed(points: &[V3], triangles: &[[u32; 3]], suspicious: &(impl 
         let [low, high] = bounds(points, triangles[t]).map(|p| p.map(|x| (x / cell).floor() as i64));
         (low[2]..=high[2]).flat_map(move |k| (low[1]..=high[1]).flat_map(move |j| (low[0]..=high[0]).map(move |i| [i, j, k])))
     };
-    let mut places: Vec<[i64; 3]> =
-        (0..triangles.len()).into_par_iter().filter(|&t| suspicious(t)).flat_map_iter(cells).collect();
+    let mut places: Vec<[i64; 3]> = (0..triangles.len()).into_par_iter().filter(|&t| suspicious(t)).flat_map_iter(cells).collect();
     places.par_sort_unstable();
     places.dedup();
     if places.is_empty() {

@@ -99,7 +99,10 @@ fn faults(points: &[V3], at: &[V3], triangles: &[[u32; 3]], shapes: &[Shape], vo
         let d = |v: u32| add(at[v as usize], points[v as usize], -1.0);
         a.iter().chain(b).all(|&v| d(v) == d(a[0]))
     };
-    a.zip(b).filter(|(a, b)| !alike(a, b)).flat_map(|(a, b)| [[a[0], a[1]], [a[1], a[2]], [a[2], b[0]], [b[0], b[1]], [b[1], b[2]]]).collect()
+    a.zip(b)
+        .filter(|(a, b)| !alike(a, b))
+        .flat_map(|(a, b)| [[a[0], a[1]], [a[1], a[2]], [a[2], b[0]], [b[0], b[1]], [b[1], b[2]]])
+        .collect()
 }
 
 /// The groups of vertices that pairs connect, each sorted, in the order of their first.

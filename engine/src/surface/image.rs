@@ -1,7 +1,7 @@
 //! A volume as the refinement sees it: grey values in parts of the contrast, at points between the voxels and as the voxels near a point.
 //!
-//! Voxels are reached through a run of whole slices of the volume, while indices and millimetres come from the grid of the whole: so a
-//! part of the slices gives the same bits as all of them, as long as it holds those within reach of the point.
+//! Voxels are those of the whole volume or of a band around the surface, while indices and millimetres come from the grid of the whole: so a
+//! band gives the same bits as the volume, and one that turns out too narrow is known ([`super::reach`]).
 //! Cost: 8 voxels a linear sample, 64 a cubic one, the voxels of its box a bundle.
 
 use nalgebra::Matrix3;
@@ -9,39 +9,65 @@ use nalgebra::Matrix3;
 use super::space::{V3, add, dot};
 use crate::frame::Grid;
 use crate::segment::Modes;
-use crate::volume::{Rescale, Volume, Voxel};
+use crate::volume::{Rescale, Slices, Voxel, Voxels};
 
 pub(super) const TWO_PI: f64 = 2.0 * std::f64::consts::PI;
 
-/// Whole slices of a volume, from `first` on.
+/// What grey values mean.
 #[derive(Clone, Copy)]
-pub(super) struct Slices<'a, T> {
-    /// Of the whole volume.
-    pub grid: &'a Grid,
-    pub rescale: Rescale,
-    pub first: usize,
-    /// Stored values of the slices held, x fastest.
-    pub data: &'a [T],
+pub(super) struct Greys {
+    pub modes: Modes,
+    pub threshold: f64,
+    /// Fraction of the material's voxels at the highest grey value.
+    pub saturation: f64,
 }
 
-impl<'a, T: Voxel> Slices<'a, T> {
-    pub fn of(volume: &'a Volume<T>) -> Self {
-        Slices { grid: volume.grid(), rescale: volume.rescale(), first: 0, data: volume.data() }
+/// Indices and millimetres of a grid.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub grid: Grid,
+    index_from_mm: Matrix3<f64>,
+}
+
+impl Geometry {
+    pub fn new(grid: &Grid) -> Self {
+        // A grid's axes span space (checked when it is made), so the inverse exists.
+        Geometry { grid: *grid, index_from_mm: grid.axes().try_inverse().unwrap_or_else(Matrix3::identity) }
     }
 
-    #[inline]
-    pub fn row(&self, j: usize, k: usize) -> &'a [T] {
-        let [nx, ny, _] = self.grid.dims();
-        &self.data[((k - self.first) * ny + j) * nx..][..nx]
+    /// Longest and shortest step of the grid (mm).
+    pub fn steps(&self) -> (f64, f64) {
+        let steps = self.grid.steps_mm();
+        (steps.into_iter().fold(0.0, f64::max), steps.into_iter().fold(f64::INFINITY, f64::min))
+    }
+
+    /// How far each index can differ within a distance (mm).
+    pub fn steps_within(&self, reach_mm: f64) -> V3 {
+        [0, 1, 2].map(|a| reach_mm * self.index_from_mm.row(a).norm())
+    }
+
+    pub fn index(&self, p: V3) -> V3 {
+        let (o, m) = (self.grid.origin(), &self.index_from_mm);
+        let d = [p[0] - o[0], p[1] - o[1], p[2] - o[2]];
+        [0, 1, 2].map(|r| m[(r, 0)] * d[0] + m[(r, 1)] * d[1] + m[(r, 2)] * d[2])
+    }
+
+    /// Whether a point lies beyond the centres of the outermost voxels.
+    pub fn is_beyond(&self, p: V3) -> bool {
+        let index = self.index(p);
+        let dims = self.grid.dims();
+        (0..3).any(|a| index[a] < -1e-6 || index[a] > (dims[a] - 1) as f64 + 1e-6)
     }
 }
 
 /// A volume and what its grey values mean.
 pub(super) struct Scene<'a, T> {
-    pub slices: Slices<'a, T>,
+    geometry: Geometry,
+    pub rescale: Rescale,
+    pub voxels: Voxels<'a, T>,
     pub modes: Modes,
     pub threshold: f64,
-    index_from_mm: Matrix3<f64>,
+    pub saturation: f64,
     /// Normalised value = stored * gain + offset.
     gain: f64,
     offset: f64,
@@ -79,23 +105,22 @@ pub(super) struct Near {
 }
 
 impl<'a, T: Voxel> Scene<'a, T> {
-    pub fn new(slices: Slices<'a, T>, threshold: f64, modes: &Modes) -> Self {
-        // A grid's axes span space (checked when it is made), so the inverse exists.
-        let index_from_mm = slices.grid.axes().try_inverse().unwrap_or_else(Matrix3::identity);
-        let Rescale { slope, intercept } = slices.rescale;
+    /// `voxels` are those of `slices`, or some of them.
+    pub fn new(slices: &Slices<T>, voxels: Voxels<'a, T>, greys: &Greys) -> Self {
+        let (geometry, rescale) = (Geometry::new(slices.grid()), slices.rescale());
+        let Greys { modes, threshold, saturation } = *greys;
         let contrast = modes.contrast();
-        let (gain, offset) = (slope / contrast, (intercept - modes.air) / contrast);
-        Scene { slices, modes: *modes, threshold, index_from_mm, gain, offset }
+        let (gain, offset) = (rescale.slope / contrast, (rescale.intercept - modes.air) / contrast);
+        Scene { geometry, rescale, voxels, modes, threshold, saturation, gain, offset }
     }
 
     pub fn grid(&self) -> &Grid {
-        self.slices.grid
+        &self.geometry.grid
     }
 
     /// Longest and shortest step of the grid (mm).
     pub fn steps(&self) -> (f64, f64) {
-        let steps = self.grid().steps_mm();
-        (steps.into_iter().fold(0.0, f64::max), steps.into_iter().fold(f64::INFINITY, f64::min))
+        self.geometry.steps()
     }
 
     /// Edge of a cube of a voxel's volume (mm).
@@ -104,16 +129,12 @@ impl<'a, T: Voxel> Scene<'a, T> {
     }
 
     pub fn index(&self, p: V3) -> V3 {
-        let (o, m) = (self.grid().origin(), &self.index_from_mm);
-        let d = [p[0] - o[0], p[1] - o[1], p[2] - o[2]];
-        [0, 1, 2].map(|r| m[(r, 0)] * d[0] + m[(r, 1)] * d[1] + m[(r, 2)] * d[2])
+        self.geometry.index(p)
     }
 
     /// Whether a point lies beyond the centres of the outermost voxels.
     pub fn is_beyond(&self, p: V3) -> bool {
-        let index = self.index(p);
-        let dims = self.grid().dims();
-        (0..3).any(|a| index[a] < -1e-6 || index[a] > (dims[a] - 1) as f64 + 1e-6)
+        self.geometry.is_beyond(p)
     }
 
     /// By cubic (Lagrange) interpolation: exact to third order, so that its error does not pull edges towards the voxel centres as
@@ -128,6 +149,11 @@ impl<'a, T: Voxel> Scene<'a, T> {
     /// By linear interpolation, where the grey values are flat.
     pub fn linear(&self, p: V3) -> Sample {
         self.weighted(self.index(p), |f| [1.0 - f, f])
+    }
+
+    /// Part of the contrast at a point by linear interpolation; not a number beyond the volume.
+    pub fn grey_within(&self, p: V3) -> f64 {
+        if self.is_beyond(p) { f64::NAN } else { self.linear(p).value }
     }
 
     fn weighted<const N: usize>(&self, index: V3, weights: impl Fn(f64) -> [f64; N]) -> Sample {
@@ -146,10 +172,9 @@ impl<'a, T: Voxel> Scene<'a, T> {
         let mut value = 0.0;
         for (k, wz) in at[2].into_iter().zip(w[2]).filter(|(_, w)| *w != 0.0) {
             for (j, wy) in at[1].into_iter().zip(w[1]).filter(|(_, w)| *w != 0.0) {
-                let row = self.slices.row(j, k);
                 let mut line = 0.0;
                 for (i, wx) in at[0].into_iter().zip(w[0]).filter(|(_, w)| *w != 0.0) {
-                    line += wx * row[i].to_f64();
+                    line += wx * self.voxels.at(i, j, k).to_f64();
                 }
                 value += wz * wy * line;
             }
@@ -161,8 +186,9 @@ impl<'a, T: Voxel> Scene<'a, T> {
     pub fn bundle(&self, bundle: &Bundle, near: &mut Vec<Near>) {
         near.clear();
         let Bundle { point, normal, curvature, along: [from, to], radius } = *bundle;
-        let (m, axes, dims) = (&self.index_from_mm, self.grid().axes(), self.grid().dims());
-        let (middle, half) = (self.index(add(point, normal, 0.5 * (from + to))), 0.5 * (to - from) + 0.5 * curvature.abs() * radius * radius);
+        let (m, axes, dims) = (&self.geometry.index_from_mm, self.grid().axes(), self.grid().dims());
+        let (middle, half) =
+            (self.index(add(point, normal, 0.5 * (from + to))), 0.5 * (to - from) + 0.5 * curvature.abs() * radius * radius);
         let mut low = [0usize; 3];
         let mut high = [0usize; 3]; // past the last
         for a in 0..3 {
@@ -181,9 +207,9 @@ impl<'a, T: Voxel> Scene<'a, T> {
                 let d = [low[0] as f64 - start[0], j as f64 - start[1], k as f64 - start[2]];
                 let d = [0, 1, 2].map(|r| axes[(r, 0)] * d[0] + axes[(r, 1)] * d[1] + axes[(r, 2)] * d[2]);
                 let (along, length, slant) = (dot(d, normal), dot(d, d), dot(d, step));
-                let row = self.slices.row(j, k);
-                for (n, i) in (low[0]..high[0]).enumerate() {
-                    let n = n as f64;
+                let run = self.voxels.run(low[0]..high[0], j, k);
+                for (i, stored) in run.flat_map(|(first, piece)| (first..).zip(piece)) {
+                    let n = (i - low[0]) as f64;
                     let height = along + n * step_along;
                     let aside = length + n * (2.0 * slant + n * step_square) - height * height;
                     if aside >= square {
@@ -195,7 +221,7 @@ impl<'a, T: Voxel> Scene<'a, T> {
                     if t < from || t > to {
                         continue;
                     }
-                    let value = row[i].to_f64() * self.gain + self.offset;
+                    let value = stored.to_f64() * self.gain + self.offset;
                     if value.is_finite() {
                         let inside = 1.0 - aside * per_square;
                         near.push(Near { value, t, weight: inside * inside, index: [i as u32, j as u32, k as u32] });

@@ -4,9 +4,10 @@
 //! ([`crate::segment`]), iso-surface in index space mapped by the full affine ([`iso_surface`]), the solid component asked for,
 //! then local sub-voxel refinement along the normals with correction of the curvature bias.
 //! Accepts volumes of every voxel type, anisotropic, sheared and left-handed grids; measures on the raw data, never on a filtered copy.
-//! Known bias: walls thinner than three times the edge blur come out thin (flagged); tunnels through a single voxel cell are closed.
+//! Known bias: walls thinner than three times the edge blur come out thin (flagged).
 //! Cost: one bit a voxel for the mask, and some 200 bytes a vertex while refining.
 
+mod artefacts;
 mod cases;
 mod components;
 mod crossings;
@@ -15,15 +16,18 @@ mod edge;
 mod extract;
 mod field;
 mod image;
+mod interior;
 mod place;
 mod plateaus;
 mod quality;
+mod reach;
 mod refine;
 mod shape;
 mod space;
 
 use thiserror::Error;
 
+pub use artefacts::{Artefacts, Estimate};
 pub use extract::IndexMesh;
 pub use quality::ImageQuality;
 pub use refine::BYTES_PER_VERTEX;
@@ -34,7 +38,7 @@ use crate::kernels;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::segment::Histogram;
-use crate::volume::{AnyVolume, Mask, Volume, Voxel, with_volume};
+use crate::volume::{AnyVolume, Mask, Slices, Volume, Voxel, with_volume};
 
 /// How the surface is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -161,34 +165,43 @@ impl From<SurfaceError> for Error {
 
 /// The bare iso-surface in millimetres: inside is where the stored value is at least the threshold. Closed and outward.
 pub fn iso_surface<T: Voxel>(volume: &Volume<T>, stored_threshold: f64, rt: &Runtime) -> Result<Mesh, Error> {
-    let mask = kernels::threshold(volume, stored_threshold, rt)?;
-    extract::extract(volume, &mask, stored_threshold, rt)?.into_physical(volume.grid())
+    iso_surface_of_slices(&volume.slices(), stored_threshold, rt)
 }
 
-/// The bare iso-surface in voxel indices.
-pub fn iso_surface_in_indices<T: Voxel>(volume: &Volume<T>, stored_threshold: f64, rt: &Runtime) -> Result<IndexMesh, Error> {
-    let mask = kernels::threshold(volume, stored_threshold, rt)?;
-    extract::extract(volume, &mask, stored_threshold, rt)
+/// The same for a volume that may not fit memory. Errors: `surface.too_large`, `mesh.not_finite` for a grid of more than a kilometre,
+/// and what reading gives.
+pub fn iso_surface_of_slices<T: Voxel>(slices: &Slices<T>, stored_threshold: f64, rt: &Runtime) -> Result<Mesh, Error> {
+    let grid = slices.grid();
+    let mask = kernels::threshold_of_slices(slices, stored_threshold, rt)?;
+    let mut found = extract::extract(slices, &mask, stored_threshold, &extract::Place::physical(grid), rt)?;
+    extract::turn_outward(&mut found.triangles, grid);
+    Ok(Mesh::within(&extract::corners(grid), found.vertices.into_iter().map(Into::into).collect(), found.triangles)?)
 }
 
 /// The voxels of material at a physical threshold. Where the rescale slope is negative these are the stored values not above it.
 pub fn material<T: Voxel>(volume: &Volume<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
-    let stored = volume.rescale().stored(threshold);
-    if volume.rescale().slope > 0.0 {
-        return kernels::threshold(volume, stored, rt);
+    material_of_slices(&volume.slices(), threshold, rt)
+}
+
+fn material_of_slices<T: Voxel>(slices: &Slices<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
+    let stored = slices.rescale().stored(threshold);
+    if slices.rescale().slope > 0.0 {
+        return kernels::threshold_of_slices(slices, stored, rt);
     }
-    Ok(kernels::threshold(volume, stored.next_up(), rt)?.complement())
+    Ok(kernels::threshold_of_slices(slices, stored.next_up(), rt)?.complement())
 }
 
 /// Determines the surface of the part in a volume.
 pub fn determine(volume: &AnyVolume, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
-    with_volume!(volume, v => determine_typed(v, options, rt))
+    with_volume!(volume, v => determine_slices(&v.slices(), options, rt))
 }
 
-fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
+/// The same, bit for bit, for a volume that may not fit memory. It is gone through some seven times; mask, mesh and the voxels near the
+/// surface are held. Errors: `memory.budget` where these exceed the budget, and what reading gives.
+pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
     rt.step("segment", 0.0)?;
     let mut findings = vec![];
-    let histogram = Histogram::of(volume, rt)?;
+    let histogram = Histogram::of_slices(slices, rt)?;
     let Options { materials, material: rank, .. } = *options;
     if !(1..=MOST_MATERIALS).contains(&materials) || !(1..=materials).contains(&rank) {
         return Err(SurfaceError::Materials { materials, material: rank }.into());
@@ -213,19 +226,20 @@ fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime
     };
     findings.push(plateaus.finding(threshold));
 
-    let mask = material(volume, threshold, rt)?;
-    let stored = volume.rescale().stored(threshold);
-    let all = extract::extract(volume, &mask, stored, rt)?;
+    let mask = material_of_slices(slices, threshold, rt)?;
+    let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
+    let levels: Vec<f64> = others.chain([threshold]).map(|level| slices.rescale().stored(level)).collect();
+    let noise = quality::noise(slices, &mask, &levels, rt)?;
+    let stored = slices.rescale().stored(threshold);
+    let all = extract::extract(slices, &mask, stored, &extract::Place::indices(), rt)?;
     rt.step("components", 0.0)?;
     let kept = match options.keep {
         Keep::All => all,
-        Keep::Largest => components::largest(all, &mask, volume.grid(), &mut findings),
+        Keep::Largest => components::largest(all, &mask, slices.grid(), &mut findings),
     };
-    let slices = image::Slices::of(volume);
-    let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
-    let levels: Vec<f64> = others.chain([threshold]).map(|level| volume.rescale().stored(level)).collect();
-    let noise = quality::noise(&slices, &levels);
-    let scene = image::Scene::new(slices, threshold, &plateaus);
-    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary: if modes.len() > 2 { boundary + 1 } else { 1 }, noise };
-    refine::settle(kept, &scene, &task, findings, rt)
+    drop(mask);
+    let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };
+    let boundary = if modes.len() > 2 { boundary + 1 } else { 1 };
+    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary, noise };
+    refine::settle(kept, slices, &greys, &task, findings, rt)
 }

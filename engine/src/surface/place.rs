@@ -103,7 +103,14 @@ impl Placing<'_> {
             .unwrap_or(kept)
     }
 
-    fn bundled<T: Voxel>(&self, scene: &Scene<T>, near: &mut Vec<Near>, (p, shape): (V3, &Shape), view: &View, model: &Model) -> Option<Edge> {
+    fn bundled<T: Voxel>(
+        &self,
+        scene: &Scene<T>,
+        near: &mut Vec<Near>,
+        (p, shape): (V3, &Shape),
+        view: &View,
+        model: &Model,
+    ) -> Option<Edge> {
         let sigma = self.sigma();
         let (normal, curvature) = (shape.normal(), shape.curvature().clamp(-1.0 / (3.0 * sigma), 1.0 / (3.0 * sigma)));
         let side = |mm: f32| Some(f64::from(mm)).filter(|&d| d < NEAR_SIDE * sigma);
@@ -113,7 +120,8 @@ impl Placing<'_> {
         for _ in 0..3 {
             let from = edges.wall.unwrap_or(edges.at) - REACH * sigma;
             let to = edges.gap.unwrap_or(edges.at) + REACH * sigma;
-            let bundle = Bundle { point: add(p, normal, centre), normal, curvature, along: [from - centre, to - centre], radius: self.radius };
+            let bundle =
+                Bundle { point: add(p, normal, centre), normal, curvature, along: [from - centre, to - centre], radius: self.radius };
             scene.bundle(&bundle, near);
             near.iter_mut().for_each(|v| v.t += centre);
             let fit = edge::fit(near, model, edges)?;
@@ -242,7 +250,9 @@ impl<T: Voxel> Profile<'_, T> {
         let n = (self.limit / step).floor().clamp(1.0, 16.0) as i32;
         let values: Vec<f64> = (-n - 1..=n + 1).map(|m| self.value(f64::from(m) * step)).collect();
         let slopes: Vec<f64> = values.windows(3).map(|v| (v[0] - v[2]) / (2.0 * step)).collect();
-        let at = (1..slopes.len() - 1).filter(|&m| slopes[m] >= slopes[m - 1] && slopes[m] >= slopes[m + 1]).max_by(|&a, &b| slopes[a].total_cmp(&slopes[b]))?;
+        let at = (1..slopes.len() - 1)
+            .filter(|&m| slopes[m] >= slopes[m - 1] && slopes[m] >= slopes[m + 1])
+            .max_by(|&a, &b| slopes[a].total_cmp(&slopes[b]))?;
         let [before, here, after] = [slopes[at - 1], slopes[at], slopes[at + 1]];
         let bend = before - 2.0 * here + after;
         let part = if bend < 0.0 { (0.5 * (before - after) / bend).clamp(-0.5, 0.5) } else { 0.0 };

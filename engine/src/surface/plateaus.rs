@@ -161,7 +161,15 @@ impl Levels {
                 let s = smooth[v].map(f64::from);
                 if s[2] > 0.3 { [term([s[0] / s[2], s[1] / s[2], 1.0]), 1.0] } else { [0.0; 2] }
             };
-            let [total, n] = sum::fold(smooth.len(), || [0.0; 2], |[s, n], v| { let [a, b] = of(v); [s + a, n + b] }, |a, b| [a[0] + b[0], a[1] + b[1]]);
+            let [total, n] = sum::fold(
+                smooth.len(),
+                || [0.0; 2],
+                |[s, n], v| {
+                    let [a, b] = of(v);
+                    [s + a, n + b]
+                },
+                |a, b| [a[0] + b[0], a[1] + b[1]],
+            );
             if n > 0.0 { total / n } else { usual }
         };
         let means = [mean(usual[0], &|s| s[0]), mean(usual[1], &|s| s[1])];

@@ -8,12 +8,14 @@
 
 use rayon::prelude::*;
 
+use super::Artefacts;
 use super::edge::{self, Edges, Model};
-use super::image::{Bundle, Near, Scene, Slices, TWO_PI};
+use super::image::{Bundle, Near, Scene, TWO_PI};
 use super::shape::Shape;
 use super::space::{V3, add};
-use crate::segment::Modes;
-use crate::volume::Voxel;
+use crate::error::Error;
+use crate::runtime::Runtime;
+use crate::volume::{Mask, Slab, Slices, Voxel};
 
 /// Resolution, noise and contrast of a volume; grey values are physical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +34,11 @@ pub struct ImageQuality {
     pub air: f64,
     pub material: f64,
     pub contrast_to_noise: f64,
+    /// Relative standard uncertainty of the contrast-to-noise ratio: the modes' own and that of a standard deviation from so many pairs.
+    pub contrast_to_noise_relative_u: f64,
+    /// Fraction of the material's voxels at the highest grey value.
+    pub saturation: f64,
+    pub artefacts: Artefacts,
 }
 
 /// Places where differences are taken, at most, and at least for them to mean anything.
@@ -39,8 +46,8 @@ const NOISE_PLACES: usize = 100_000;
 const FEWEST_PLACES: usize = 50;
 /// The distance at which noise is taken to be independent (voxels), and the distances below it.
 const FAR: usize = 4;
-/// Flat is what lies this many voxels deep in its material; less where there is too little of it. Slices read: so many, and [`FAR`], either side.
-pub(super) const DEPTHS: [usize; 4] = [8, 5, 3, 1];
+/// Flat is what lies this many voxels deep in its material; less where there is too little of it. The mask alone is asked so far.
+const DEPTHS: [usize; 4] = [8, 5, 3, 1];
 
 /// Squared differences of stored values one to four voxels apart along one axis, from one place.
 #[derive(Clone, Copy)]
@@ -50,24 +57,38 @@ pub(super) struct Pair {
     squares: [f64; FAR],
 }
 
-/// Squared differences from the sampled rows of slice `k`, in order. `levels` are the stored values between the materials.
-pub(super) fn pairs_of_slice<T: Voxel>(slices: &Slices<T>, levels: &[f64], k: usize, depth: usize) -> Vec<Pair> {
-    let dims = slices.grid.dims();
+/// Squared differences from the sampled rows of slice `k`, in order. `levels` are the stored values between the materials; where there is
+/// one, the mask tells its sides apart.
+fn pairs_of_slice<T: Voxel>(slab: &Slab<T>, mask: &Mask, levels: &[f64], k: usize, depth: usize) -> Vec<Pair> {
+    let dims = mask.dims();
     let [nx, ny, nz] = dims;
     let stride = (ny * nz * nx.div_ceil(4)).div_ceil(NOISE_PLACES).max(1);
     let reach = dims.map(|n| if n > 1 { depth } else { 0 });
     let aside = reach.map(|r| (3 * r).div_ceil(5));
-    let value = |p: [i64; 3]| slices.row(p[1] as usize, p[2] as usize)[p[0] as usize].to_f64();
-    let class = |p: [i64; 3]| levels.iter().filter(|&&level| value(p) >= level).count() as u8;
-    let is = |p: [i64; 3], wanted: u8| (0..3).all(|a| p[a] >= 0 && p[a] < dims[a] as i64) && class(p) == wanted;
+    let at = |p: [i64; 3]| p.map(|x| x as usize);
+    let value = |p: [i64; 3]| {
+        let [i, j, k] = at(p);
+        slab.at(i, j, k).to_f64()
+    };
+    let class = |p: [i64; 3]| {
+        let [i, j, k] = at(p);
+        if levels.len() > 1 { levels.iter().filter(|&&level| value(p) >= level).count() as u8 } else { u8::from(mask.get(i, j, k)) }
+    };
+    let inside = |p: [i64; 3]| (0..3).all(|a| p[a] >= 0 && p[a] < dims[a] as i64);
+    let is = |p: [i64; 3], wanted: u8| inside(p) && class(p) == wanted;
+    // Beyond the slices at hand the mask tells the part from the rest, but not one material of either from another.
+    let side = |p: [i64; 3], like: [i64; 3]| {
+        let ([i, j, k], [i0, j0, k0]) = (at(p), at(like));
+        inside(p) && mask.get(i, j, k) == mask.get(i0, j0, k0)
+    };
     let deep = |p: [i64; 3], class: u8| {
         let star = (0..6).all(|n| {
             let mut q = p;
             q[n / 2] += if n % 2 == 0 { reach[n / 2] as i64 } else { -(reach[n / 2] as i64) };
-            is(q, class)
+            side(q, p) && (n / 2 == 2 || is(q, class))
         });
         let corner = |n: usize| [0, 1, 2].map(|a| p[a] + if n >> a & 1 == 1 { aside[a] as i64 } else { -(aside[a] as i64) });
-        star && (0..8).all(|n| is(corner(n), class))
+        star && (0..8).all(|n| side(corner(n), p))
     };
     let mut found = vec![];
     for j in (0..ny).filter(|j| (k * ny + j).is_multiple_of(stride)) {
@@ -151,26 +172,46 @@ impl Noise {
     }
 }
 
-/// Noise of a volume held whole.
-pub(super) fn noise<T: Voxel>(slices: &Slices<T>, levels: &[f64]) -> Option<Noise> {
-    let nz = slices.grid.dims()[2];
-    let at = |depth: usize| {
-        let lists: Vec<Vec<Pair>> = (0..nz).into_par_iter().map(|k| pairs_of_slice(slices, levels, k, depth)).collect();
-        Noise::of(&lists.concat())
-    };
-    DEPTHS.into_iter().find_map(at)
+/// Noise of a volume, from the deepest places of which there are enough.
+pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask, levels: &[f64], rt: &Runtime) -> Result<Option<Noise>, Error> {
+    let nz = slices.grid().dims()[2];
+    let mut lists = DEPTHS.map(|_| vec![]);
+    slices.pass(FAR, |own, slab| {
+        rt.step("noise", own.start as f64 / nz as f64)?;
+        for (depth, list) in DEPTHS.into_iter().zip(&mut lists) {
+            let found: Vec<Vec<Pair>> = own.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, levels, k, depth)).collect();
+            list.extend(found.concat());
+        }
+        Ok(())
+    })?;
+    Ok(lists.iter().find_map(|pairs| Noise::of(pairs)))
 }
 
 impl ImageQuality {
-    pub(super) fn new<T: Voxel>(slices: &Slices<T>, modes: &Modes, noise: Option<Noise>, edge_sigma_mm: f64) -> ImageQuality {
+    /// Relative standard uncertainty of the edge blur.
+    pub const EDGE_SIGMA_RELATIVE_U: f64 = 0.02;
+
+    pub fn edge_sigma_u_mm(&self) -> f64 {
+        Self::EDGE_SIGMA_RELATIVE_U * self.edge_sigma_mm
+    }
+
+    /// Thinnest wall or gap whose two faces are unbiased (mm): three edge blurs, and two voxels to sample it.
+    pub fn smallest_feature_mm(&self) -> f64 {
+        let widest = self.voxel_mm.into_iter().fold(0.0, f64::max);
+        (3.0 * self.edge_sigma_mm).max(2.0 * widest)
+    }
+
+    pub(super) fn new<T: Voxel>(scene: &Scene<T>, noise: Option<Noise>, edge_sigma_mm: f64) -> ImageQuality {
+        let modes = &scene.modes;
         let contrast = modes.contrast();
-        let slope = slices.rescale.slope.abs();
+        let slope = scene.rescale.slope.abs();
         // At least that of rounding to the voxel type.
         let rounding = if T::NAME.starts_with('f') { 1e-6 * contrast.abs() } else { slope };
         let variance = noise.map_or(0.0, |n| slope * slope * n.variance).max(rounding * rounding / 12.0);
+        let modes_u = modes.u.iter().map(|u| u * u).sum::<f64>().sqrt();
         ImageQuality {
-            voxel_mm: slices.grid.spacing_mm(),
-            slices: slices.grid.dims()[2],
+            voxel_mm: scene.grid().spacing_mm(),
+            slices: scene.grid().dims()[2],
             edge_sigma_mm,
             noise: variance.sqrt(),
             noise_correlation: noise.map_or([[0.0; 3]; 3], |n| n.correlation),
@@ -178,6 +219,9 @@ impl ImageQuality {
             air: modes.air,
             material: modes.material,
             contrast_to_noise: contrast / variance.sqrt(),
+            contrast_to_noise_relative_u: modes_u / contrast.abs(),
+            saturation: scene.saturation,
+            artefacts: Artefacts::default(),
         }
     }
 

@@ -13,25 +13,29 @@ use super::displace::displace;
 use super::edge;
 use super::extract::IndexMesh;
 use super::field::Ring;
-use super::image::{Bundle, Scene, TWO_PI};
+use super::image::{Bundle, Geometry, Greys, Scene, TWO_PI};
 use super::place::{self, Edge, Placing};
 use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, ImageQuality, Noise, PROFILES};
+use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
 use super::space::{V3, add, area_vector, dot};
-use super::{Determined, flag};
+use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
+use crate::frame::Grid;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::sum;
-use crate::volume::Voxel;
+use crate::volume::{Slices, Voxel};
 
 /// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, views 20, levels and their smoothing 32, edges 12, new points 24.
 pub const BYTES_PER_VERTEX: usize = 196;
 
 /// Curvature counts up to a radius of three blurs.
 const MOST_SIGMA_H: f64 = 1.0 / 3.0;
+/// The quality of the image is first looked for so many voxels along the normals.
+const FIRST_REACH: f64 = 80.0;
 /// Vertices whose bundles tell how correlated noise adds up.
 const CORRELATED: usize = 300;
 
@@ -45,41 +49,40 @@ pub(super) struct Task<'a> {
 }
 
 /// Places and judges the vertices. Unless adaptive they stay on the iso-surface.
-pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, mut findings: Vec<Finding>, rt: &Runtime) -> Result<Determined, Error> {
+pub(super) fn settle<T: Voxel>(
+    mesh: IndexMesh,
+    slices: &Slices<T>,
+    greys: &Greys,
+    task: &Task,
+    mut findings: Vec<Finding>,
+    rt: &Runtime,
+) -> Result<Determined, Error> {
     rt.step("refine", 0.0)?;
-    let (mut points, triangles) = mesh.into_millimetres(scene.grid());
+    let (mut points, triangles) = mesh.into_millimetres(slices.grid());
     let ring = Ring::new(points.len(), &triangles);
     let first = shapes(&points, &triangles, &ring, CURVATURE_ROUNDS);
     rt.step("refine", 0.2)?;
-    let (image, usual) = image_quality(scene, &points, &first, task, &mut findings);
+    let picked = flattest(slices.grid(), &points, &first);
+    let (widest, _) = Geometry::new(slices.grid()).steps();
+    let held_bytes = (BYTES_PER_VERTEX * points.len()) as u64;
+    let lines: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
+    let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
+    let (image, usual, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
+    findings.extend(more);
     let sigma = image.edge_sigma_mm;
-    let look = look(scene, task, &image, sigma);
-    let mut views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
-    // Where three materials meet, plateaus of all three are within four blurs; an edge of the iso-surface is some 0.7 voxels.
-    let rounds = libm::ceil(3.0 * sigma / (0.7 * scene.voxel())) as usize;
-    let mixed = plateaus::mixed(&mut views, task.modes.len() > 2, rounds, (&ring, &triangles));
-    let levels = Levels::new(&views, image.relative_noise(), usual, (&ring, &triangles));
-    rt.step("refine", 0.4)?;
 
-    let (_, least) = scene.steps();
-    let radius = place::bundle_radius(scene);
-    let mut placing = Placing { image: &image, radius, limit: least.max(1.25 * sigma), inflation: [1.0; 3], u_level: levels.u };
-    placing.inflation = inflation(scene, &image, &points, &first, radius);
-    let mut edges: Vec<Edge> = (0..points.len())
-        .into_par_iter()
-        .map_init(Vec::new, |near, v| {
-            if !task.adaptive {
-                return placing.kept(scene, points[v], &views[v]);
-            }
-            placing.refined(scene, near, (points[v], &first[v]), &views[v], &levels.model(v, &views[v], task.modes, sigma))
-        })
-        .collect();
+    let near = Places::Around { points: &points, reach_mm: 8.0 * sigma + 4.0 * widest };
+    let placed = |scene: &Scene<T>| place_all(scene, &image, usual, task, (&points, &first), (&ring, &triangles), rt);
+    let (placed, scene) = reach::with(slices, greys, &near, held_bytes, rt, placed)?;
+    let (mut edges, mixed, departure) = placed?;
+    let radius = place::bundle_radius(&scene);
     rt.step("refine", 0.8)?;
     let squares = |v: usize| f64::from(edges[v].u) * f64::from(edges[v].u);
     let mean_variance = sum::sum(edges.len(), squares) / edges.len().max(1) as f64;
     let mut bends = first.clone();
     if task.adaptive {
-        let moved: Vec<V3> = (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
+        let moved: Vec<V3> =
+            (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
         let rounds = curvature_rounds(sigma / scene.voxel());
         bends = shapes(&moved, &triangles, &ring, rounds);
         let bending = Bending { sigma, aside: radius * radius / 8.0, patch: patch_variance(&moved, &triangles, rounds) };
@@ -87,7 +90,7 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
         displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let area_mm2 = sum::sum(triangles.len(), |t| 0.5 * area_vector(&points, triangles[t]).map(|x| x * x).iter().sum::<f64>().sqrt());
-    let u_offset_mm = u_offset(scene, &image, levels.mean, &Surface { shapes: &bends, area_mm2, mean_variance }, task);
+    let u_offset_mm = u_offset(&scene, &image, departure, &Surface { shapes: &bends, area_mm2, mean_variance }, task);
     let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
@@ -98,10 +101,44 @@ pub(super) fn settle<T: Voxel>(mesh: IndexMesh, scene: &Scene<T>, task: &Task, m
         mesh: Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?,
         u_offset_mm,
         facet_loss_mm3,
-        threshold: scene.threshold,
+        threshold: greys.threshold,
         image,
         findings,
     })
+}
+
+/// What became of each vertex on the voxels at hand, whether it lies where materials meet, and the mean departure of the levels from the modes.
+fn place_all<T: Voxel>(
+    scene: &Scene<T>,
+    image: &ImageQuality,
+    usual: [f64; 2],
+    task: &Task,
+    (points, first): (&[V3], &[Shape]),
+    (ring, triangles): (&Ring, &[[u32; 3]]),
+    rt: &Runtime,
+) -> Result<(Vec<Edge>, Vec<bool>, f64), Error> {
+    let sigma = image.edge_sigma_mm;
+    let look = look(scene, task, image, sigma);
+    let mut views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
+    // Where three materials meet, plateaus of all three are within four blurs; an edge of the iso-surface is some 0.7 voxels.
+    let rounds = libm::ceil(3.0 * sigma / (0.7 * scene.voxel())) as usize;
+    let mixed = plateaus::mixed(&mut views, task.modes.len() > 2, rounds, (ring, triangles));
+    let levels = Levels::new(&views, image.relative_noise(), usual, (ring, triangles));
+    rt.step("refine", 0.4)?;
+    let (_, least) = scene.steps();
+    let radius = place::bundle_radius(scene);
+    let mut placing = Placing { image, radius, limit: least.max(1.25 * sigma), inflation: [1.0; 3], u_level: levels.u };
+    placing.inflation = inflation(scene, image, points, first, radius);
+    let edges = (0..points.len())
+        .into_par_iter()
+        .map_init(Vec::new, |near, v| {
+            if !task.adaptive {
+                return placing.kept(scene, points[v], &views[v]);
+            }
+            placing.refined(scene, near, (points[v], &first[v]), &views[v], &levels.model(v, &views[v], task.modes, sigma))
+        })
+        .collect();
+    Ok((edges, mixed, levels.mean))
 }
 
 fn bend(sigma: f64, shape: &Shape) -> f64 {
@@ -154,40 +191,40 @@ fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, s
 }
 
 /// Also the departures from the modes of the level and the contrast that the flattest vertices show.
-fn image_quality<T: Voxel>(
-    scene: &Scene<T>,
-    points: &[V3],
-    shapes: &[Shape],
-    task: &Task,
-    findings: &mut Vec<Finding>,
-) -> (ImageQuality, [f64; 2]) {
+fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task) -> (ImageQuality, [f64; 2], Vec<Finding>) {
     let (widest, _) = scene.steps();
-    let picked = flattest(scene, points, shapes);
-    let quality = |sigma: f64| ImageQuality::new::<T>(&scene.slices, &scene.modes, task.noise, sigma);
-    let first = quality::first_blur(scene, &picked);
+    let mut findings = vec![];
+    let quality = |sigma: f64| ImageQuality::new(scene, task.noise, sigma);
+    let first = quality::first_blur(scene, picked);
     let alone = |first: f64| -> Vec<(V3, Shape)> {
         let look = look(scene, task, &quality(first), first);
         picked.par_iter().filter(|(p, shape)| look.at(scene, *p, shape).stands_alone()).copied().collect()
     };
     // Thin walls make the first value too large, and the larger it is the fewer edges stand alone.
     let guesses = first.into_iter().flat_map(|first| (0..6).map(move |n| first * [1.0, 0.67, 0.45, 0.3, 0.2, 0.13][n]));
-    let fitted = guesses.map(|guess| (guess, alone(guess))).filter(|(_, alone)| alone.len() * 20 >= picked.len()).find_map(|(guess, alone)| {
-        let model = quality::blur(scene, &alone, guess, place::bundle_radius(scene))?;
-        // Whether they stand alone at the blur found, too.
-        (model.sigma < 1.5 * guess).then_some(model)
-    });
+    let fitted =
+        guesses.map(|guess| (guess, alone(guess))).filter(|(_, alone)| alone.len() * 20 >= picked.len()).find_map(|(guess, alone)| {
+            let model = quality::blur(scene, &alone, guess, place::bundle_radius(scene))?;
+            // Whether they stand alone at the blur found, too.
+            (model.sigma < 1.5 * guess).then_some(model)
+        });
     let sigma = fitted.map(|m| m.sigma).or(first).unwrap_or_else(|| {
         let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
         findings.push(Finding::qualify("surface.no_edge_blur", text));
         widest
     });
-    (quality(sigma), fitted.map_or([0.0; 2], |m| [m.low + 0.5 * m.contrast - 0.5, m.contrast - 1.0]))
+    let normals: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
+    let voxel_mm = scene.grid().spacing_mm().into_iter().fold(0.0, f64::max);
+    let artefacts = Artefacts::seen(|p| scene.grey_within(p), &normals, sigma, voxel_mm);
+    let usual = fitted.map_or([0.0; 2], |m| [m.low + 0.5 * m.contrast - 0.5, m.contrast - 1.0]);
+    (ImageQuality { artefacts, ..quality(sigma) }, usual, findings)
 }
 
 /// Up to [`PROFILES`] vertices of the flatter half of the surface.
-fn flattest<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape]) -> Vec<(V3, Shape)> {
+fn flattest(grid: &Grid, points: &[V3], shapes: &[Shape]) -> Vec<(V3, Shape)> {
+    let geometry = Geometry::new(grid);
     let stride = points.len().div_ceil(2 * PROFILES).max(1);
-    let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !scene.is_beyond(points[v])).collect();
+    let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !geometry.is_beyond(points[v])).collect();
     picked.sort_by(|&a, &b| shapes[a].curvature.abs().total_cmp(&shapes[b].curvature.abs()).then(a.cmp(&b)));
     picked.truncate(picked.len().div_ceil(2));
     picked.into_iter().map(|v| (points[v], shapes[v])).collect()
@@ -244,8 +281,8 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, su
         return root_of_squares(&[modes, level, sigma * mean_bend, 10.0 * sampling]);
     }
     let per_level = 2.0 * (0.5 * TWO_PI).sqrt() * sigma;
-    // Two layers, each a blur and a voxel thick, lie beneath the plateaus' samples.
-    let averaged = noise * (0.5 * voxel * voxel * voxel / (surface.area_mm2 * (voxel + 0.5 * sigma))).sqrt();
+    // The plateaus' samples cover a layer of a blur and the reach of linear interpolation on either side.
+    let averaged = noise * (0.5 * voxel * voxel * voxel / (surface.area_mm2 * (1.3 * voxel + sigma))).sqrt();
     let level = per_level * root_of_squares(&[averaged, 0.1 * departure]);
     let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
     let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
