@@ -9,6 +9,8 @@
 //! sign is *not defined* where w is more than 0.2 from an integer.
 //! Cost: build O(n log n); a query O(log n), a few microseconds.
 
+mod block;
+mod lanes;
 mod topology;
 mod tree;
 mod triangle;
@@ -25,7 +27,7 @@ use crate::kernels::{NO_TRIANGLE, ProposalTree, propose};
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use topology::Topology;
-use tree::{Hit, Tree};
+use tree::{GROUP, Hit, Tree};
 pub use triangle::Feature;
 use winding::Winding;
 
@@ -81,11 +83,11 @@ impl MeshDistance {
     }
 
     pub fn nearest(&self, p: &Point3<f64>) -> Nearest {
-        nearest_of(p, &self.tree.nearest(p, 0))
+        nearest_of(p, &self.tree.nearest(&self.mesh, p, 0))
     }
 
     pub fn signed(&self, p: &Point3<f64>) -> Signed {
-        self.sign(p, &self.tree.nearest(p, 0))
+        self.sign(p, &self.tree.nearest(&self.mesh, p, 0))
     }
 
     /// Whether the solid contains the point; `None` where the surface does not say.
@@ -104,25 +106,31 @@ impl MeshDistance {
         let proposed = self.proposals(points, rt)?;
         for (batch, indices) in order.chunks(BATCH).enumerate() {
             rt.step("distance", (batch * BATCH) as f64 / points.len() as f64)?;
-            let found: Vec<Vec<Signed>> = indices
-                .par_chunks(RUN)
-                .map(|run| {
-                    let mut slot = 0; // any slot is right, a near one is quick
-                    run.iter()
-                        .map(|&i| {
-                            let p = &points[i as usize];
-                            let hit = self.tree.nearest(p, proposed.as_ref().map_or(slot, |slots| slots[i as usize]));
-                            slot = hit.slot;
-                            self.sign(p, &hit)
-                        })
-                        .collect()
-                })
-                .collect();
+            let found: Vec<Vec<Signed>> = indices.par_chunks(RUN).map(|run| self.signed_run(points, run, proposed.as_deref())).collect();
             for (&i, signed) in indices.iter().zip(found.into_iter().flatten()) {
                 all[i as usize] = signed;
             }
         }
         Ok(all)
+    }
+
+    /// Neighbours answered together, each group starting from the answer before it.
+    fn signed_run(&self, points: &[Point3<f64>], run: &[u32], proposed: Option<&[u32]>) -> Vec<Signed> {
+        let mut found = Vec::with_capacity(run.len());
+        let (mut group, mut starts, mut hits) = ([Point3::origin(); GROUP], [0_u32; GROUP], [Hit::NONE; GROUP]);
+        for indices in run.chunks(GROUP) {
+            let count = indices.len();
+            starts = [hits[GROUP - 1].slot; GROUP]; // any slot is right, a near one is quick
+            for (k, &i) in indices.iter().enumerate() {
+                group[k] = points[i as usize];
+                if let Some(slots) = proposed {
+                    starts[k] = slots[i as usize];
+                }
+            }
+            self.tree.nearest_of_group(&self.mesh, &group[..count], &starts[..count], &mut hits[..count]);
+            found.extend(group.iter().zip(&hits).take(count).map(|(p, hit)| self.sign(p, hit)));
+        }
+        found
     }
 
     /// Where a GPU says the search for each point should start. It narrows; the search settles, so results do not depend on it.
@@ -138,14 +146,14 @@ impl MeshDistance {
 
     /// The closest point, starting from the place `seat` remembers; the answer does not depend on it.
     pub(crate) fn nearest_from(&self, p: &Point3<f64>, seat: &mut u32) -> Nearest {
-        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        let hit = self.tree.nearest(&self.mesh, p, (*seat).min(self.tree.slots() as u32 - 1));
         *seat = hit.slot;
         nearest_of(p, &hit)
     }
 
     /// The same with its side.
     pub(crate) fn signed_from(&self, p: &Point3<f64>, seat: &mut u32) -> Signed {
-        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        let hit = self.tree.nearest(&self.mesh, p, (*seat).min(self.tree.slots() as u32 - 1));
         *seat = hit.slot;
         self.sign(p, &hit)
     }
