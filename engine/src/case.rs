@@ -87,7 +87,7 @@ impl Part {
     ) -> Part {
         let edges = Edges::of(&mesh);
         let not_closed = if !edges.are_closed() {
-            Some(format!("{} of its edges are open, non-manifold or turned around", edges.other))
+            Some(format!("{} of its edges are open, non-manifold or turned around", edges.irregular().count()))
         } else if mesh.volume_mm3() <= 0.0 {
             Some("its triangles face inwards".into())
         } else {

@@ -6,7 +6,7 @@ use super::lanes::{Lanes, WIDTH};
 
 type Vector = [[f32; WIDTH]; 3];
 /// Lowest and highest corner of a box.
-type Hull = ([f32; 3], [f32; 3]);
+pub(super) type Hull = ([f32; 3], [f32; 3]);
 
 /// Boxes of eight children, rounded outwards; absent ones are infinitely far.
 pub(super) struct Boxes {
@@ -41,7 +41,10 @@ impl Boxes {
     }
 
     pub fn hull(&self) -> Hull {
-        (self.min.map(|row| row.into_iter().fold(f32::INFINITY, f32::min)), self.max.map(|row| row.into_iter().fold(f32::NEG_INFINITY, f32::max)))
+        (
+            self.min.map(|row| row.into_iter().fold(f32::INFINITY, f32::min)),
+            self.max.map(|row| row.into_iter().fold(f32::NEG_INFINITY, f32::max)),
+        )
     }
 
     /// Squared distances from another box, or a point, to the eight boxes.

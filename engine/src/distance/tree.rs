@@ -11,7 +11,7 @@
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
-use super::block::{Block, Boxes};
+use super::block::{Block, Boxes, Hull};
 use super::lanes::{Lanes, Portable, WIDTH};
 use super::triangle::{self, Foot};
 use crate::mesh::Mesh;
@@ -47,8 +47,14 @@ pub(super) struct Tree {
     /// Triangle ids in tree order.
     ids: Vec<u32>,
     blocks: Vec<Block>,
-    /// Boxes of the children of the nodes of level 1 and up; the last level is one node.
-    levels: Vec<Vec<Boxes>>,
+    /// Numbered on behind the blocks, level by level; the last is the root.
+    nodes: Vec<Node>,
+}
+
+/// Boxes of up to eight children, numbered from `first` on: blocks where that is below the number of blocks, else nodes.
+struct Node {
+    boxes: Boxes,
+    first: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -99,15 +105,17 @@ impl Tree {
 
         let ids: Vec<u32> = items.par_iter().map(|i| i.id).collect();
         drop(items);
-        let blocks: Vec<Block> = ids.par_chunks(WIDTH).map(|eight| Block::of(eight.iter().map(|&t| mesh.corners(t as usize)), &centre)).collect();
-        let mut levels = vec![blocks.par_chunks(WIDTH).map(|eight| Boxes::around(eight.iter().map(Block::hull))).collect::<Vec<_>>()];
-        while let Some(below) = levels.last().filter(|l| l.len() > 1) {
-            let above = below.par_chunks(WIDTH).map(|eight| Boxes::around(eight.iter().map(Boxes::hull))).collect();
-            levels.push(above);
+        let blocks: Vec<Block> =
+            ids.par_chunks(WIDTH).map(|eight| Block::of(eight.iter().map(|&t| mesh.corners(t as usize)), &centre)).collect();
+        let mut nodes = parents(&blocks, 0, Block::hull);
+        let (mut from, mut to) = (0, nodes.len());
+        while to - from > 1 {
+            let above = parents(&nodes[from..to], blocks.len() + from, |node| node.boxes.hull());
+            nodes.extend(above);
+            (from, to) = (to, nodes.len());
         }
-        debug_assert!(levels.len() <= LEVELS);
         let scale = Scale { radius_mm: 0.5 * bounds.diagonal_mm() as f32 };
-        Tree { centre, scale, ids, blocks, levels }
+        Tree { centre, scale, ids, blocks, nodes }
     }
 
     pub fn slots(&self) -> usize {
@@ -168,9 +176,15 @@ impl Tree {
         }
     }
 
-    /// The node above all: level and index.
+    /// The number of the node above all.
     fn root(&self) -> u32 {
-        node(self.levels.len() as u32, 0)
+        (self.blocks.len() + self.nodes.len() - 1) as u32
+    }
+
+    /// A node by its number; `None` for a block of triangles.
+    #[inline(always)]
+    fn node(&self, at: u32) -> Option<&Node> {
+        (at as usize).checked_sub(self.blocks.len()).and_then(|at| self.nodes.get(at))
     }
 
     /// Replaces the nodes of the front by those of their children that may hold the nearest triangle of a point of the box, as
@@ -180,20 +194,16 @@ impl Tree {
         loop {
             let mut next = Front { boxes: Boxes::none(), nodes: [0; WIDTH], count: 0 };
             for &parent in &front.nodes[..front.count] {
-                let (level, index) = (parent >> LEVEL_SHIFT, parent & INDEX);
-                if level == 0 {
-                    return;
-                }
-                let boxes = &self.levels[level as usize - 1][index as usize];
-                let mut lanes = boxes.squared_distances::<L>(low, high).up_to(reach);
+                let Some(node) = self.node(parent) else { return };
+                let mut lanes = node.boxes.squared_distances::<L>(low, high).up_to(reach);
                 if next.count + lanes.count_ones() as usize > WIDTH {
                     return;
                 }
                 while lanes != 0 {
                     let lane = lanes.trailing_zeros() as usize & (WIDTH - 1);
                     lanes &= lanes - 1;
-                    next.boxes.copy(next.count, boxes, lane);
-                    next.nodes[next.count] = node(level - 1, index * WIDTH as u32 + lane as u32);
+                    next.boxes.copy(next.count, &node.boxes, lane);
+                    next.nodes[next.count] = node.first + lane as u32;
                     next.count += 1;
                 }
             }
@@ -206,15 +216,6 @@ impl Tree {
         let triangle = self.ids[slot as usize];
         Hit { slot, triangle, foot: triangle::closest(p, &mesh.corners(triangle as usize)) }
     }
-}
-
-/// A node by level and index; level 0 are the blocks of triangles.
-const LEVEL_SHIFT: u32 = 29;
-const INDEX: u32 = (1 << LEVEL_SHIFT) - 1;
-
-#[inline(always)]
-fn node(level: u32, index: u32) -> u32 {
-    level << LEVEL_SHIFT | index
 }
 
 /// A point, and its distances to the block that its search starts from.
@@ -294,12 +295,10 @@ impl<'a> Search<'a> {
             if bound > self.reach {
                 continue;
             }
-            let (level, index) = (at >> LEVEL_SHIFT, at & INDEX);
-            if level > 0 {
-                let boxes = &self.tree.levels[level as usize - 1][index as usize];
-                self.push::<L>(boxes, &query.q, &[], node(level - 1, index * WIDTH as u32), WIDTH);
-            } else if index != query.start {
-                self.visit::<L>(index, &query.q);
+            if let Some(node) = self.tree.node(at) {
+                self.push::<L>(&node.boxes, &query.q, &[], node.first, WIDTH);
+            } else if at != query.start {
+                self.visit::<L>(at, &query.q);
             }
         }
         self.settle();
@@ -369,6 +368,12 @@ impl<'a> Search<'a> {
         }
         self.count = 0;
     }
+}
+
+/// Nodes over every eight of `children`, which are numbered from `first` on.
+fn parents<T: Sync>(children: &[T], first: usize, hull: impl Fn(&T) -> Hull + Sync) -> Vec<Node> {
+    let above = |(i, eight): (usize, &[T])| Node { boxes: Boxes::around(eight.iter().map(&hull)), first: (first + i * WIDTH) as u32 };
+    children.par_chunks(WIDTH).enumerate().map(above).collect()
 }
 
 /// Orders `items` so that every run of `capacity` of them is one child; then each child likewise, one level down.
