@@ -91,13 +91,16 @@ impl Block {
         let (ab, bc, ca) = (minus(b, a), minus(c, b), minus(a, c));
         let n = cross(ab, bc);
         let outside = dot(cross(ab, a), n).larger(dot(cross(bc, b), n)).larger(dot(cross(ca, c), n));
-        let [one, two, three] = [to_edge(a, ab), to_edge(b, bc), to_edge(c, ca)];
+        let lengths = [dot(ab, ab), dot(bc, bc), dot(ca, ca)];
+        let [one, two, three] = [to_edge(a, ab, lengths[0]), to_edge(b, bc, lengths[1]), to_edge(c, ca, lengths[2])];
         let (edge, foot) = nearer(nearer(one, two), three);
         // Levelled from the nearest edge: on a sliver, whose normal is bad, that is a short way.
-        let height = dot(foot, n);
-        let zero = L::splat(0.0);
+        let (height, nn) = (dot(foot, n), dot(n, n));
+        // No face is nearer than its incircle allows, whatever the normal of a sliver says.
+        let incircle = nn / (lengths[0].larger(lengths[1]).larger(lengths[2]) * L::splat(3.9));
+        let over = (height * height / nn).larger(edge - incircle);
         // A face without area gives 0/0, which is not smaller than anything.
-        let face = outside.where_up_to(zero, height * height / dot(n, n), edge);
+        let face = outside.where_up_to(L::splat(0.0), over, edge);
         face.smaller(edge)
     }
 }
@@ -106,9 +109,9 @@ type Triple<L> = [L; 3];
 
 /// Squared distance from the origin to the segment from `a` along `e`, and its foot.
 #[inline(always)]
-fn to_edge<L: Lanes>(a: Triple<L>, e: Triple<L>) -> (L, Triple<L>) {
+fn to_edge<L: Lanes>(a: Triple<L>, e: Triple<L>, length2: L) -> (L, Triple<L>) {
     let zero = L::splat(0.0);
-    let t = (zero - dot(a, e)) / dot(e, e);
+    let t = (zero - dot(a, e)) / length2;
     let t = t.larger(zero).smaller(L::splat(1.0)); // 0/0, a segment without length, becomes its first corner
     let foot = [a[0] + e[0] * t, a[1] + e[1] * t, a[2] + e[2] * t];
     (dot(foot, foot), foot)

@@ -10,6 +10,7 @@
 //! Cost: build O(n log n); a query O(log n), a few microseconds.
 
 mod block;
+pub mod hausdorff;
 mod lanes;
 mod topology;
 mod tree;
@@ -102,16 +103,33 @@ impl MeshDistance {
 
     /// [`Self::signed`] of many points, on all cores; fails only when cancelled.
     pub fn signed_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Signed>, Error> {
+        self.of_all(points, rt, |p, hit, lately| self.sign(p, hit, lately))
+    }
+
+    /// [`Self::nearest`] of many points, on all cores; fails only when cancelled.
+    pub fn nearest_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Nearest>, Error> {
+        self.of_all(points, rt, |p, hit, _| nearest_of(p, hit))
+    }
+
+    /// What `answer` makes of the nearest triangle of every point.
+    fn of_all<T: Copy + Send>(
+        &self,
+        points: &[Point3<f64>],
+        rt: &Runtime,
+        answer: impl Fn(&Point3<f64>, &Hit, &mut Lately) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
         let order = coherent_order(points);
         let proposed = self.proposals(points, rt)?;
-        let mut all: Vec<Signed> = Vec::with_capacity(points.len());
+        let mut all: Vec<T> = Vec::with_capacity(points.len());
         let places = Places(all.as_mut_ptr());
         for (batch, indices) in order.chunks(BATCH).enumerate() {
             rt.step("distance", (batch * BATCH) as f64 / points.len() as f64)?;
             indices.par_chunks(RUN).for_each(|run| {
-                self.signed_run(points, run, proposed.as_deref(), |i, signed| {
+                let mut lately = Lately::new();
+                self.nearest_run(points, run, proposed.as_deref(), |i, hit| {
+                    let answer = answer(&points[i as usize], hit, &mut lately);
                     // SAFETY: `order` names every point once, and `places` has one place for each.
-                    unsafe { places.write(i as usize, signed) }
+                    unsafe { places.write(i as usize, answer) }
                 });
             });
         }
@@ -121,8 +139,7 @@ impl MeshDistance {
     }
 
     /// Neighbours answered together, each group starting from the answer before it.
-    fn signed_run(&self, points: &[Point3<f64>], run: &[u32], proposed: Option<&[u32]>, mut answer: impl FnMut(u32, Signed)) {
-        let mut lately = Lately::new();
+    fn nearest_run(&self, points: &[Point3<f64>], run: &[u32], proposed: Option<&[u32]>, mut found: impl FnMut(u32, &Hit)) {
         let (mut group, mut hits) = ([Point3::origin(); GROUP], [Hit::NONE; GROUP]);
         for indices in run.chunks(GROUP) {
             let count = indices.len();
@@ -134,9 +151,7 @@ impl MeshDistance {
                 }
             }
             self.tree.nearest_of_group(&self.mesh, &group[..count], &starts[..count], &mut hits[..count]);
-            for (&i, (p, hit)) in indices.iter().zip(group.iter().zip(&hits)) {
-                answer(i, self.sign(p, hit, &mut lately));
-            }
+            indices.iter().zip(&hits).for_each(|(&i, hit)| found(i, hit));
         }
     }
 
@@ -205,17 +220,17 @@ fn nearest_of(p: &Point3<f64>, hit: &Hit) -> Nearest {
 }
 
 /// Places in memory that several threads fill, each its own.
-struct Places(*mut Signed);
+struct Places<T>(*mut T);
 
 // SAFETY: `write` is the only access, and its callers never share a place.
-unsafe impl Sync for Places {}
+unsafe impl<T: Send> Sync for Places<T> {}
 
-impl Places {
+impl<T: Copy> Places<T> {
     /// # Safety
     /// No other thread may write to place `i`, which must exist.
-    unsafe fn write(&self, i: usize, signed: Signed) {
+    unsafe fn write(&self, i: usize, value: T) {
         // SAFETY: the place exists and is this thread's alone, as the caller promises.
-        unsafe { self.0.add(i).write(signed) };
+        unsafe { self.0.add(i).write(value) };
     }
 }
 

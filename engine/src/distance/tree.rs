@@ -65,11 +65,10 @@ struct Item {
 
 /// How far f32 may be wrong.
 ///
-/// With u = 2⁻²⁴, R the largest coordinate about the centre and d the distance: corners and query are rounded by u(R + d) and u(2R + d) an
-/// axis; a foot on an edge is a point of the edge within a few u(R + d) of the nearest one; a foot on the face is at most
-/// that much higher than the true one, because it is levelled from the nearest edge point, and where rounding takes a point off the face of a
-/// sliver the nearest edge is at most √(d u R) away in the plane. All of it is below ε = 128 u (R + d) in d, and the sliver's
-/// part below εd in d².
+/// With u = 2⁻²⁴, R the largest coordinate about the centre and d the distance: corners and query are rounded by u R and u (R + d) an axis,
+/// a foot on an edge is a point of that edge within a few u (R + d). The normal of a triangle of height h is off by θ ≈ u R / h, which
+/// changes a levelled d² by up to d²θ²; the incircle bounds the change by h²/4 as well, so it stays below d u R for any shape. All of
+/// it is below ε(2d + ε) in d², with ε = 128 u (R + d).
 #[derive(Clone, Copy)]
 struct Scale {
     radius_mm: f32,
