@@ -282,13 +282,13 @@ fn hostile_triangles_are_measured_to_a_billionth_of_a_millimetre_also_300_mm_off
             let along = (noise.point(1.0) - Point3::origin()).normalize() * noise.within(1.0, 10.0);
             let aside = along.cross(&(noise.point(1.0) - Point3::origin())).normalize() * along.norm();
             vertices.extend(match k % 8 {
-                0 => [a, a + along, a + along * 0.4 + aside * 1e-6],       // cap
-                1 => [a, a + along, a + along + aside * 1e-6],             // needle
-                2 => [a, a + along, a + along * 0.5],                      // on a line
-                3 => [a, a + along, a],                                    // doubled corner
-                4 => [a, a, a],                                            // a point
-                5 => [a, a + along, a + aside],                            // well shaped
-                6 => [a, a + along * 1e-7, a + aside * 1e-7],              // tiny
+                0 => [a, a + along, a + along * 0.4 + aside * 1e-6],                  // cap
+                1 => [a, a + along, a + along + aside * 1e-6],                        // needle
+                2 => [a, a + along, a + along * 0.5],                                 // on a line
+                3 => [a, a + along, a],                                               // doubled corner
+                4 => [a, a, a],                                                       // a point
+                5 => [a, a + along, a + aside],                                       // well shaped
+                6 => [a, a + along * 1e-7, a + aside * 1e-7],                         // tiny
                 _ => [vertices[3 * k - 6], vertices[3 * k - 5], vertices[3 * k - 4]], // the well shaped one again
             });
         }
@@ -305,7 +305,11 @@ fn hostile_triangles_are_measured_to_a_billionth_of_a_millimetre_also_300_mm_off
         for t in 0..mesh.triangles().len() {
             let [a, b, c] = mesh.corners(t);
             let normal = (b - a).cross(&(c - a)).try_normalize(0.0).unwrap_or_else(Vector3::x);
-            points.extend([a, nalgebra::center(&b, &c), nalgebra::center(&a, &nalgebra::center(&b, &c)) + normal * noise.within(-1e-4, 1e-4)]);
+            points.extend([
+                a,
+                nalgebra::center(&b, &c),
+                nalgebra::center(&a, &nalgebra::center(&b, &c)) + normal * noise.within(-1e-4, 1e-4),
+            ]);
         }
         for p in &points {
             let truth = (0..mesh.triangles().len()).map(|t| by_ternary_search(p, &mesh.corners(t))).fold(f64::INFINITY, f64::min);
@@ -390,7 +394,8 @@ fn a_hausdorff_distance_between_the_corners_is_found_where_every_corner_lies_on_
     let p = |x: f64, y: f64, z: f64| Point3::new(x, y, z);
     let wall = |x: f64| [p(x, -9.0, -9.0), p(x, 9.0, -9.0), p(x, 9.0, 9.0), p(x, -9.0, 9.0)];
     let walls = Mesh::new([wall(-1.0), wall(1.0)].concat(), vec![[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]).unwrap();
-    let lid = Mesh::new(vec![p(-1.0, -1.0, 0.0), p(1.0, -1.0, 0.0), p(1.0, 1.0, 0.0), p(-1.0, 1.0, 0.0)], vec![[0, 1, 2], [0, 2, 3]]).unwrap();
+    let lid =
+        Mesh::new(vec![p(-1.0, -1.0, 0.0), p(1.0, -1.0, 0.0), p(1.0, 1.0, 0.0), p(-1.0, 1.0, 0.0)], vec![[0, 1, 2], [0, 2, 3]]).unwrap();
     let bracket = directed(&lid, &walls);
     assert!(encloses(&bracket, 1.0) && bracket.at.x.abs() < 0.01, "{bracket:?}");
     // Only what lies within half a millimetre of the left wall.
