@@ -9,6 +9,7 @@ use nalgebra::{Point3, Vector3};
 use crate::align::{self, Alignment};
 use crate::deviation::Field;
 use crate::distance::MeshDistance;
+use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Pose;
@@ -87,7 +88,7 @@ impl Part {
     ) -> Part {
         let edges = Edges::of(&mesh);
         let not_closed = if !edges.are_closed() {
-            Some(format!("{} of its edges are open, non-manifold or turned around", edges.other))
+            Some(format!("{} of its edges are open, non-manifold or turned around", edges.irregular().count()))
         } else if mesh.volume_mm3() <= 0.0 {
             Some("its triangles face inwards".into())
         } else {
@@ -152,8 +153,11 @@ pub struct Case<'a> {
     alignment: OnceLock<Result<Aligned, Error>>,
     moved: OnceLock<Result<Mesh, Error>>,
     actual_field: OnceLock<Result<Field, Error>>,
+    built: OnceLock<Result<MeshDistance, Error>>,
     nominal_field: OnceLock<Result<NominalField, Error>>,
     fit_field: OnceLock<Result<FitField, Error>>,
+    excess: PerRegion<Option<Bracket>>,
+    missing: PerRegion<Option<Bracket>>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
 }
@@ -179,8 +183,11 @@ impl<'a> Case<'a> {
             alignment: OnceLock::new(),
             moved: OnceLock::new(),
             actual_field: OnceLock::new(),
+            built: OnceLock::new(),
             nominal_field: OnceLock::new(),
             fit_field: OnceLock::new(),
+            excess: PerRegion::default(),
+            missing: PerRegion::default(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
         }
@@ -343,12 +350,36 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// The aligned actual surface with its search structure.
+    fn built(&self) -> Result<&MeshDistance, Error> {
+        let moved = self.moved()?;
+        self.once(&self.built, "hierarchy", || Ok(MeshDistance::build(moved)))
+    }
+
+    /// Bounds of the largest distance from the actual surface, in a region or the whole, to the nominal.
+    pub fn largest_excess(&self, region: Option<(&str, &Region)>) -> Result<Option<Bracket>, Error> {
+        let (nominal, moved) = (self.nominal_distance()?, self.moved()?);
+        self.once_per_region(&self.excess, region, "hausdorff", || self.largest(moved, nominal, region))
+    }
+
+    /// Bounds of the largest distance from the nominal surface, in a region or the whole, to the actual.
+    pub fn largest_missing(&self, region: Option<(&str, &Region)>) -> Result<Option<Bracket>, Error> {
+        let (nominal, built) = (self.nominal()?, self.built()?);
+        self.once_per_region(&self.missing, region, "hausdorff", || self.largest(&nominal.mesh, built, region))
+    }
+
+    fn largest(&self, from: &Mesh, to: &MeshDistance, region: Option<(&str, &Region)>) -> Result<Option<Bracket>, Error> {
+        let contains = region.map(|(_, region)| move |p: &Point3<f64>| region.contains(p));
+        let step_mm = self.site_step_mm(&self.nominal()?.mesh);
+        let within = contains.as_ref().map(|f| Within { contains: f, step_mm });
+        hausdorff::directed(from, to, within, self.rt)
+    }
+
     /// Deviation seen from the nominal surface.
     pub fn nominal_field(&self) -> Result<&NominalField, Error> {
-        let (nominal, moved, actual, effects) = (self.nominal()?, self.moved()?, self.actual()?, self.effects()?);
+        let (nominal, built, actual, effects) = (self.nominal()?, self.built()?, self.actual()?, self.effects()?);
         self.once(&self.nominal_field, "coverage", || {
             let samples = Samples::of(&nominal.mesh, self.site_step_mm(&nominal.mesh));
-            let built = MeshDistance::build(moved);
             let signed = built.signed_all(&samples.points, self.rt)?;
             let unit = |mesh: &Mesh, t: u32| mesh.area_vector(t as usize).try_normalize(0.0).unwrap_or_else(Vector3::zeros);
             let normals: Vec<Vector3<f64>> = samples.triangles.iter().map(|&t| unit(&nominal.mesh, t)).collect();

@@ -55,6 +55,8 @@ pub const SCALE: &str = "scale";
 pub const POSE: &str = "pose";
 pub const CHORD: &str = "nominal_chord";
 pub const NOISE: &str = "noise";
+/// Distance between the bounds of a largest distance.
+pub const BOUNDS: &str = "bounds";
 
 /// Draws of the noise field: the standard error of a standard deviation from 12 draws is a fifth.
 const DRAWS: u64 = 12;
