@@ -205,16 +205,17 @@ pub(crate) fn included(samples: &Samples, pose: &Pose, include: Option<Include>)
 
 fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
     let moments = moments(nominal.mesh(), "nominal")?;
-    // A tenth of the points brings the pose near enough for the full set to need few iterations.
+    // Few points bring the pose near, more bring it nearer, so that the full set needs few iterations.
     let mut pose = *start;
     let mut iterations = 0;
     let mut chosen = included(all, &pose, include)?;
-    if chosen.len() > 20_000 {
-        let few = all.select(chosen.iter().copied().step_by(chosen.len() / 5000));
-        let until = Until { step_mm: 1e-4 * moments.gyration_mm(), iterations: 40, kept: 1.0 };
+    for (few, step) in [(1000, 1e-3), (10_000, 1e-5)].into_iter().filter(|(few, _)| chosen.len() > 4 * few) {
+        let few = all.select(chosen.iter().copied().step_by(chosen.len() / few));
+        let until = Until { step_mm: step * moments.gyration_mm(), iterations: 40, kept: 1.0 };
         let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![0; few.len()], until, Some(rt))?;
-        (pose, iterations) = (refined.pose, refined.iterations);
+        (pose, iterations) = (refined.pose, iterations + refined.iterations);
     }
+    chosen = included(all, &pose, include)?;
     // The set of points is frozen during a solve, so that it can converge, and renewed until it stays.
     for _ in 0..6 {
         chosen = included(all, &pose, include)?;

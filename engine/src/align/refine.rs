@@ -153,14 +153,6 @@ impl Problem<'_> {
                 rt.step("align", f64::from(iteration) / f64::from(until.iterations))?;
             }
             let step = self.step(&normal, damping);
-            if std::env::var("ALIGN_DEBUG").is_ok() {
-                eprintln!(
-                    "n {} it {iteration} step {:.3e} cost {:.12e}",
-                    self.samples.len(),
-                    step.fixed_rows::<3>(0).norm() * reach + step.fixed_rows::<3>(3).norm(),
-                    normal.cost
-                );
-            }
             last_step_mm = step.fixed_rows::<3>(0).norm() * reach + step.fixed_rows::<3>(3).norm();
             if last_step_mm < until.step_mm {
                 return Ok(Refined { pose, normal, iterations: iteration, converged: damping < 1.0, last_step_mm });

@@ -28,6 +28,10 @@ const MINIMA: usize = 30;
 /// A trimmed mean square this many times the best is no rival; a few are refined all the same.
 const RIVAL: f64 = 9.0;
 const RUNNERS_UP: usize = 4;
+/// Shifts of the best pose along each axis of the nominal, ± this many steps of this fraction of the radius of gyration: repeating
+/// shapes (lattices) have minima a cell apart.
+const SHIFTS: u32 = 20;
+const SHIFT: f64 = 0.05;
 /// Minima closer than this fraction of the radius of gyration are one.
 const APART: f64 = 0.05;
 const BLOCKS: usize = 48;
@@ -65,6 +69,10 @@ impl Search<'_> {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
+        if let Some((_, best)) = found.first() {
+            found.extend(self.refine_poses(shifted(best, SHIFT * gyration), rt)?);
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
         // Only what may rival the best goes on, and a few more to say how far the next is.
         let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
         let rivals = found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1);
@@ -94,7 +102,10 @@ impl Search<'_> {
     /// Two short rounds of trimmed fits; the survivors, best first.
     fn refine(&self, rotations: &[Matrix3<f64>], rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
         let (from, to) = (self.actual_centroid(), self.nominal_moments.centroid);
-        let mut poses: Vec<Pose> = rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect();
+        self.refine_poses(rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect(), rt)
+    }
+
+    fn refine_poses(&self, mut poses: Vec<Pose>, rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
         let mut scored = Vec::new();
         for (points, iterations, survivors) in [(120, 8, FINALISTS), (500, 16, MINIMA)] {
             rt.step("align: hypotheses", points as f64 / 1000.0)?;
@@ -195,6 +206,18 @@ impl Search<'_> {
         }
         kept
     }
+}
+
+fn shifted(pose: &Pose, step_mm: f64) -> Vec<Pose> {
+    let along = |axis: usize, steps: f64| {
+        let mut shifted = *pose;
+        shifted.translation[axis] += steps * step_mm;
+        shifted
+    };
+    (1..=SHIFTS)
+        .flat_map(|k| (0..3).flat_map(move |axis| [(axis, f64::from(k)), (axis, -f64::from(k))]))
+        .map(|(a, s)| along(a, s))
+        .collect()
 }
 
 /// Mean, and its standard error from the means of neighbouring blocks, so that residuals that vary together count once.
