@@ -28,10 +28,16 @@ const MINIMA: usize = 30;
 /// A trimmed mean square this many times the best is no rival; a few are refined all the same.
 const RIVAL: f64 = 9.0;
 const RUNNERS_UP: usize = 4;
-/// Shifts of the best pose along each axis of the nominal, ± this many steps of this fraction of the radius of gyration: repeating
-/// shapes (lattices) have minima a cell apart.
-const SHIFTS: u32 = 20;
-const SHIFT: f64 = 0.05;
+/// Shifts along each axis of the nominal, ± this many steps of this fraction of the radius of gyration: repeating shapes (lattices)
+/// have minima a cell apart. The best pose is shifted, and where nothing fits well the best of this many rotations.
+const SHIFTS: u32 = 7;
+const SHIFT: f64 = 0.15;
+const SHIFTED: usize = 24;
+/// Rotations closer than this (radians) are shifted once.
+const TURNED: f64 = 0.2;
+/// Trimmed scores within this factor, and this fraction of the radius of gyration, of the best are equal: then the mean square decides.
+const EQUAL: f64 = 1.5;
+const EQUAL_MM: f64 = 1e-3;
 /// Minima closer than this fraction of the radius of gyration are one.
 const APART: f64 = 0.05;
 const BLOCKS: usize = 48;
@@ -69,8 +75,10 @@ impl Search<'_> {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        if let Some((_, best)) = found.first() {
-            found.extend(self.refine_poses(shifted(best, SHIFT * gyration), rt)?);
+        if !self.reflected {
+            let count = if self.fits_well(&found) { 1 } else { SHIFTED };
+            let starts = self.turned(&found, count).iter().flat_map(|pose| shifted(pose, SHIFT * gyration)).collect();
+            found.extend(self.refine_poses(starts, rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
         // Only what may rival the best goes on, and a few more to say how far the next is.
@@ -80,6 +88,9 @@ impl Search<'_> {
         rt.step("align: minima", 0.5)?;
         let mut minima: Vec<Minimum> = distinct.par_iter().map(|pose| self.minimum(pose)).collect();
         minima.sort_by(|a, b| a.score.total_cmp(&b.score));
+        let equal = minima.first().map_or(0.0, |best| EQUAL * best.score + (EQUAL_MM * gyration) * (EQUAL_MM * gyration));
+        let leading = minima.iter().take_while(|m| m.score <= equal).count();
+        minima[..leading].sort_by(|a, b| a.mean_square.total_cmp(&b.mean_square));
         let mut apart: Vec<Minimum> = Vec::new();
         for minimum in minima {
             if apart.iter().all(|other| self.displacement(&minimum.pose, &other.pose) > APART * gyration) {
@@ -156,6 +167,22 @@ impl Search<'_> {
             .map(|p| self.actual.nearest_from(&if self.reflected { reflect(&p) } else { p }, &mut seat).distance_mm)
             .collect();
         trimmed(forward, 0.85) + trimmed(backward, 0.65)
+    }
+
+    fn fits_well(&self, found: &[(f64, Pose)]) -> bool {
+        let good = super::GOOD * self.nominal_moments.gyration_mm();
+        found.first().is_some_and(|best| best.0 <= good * good)
+    }
+
+    /// The best pose of each of the first few rotations.
+    fn turned(&self, found: &[(f64, Pose)], count: usize) -> Vec<Pose> {
+        let mut kept: Vec<Pose> = Vec::new();
+        for (_, pose) in found {
+            if kept.len() < count && kept.iter().all(|k| k.inverse().then(pose).angle() > TURNED) {
+                kept.push(*pose);
+            }
+        }
+        kept
     }
 
     fn is_isotropic(&self) -> bool {

@@ -13,6 +13,8 @@ use super::{Datum, DatumKind, Surface};
 pub(super) const FACING: f64 = 0.866;
 /// Root mean square of the nominal's own distances from its ideal feature that is still called that feature, of the feature's extent.
 const IDEAL: f64 = 0.02;
+/// A radius larger than the extent of the points by this factor cannot be told from a plane.
+const FLAT: f64 = 10.0;
 
 /// Which side of a round feature is solid.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +81,9 @@ impl Ideal {
         }
         let extent = chosen.extent_mm();
         let rms = chosen.mean(|x| ideal.distance(x).0 * ideal.distance(x).0).sqrt();
+        if ideal.radius_mm > FLAT * extent {
+            return Err(refuse(format!("nominal surface as flat as a radius of {:.0} mm", ideal.radius_mm)));
+        }
         if rms > IDEAL * extent {
             return Err(refuse(format!("nominal surface that departs from it by {rms:.3} mm rms over {extent:.1} mm")));
         }
