@@ -41,7 +41,8 @@ impl Folder {
 }
 
 fn compare(nominal: Source, actual: Source, align: AlignmentMethod, rt: &Runtime) -> Measurement {
-    let job = Compare { nominal, actual, align, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
+    let job =
+        Compare { nominal, actual, align, datums: None, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
     measure::compare(&job, rt).unwrap()
 }
 

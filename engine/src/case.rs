@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use nalgebra::{Point3, Vector3};
 
-use crate::align::{self, Alignment};
-use crate::deviation::Field;
+use crate::align::{self, Achievable, Alignment, Datum, DatumKind, Limited, System, Target};
+use crate::deviation::{Field, Patches};
 use crate::distance::MeshDistance;
 use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
@@ -139,6 +139,12 @@ pub struct FitField {
     pub facing: Vec<bool>,
 }
 
+/// What the method `datum` aligns by: features in order of precedence, each in its region, or reference points.
+pub enum Datums<'a> {
+    Features(Vec<(&'a str, DatumKind, &'a Region)>),
+    Points(Vec<Target>),
+}
+
 /// Inputs and shared results. All in mm; regions and fields in the nominal frame.
 pub struct Case<'a> {
     pub rt: &'a Runtime,
@@ -147,6 +153,7 @@ pub struct Case<'a> {
     site: Option<Site>,
     method: AlignmentMethod,
     align_region: Option<&'a Region>,
+    datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
     seconds: Mutex<BTreeMap<String, f64>>,
     nominal_distance: OnceLock<Result<MeshDistance, Error>>,
@@ -177,6 +184,7 @@ impl<'a> Case<'a> {
             site,
             method: AlignmentMethod::BestFit,
             align_region: None,
+            datums: None,
             closing_mm: porosity::DEFAULT_CLOSING_MM,
             seconds: Mutex::default(),
             nominal_distance: OnceLock::new(),
@@ -195,6 +203,12 @@ impl<'a> Case<'a> {
 
     pub fn aligned_by(mut self, method: AlignmentMethod, region: Option<&'a Region>) -> Self {
         (self.method, self.align_region) = (method, region);
+        self
+    }
+
+    /// For the method `datum`; `patch_mm` is the radius of the surface patch whose mean stands for a point.
+    pub fn located_by(mut self, datums: Datums<'a>, patch_mm: f64) -> Self {
+        self.datums = Some((datums, patch_mm));
         self
     }
 
@@ -268,7 +282,15 @@ impl<'a> Case<'a> {
         match self.method {
             AlignmentMethod::None => self.once(&self.alignment, "align", || Ok(unfitted(Pose::identity()))),
             AlignmentMethod::Datum => {
-                Err(Error::input("alignment.unavailable", "alignment by datum is not available yet in this version: use best-fit or none"))
+                let (datums, patch_mm) = self.datums.as_ref().ok_or_else(|| {
+                    Error::input("order.no_datums", "alignment by datum needs datums and there are none: name an order that states them")
+                })?;
+                let (nominal, actual) = (self.nominal_distance()?, self.actual()?);
+                self.once(&self.alignment, "align", || {
+                    let near = align::best_fit(nominal, &actual.mesh, None, self.rt)?;
+                    let fit = self.by_datums(datums, *patch_mm, &near)?;
+                    Ok(Aligned { pose: fit.nominal_from_actual, method: self.method, actual_centre, fit: Some(fit) })
+                })
             }
             AlignmentMethod::BestFit => {
                 let (nominal, actual) = (self.nominal_distance()?, self.actual()?);
@@ -280,6 +302,29 @@ impl<'a> Case<'a> {
                 })
             }
         }
+    }
+
+    fn by_datums(&self, datums: &Datums, patch_mm: f64, near: &Alignment) -> Result<Alignment, Error> {
+        let (nominal, actual) = (self.nominal_distance()?, &self.actual()?.mesh);
+        match datums {
+            Datums::Points(targets) => align::by_datums(nominal, actual, &System::Points(targets.clone()), patch_mm, near, self.rt),
+            Datums::Features(features) => {
+                let inside: Vec<_> = features.iter().map(|&(.., region)| move |p: &Point3<f64>| region.contains(p)).collect();
+                let datums = features.iter().zip(&inside).map(|(&(name, kind, _), region)| Datum { name, kind, region }).collect();
+                align::by_datums(nominal, actual, &System::Datums(datums), patch_mm, near, self.rt)
+            }
+        }
+    }
+
+    /// The smallest ratio of the largest patch deviation to its limits that any pose near the ordered one could achieve, with the
+    /// patches it is about; `None` where the selection holds no patch.
+    pub fn achievable(&self, region: Option<&Region>, limits_mm: [f64; 2], patch_mm: f64) -> Result<Option<(Achievable, Patches)>, Error> {
+        let (nominal, field) = (self.nominal_distance()?, self.actual_field()?);
+        self.timed("achievable", || {
+            let patches = Patches::new(field, &field.select(region), patch_mm)?;
+            let limited = Limited { sites: &field.points, patches: patches.members(), limits_mm };
+            Ok(align::best_achievable(nominal, &limited, self.rt)?.map(|found| (found, patches)))
+        })
     }
 
     /// Why the pose forbids a quantity: it is ambiguous and the quantity depends on direction or place, or the fit failed.
@@ -321,6 +366,7 @@ impl<'a> Case<'a> {
             offset_mm: actual.offset_u_mm,
             scale: actual.scale_u,
             centre: aligned.fit.as_ref().map_or_else(|| aligned.pose.apply(&aligned.actual_centre), |fit| fit.centre),
+            offset_moves: aligned.fit.as_ref().map_or_else(Default::default, |fit| Effects::mode_of(&fit.offset_response)),
             pose_modes: aligned.fit.as_ref().map_or_else(Vec::new, |fit| Effects::modes_of(&fit.covariance)),
             chord_mm: self.nominal.as_ref().map_or(0.0, |n| n.chord_u_mm),
             noise_length_mm: actual.noise_length_mm,

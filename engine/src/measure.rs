@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::io::{self, Loaded, VertexField};
-use crate::judge::region_of_order;
+use crate::judge::{DatumsOfOrder, region_of_order};
 use crate::judgement::InputRecord;
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
@@ -144,6 +144,8 @@ pub struct Compare<'a> {
     pub nominal: Source,
     pub actual: Source,
     pub align: AlignmentMethod,
+    /// Order whose datums align, for the method `datum`.
+    pub datums: Option<&'a Path>,
     pub tolerance: Option<[f64; 2]>,
     /// Radius of the patch of the extraction operator.
     pub patch_mm: f64,
@@ -157,7 +159,11 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
     let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
     let part = session.part(&job.actual)?;
     session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
-    let case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None);
+    let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None);
+    if let Some(datums) = &datums {
+        case = datums.locate(case);
+    }
     if let Some(path) = &job.map {
         let (field, mesh) = (case.actual_field()?, case.moved()?);
         io::ply::write(path, mesh, &field.vertex_fields(), None)?;
