@@ -1,7 +1,7 @@
 //! A case: nominal, actual and site with everything that quantities share, computed at most once and only when asked for.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use nalgebra::{Point3, Vector3};
@@ -16,7 +16,8 @@ use crate::frame::Pose;
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Mesh, Samples};
 use crate::order::AlignmentMethod;
-use crate::porosity::{self, Envelope, Porosity};
+use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
+use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::shrinkage::{self, Shrinkage};
@@ -100,6 +101,18 @@ impl Part {
         Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, not_closed, image, edges }
     }
 
+    /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.
+    pub fn surface_u_mm(&self) -> f64 {
+        (self.offset_u_mm * self.offset_u_mm + self.chord_u_mm * self.chord_u_mm).sqrt()
+    }
+
+    /// Standard uncertainty of a typical point from noise, mm.
+    pub fn typical_noise_mm(&self) -> f64 {
+        let mut noise = self.point_u_mm.clone();
+        noise.sort_unstable_by(f32::total_cmp);
+        noise.get(noise.len() / 2).map_or(0.0, |&u| f64::from(u))
+    }
+
     /// Integral of the mean curvature over the surface, mm.
     pub fn mean_curvature_integral_mm(&self) -> f64 {
         edges::mean_curvature_integral_mm(&self.mesh, &self.edges)
@@ -167,7 +180,17 @@ pub struct Case<'a> {
     missing: PerRegion<Option<Bracket>>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
+    hull: OnceLock<Result<[Scene<'static>; 2], Error>>,
+    moved_distance: OnceLock<Result<MeshDistance, Error>>,
+    pore_sizes: PerRegion<OnBoth<Sizes>>,
+    wall_sizes: PerRegion<OnBoth<Sizes>>,
+    throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
+    structures: PerRegion<OnBoth<Structure>>,
+    closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
 }
+
+/// A result on each of a measurement's two lattices.
+type OnBoth<T> = Arc<[T; 2]>;
 
 /// Results by region; `None` is the whole part.
 type PerRegion<T> = Mutex<Vec<(Option<String>, Result<T, Error>)>>;
@@ -198,6 +221,13 @@ impl<'a> Case<'a> {
             missing: PerRegion::default(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
+            hull: OnceLock::new(),
+            moved_distance: OnceLock::new(),
+            pore_sizes: PerRegion::default(),
+            wall_sizes: PerRegion::default(),
+            throats: PerRegion::default(),
+            structures: PerRegion::default(),
+            closed_voids: PerRegion::default(),
         }
     }
 
@@ -482,11 +512,72 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// The whole part in its closed hull, on the two lattices of a measurement.
+    fn hull(&self) -> Result<&[Scene<'static>; 2], Error> {
+        let (mesh, actual) = (self.moved()?, self.actual()?);
+        let envelope = Envelope::Hull { radius_mm: self.closing_mm };
+        self.once(&self.hull, "lattice", || Scene::both(mesh, &envelope, actual.cell_mm, self.rt))
+    }
+
+    /// Measures on both lattices of a region, or of the whole in its closed hull.
+    fn on_both<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&[Scene; 2]) -> Result<T, Error>) -> Result<T, Error> {
+        match region {
+            None => measure(self.hull()?),
+            Some((_, region)) => measure(&Scene::both(self.moved()?, &Envelope::Region(region), self.actual()?.cell_mm, self.rt)?),
+        }
+    }
+
+    fn on_each<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&Scene) -> Result<T, Error>) -> Result<OnBoth<T>, Error> {
+        self.on_both(region, |[a, b]| Ok(Arc::new([measure(a)?, measure(b)?])))
+    }
+
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let (mesh, actual) = (self.moved()?, self.actual()?);
-        let envelope = region.map_or(Envelope::Hull { radius_mm: self.closing_mm }, |(_, region)| Envelope::Region(region));
-        self.once_per_region(&self.porosities, region, "porosity", || porosity::porosity(mesh, &envelope, actual.cell_mm, self.rt))
+        let mesh = self.moved()?;
+        self.once_per_region(&self.porosities, region, "porosity", || self.on_both(region, |scenes| porosity::of_scenes(mesh, scenes)))
+    }
+
+    /// Distance to the actual part in the nominal frame.
+    fn moved_distance(&self) -> Result<&MeshDistance, Error> {
+        let moved = self.moved()?;
+        self.once(&self.moved_distance, "hierarchy", || Ok(MeshDistance::build(moved)))
+    }
+
+    /// Local diameters of pores or walls, on two lattices.
+    pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
+        let surface = self.moved_distance()?;
+        let (known, stage) = match phase {
+            Phase::Pores => (&self.pore_sizes, "pore size"),
+            Phase::Walls => (&self.wall_sizes, "wall thickness"),
+        };
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, phase, surface, self.rt)))
+    }
+
+    /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
+    pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
+        let surface = self.moved_distance()?;
+        self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
+    }
+
+    /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
+    pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
+        let surface = self.moved_distance()?;
+        let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
+        self.timed("accessible", || self.on_each(region, all))
+    }
+
+    /// Surface, topology and orientation, on two lattices.
+    pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
+        let mesh = self.moved()?;
+        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, scene)))
+    }
+
+    /// Closed voids that reach into the region, on two lattices.
+    pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
+        let (mesh, surface) = (self.moved()?, self.moved_distance()?);
+        self.once_per_region(&self.closed_voids, region, "voids", || {
+            self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
+        })
     }
 
     /// Findings of the alignment.

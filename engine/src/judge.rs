@@ -239,6 +239,7 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
         region,
         within_mm: requirement.within,
         patch_mm: requirement.patch.unwrap_or(quantities::DEFAULT_PATCH_MM),
+        sphere_mm: requirement.sphere,
         ..Scope::default()
     };
     let measured = entry.measure(case, &scope)?;

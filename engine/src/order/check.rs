@@ -166,6 +166,7 @@ impl Order {
             }
             limits(&at, r)?;
             number(&format!("{at}, patch"), r.patch, |x| x > 0.0, "a radius above 0 (mm)")?;
+            number(&format!("{at}, sphere"), r.sphere, |x| x > 0.0, "a diameter above 0 (mm)")?;
             let ordered = r.within.is_none_or(|[lower, upper]| lower.is_finite() && upper.is_finite() && lower < upper);
             value(&format!("{at}, within"), ordered, || format!("{:?}", r.within), "two finite limits, lower below upper (mm)")?;
         }

@@ -283,12 +283,15 @@ pub struct Requirement {
     /// Key requirement: passes the capability gate before it is decided. Requirements with a limit of 0.1 mm or less always do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub key: bool,
-    /// Limits within which `in_tolerance` counts area, mm.
+    /// Limits within which `deviation.in_tolerance` counts area and `pore.in_range` pore volume, mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<[f64; 2]>,
     /// Radius of the surface patch of `deviation.peak_min` and `peak_max`, mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<f64>,
+    /// Diameter of the sphere of `pore.accessible`, mm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sphere: Option<f64>,
 }
 
 /// Limits of a requirement, in its quantity's unit.
