@@ -30,6 +30,7 @@ const ROOMS: &[&str] = &[
     "porosity",
     "uncertainty",
     "deviation",
+    "features",
     "phantom",
     "order",
     "judgement",

@@ -5,8 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::failure::Failure;
 
 /// Subcommands and options of the contract that this version does not carry.
-const LATER: [&str; 14] = [
-    "dimension",
+const LATER: [&str; 13] = [
     "lattice",
     "roughness",
     "worker",
