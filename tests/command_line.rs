@@ -13,8 +13,22 @@ use verimetry_engine::runtime::Runtime;
 use verimetry_server::issue::issue;
 use verimetry_server::keys::Key;
 
-const SUBCOMMANDS: [&str; 14] =
-    ["judge", "verify", "countersign", "inspect", "segment", "compare", "dimension", "shrinkage", "pores", "fit", "serve", "key", "schema", "backends"];
+const SUBCOMMANDS: [&str; 14] = [
+    "judge",
+    "verify",
+    "countersign",
+    "inspect",
+    "segment",
+    "compare",
+    "dimension",
+    "shrinkage",
+    "pores",
+    "fit",
+    "serve",
+    "key",
+    "schema",
+    "backends",
+];
 
 fn verimetry(home: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_verimetry"))

@@ -1,5 +1,7 @@
 //! Fitted features against closed forms, stationarity in compensated arithmetic, brute force and published points.
 
+#[path = "features/dimensions.rs"]
+mod dimensions;
 #[path = "features/least_squares.rs"]
 mod least_squares;
 #[path = "features/published.rs"]

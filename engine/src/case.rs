@@ -156,7 +156,7 @@ impl Feature<'_> {
     fn candidates(&self, seat: &Seat) -> Vec<u32> {
         let surface = match (&self.patch, self.order.seed) {
             (Some(patch), _) => Some(near_patch(seat, patch, self.order.within.unwrap_or(DEFAULT_WITHIN_MM))),
-            (None, Some(seed)) => Some(grown(seat, &Point3::from(seed))),
+            (None, Some(seed)) => Some(grown(seat, self.kind(), &Point3::from(seed))),
             (None, None) => None,
         };
         let inside = self.region.map(|region| seat.inside(&|p| region.contains(p)));
@@ -270,6 +270,7 @@ impl<'a> Case<'a> {
             offset_mm: actual.offset_u_mm,
             scale: actual.scale_u,
             centre: effects.centre,
+            edge_sigma_mm: actual.image.as_ref().map_or(0.0, |i| i.edge_sigma_mm),
         })
     }
 
@@ -289,7 +290,8 @@ impl<'a> Case<'a> {
     /// The same feature of the nominal.
     pub fn fitted_nominal(&self, name: &str) -> Result<&Associated, Error> {
         let mesh = &self.nominal()?.mesh;
-        let exact = Surface { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre() };
+        let exact =
+            Surface { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre(), edge_sigma_mm: 0.0 };
         let fitted = self.once(&self.fitted_nominal, "features", || {
             let seat = Seat::new(mesh);
             self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), 0.0, &exact))

@@ -166,8 +166,10 @@ fn known_dimension(order: &Order, requirement: &Requirement) -> Result<(), Error
     if allowed.contains(&what) {
         return Ok(());
     }
-    let message =
-        format!("requirement {:?} asks for {what} of feature {name:?}, a {}; it has {allowed:?}: name one of them", requirement.id, feature.fit);
+    let message = format!(
+        "requirement {:?} asks for {what} of feature {name:?}, a {}; it has {allowed:?}: name one of them",
+        requirement.id, feature.fit
+    );
     Err(Error::input("order.feature_quantity", message))
 }
 

@@ -71,7 +71,8 @@ fn a_fit_is_the_shape_that_the_points_stray_from_evenly() {
                 let points = part.points(500, off, &pose);
                 let fit = least_squares(part.shape.kind(), &Cloud::of(&points)).unwrap_or_else(|e| panic!("{name}: {e}"));
                 let [place, turn, size] = difference(&fit.shape, &moved(&part.shape, &pose));
-                let mean_square = points.iter().map(|p| moved(&part.shape, &pose).distance_mm(p)).map(|d| d * d).sum::<f64>() / points.len() as f64;
+                let mean_square =
+                    points.iter().map(|p| moved(&part.shape, &pose).distance_mm(p)).map(|d| d * d).sum::<f64>() / points.len() as f64;
                 for (w, x) in worst.iter_mut().zip([place, turn, size, (fit.rms_mm - mean_square.sqrt()).abs()]) {
                     *w = w.max(x);
                 }
@@ -211,9 +212,8 @@ fn a_fit_follows_its_points_when_they_are_moved_and_scaled() {
             let there: Vec<Point3<f64>> = here.iter().map(|p| away.apply(&Point3::from(p.coords * factor))).collect();
             let fit = least_squares(kind, &Cloud::of(&there)).unwrap();
             let back: Vec<f64> = here.iter().map(|p| first.shape.distance_mm(p)).collect();
-            let same = |sign: f64| {
-                there.iter().zip(&back).map(|(p, d)| (fit.shape.distance_mm(p) - sign * d * factor).abs()).fold(0.0, f64::max)
-            };
+            let same =
+                |sign: f64| there.iter().zip(&back).map(|(p, d)| (fit.shape.distance_mm(p) - sign * d * factor).abs()).fold(0.0, f64::max);
             let off = same(1.0).min(same(-1.0)); // a plane may face the other way
             assert!(off < 1e-9 * factor, "{name}, scale {factor}: distances differ by {off:e}");
         }
@@ -234,9 +234,8 @@ fn a_fit_has_the_same_bits_on_one_thread_and_on_many() {
 
 #[test]
 fn points_that_hold_no_shape_are_refused_by_name() {
-    let grid = |f: &dyn Fn(f64, f64) -> Point3<f64>| -> Vec<Point3<f64>> {
-        (0..144).map(|k| f(even(1, 2 * k), even(1, 2 * k + 1))).collect()
-    };
+    let grid =
+        |f: &dyn Fn(f64, f64) -> Point3<f64>| -> Vec<Point3<f64>> { (0..144).map(|k| f(even(1, 2 * k), even(1, 2 * k + 1))).collect() };
     let flat = grid(&|a, b| Point3::new(10.0 * a, 8.0 * b, 0.0));
     let straight = grid(&|a, _| Point3::new(1.0 + 3.0 * a, 2.0 - a, 5.0 * a));
     let one = vec![Point3::new(1.0, 2.0, 3.0); 50];

@@ -27,8 +27,9 @@ fn fit(folder: &Path, name: &str, kind: Kind, keep: impl Fn(usize) -> bool) -> F
     let file = |ending: &str| folder.join(format!("SampleConsensusModel{name}_RANSAC.{ending}"));
     let chosen = |rows: Vec<[f64; 3]>| rows.into_iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, r)| r).collect::<Vec<_>>();
     let points: Vec<Point3<f64>> = chosen(table(&file("csv"))).into_iter().map(Point3::from).collect();
-    let normals: Option<Vec<Vector3<f64>>> =
-        file("normals.csv").is_file().then(|| chosen(table(&file("normals.csv"))).into_iter().map(|n| Vector3::from(n).normalize()).collect());
+    let normals: Option<Vec<Vector3<f64>>> = file("normals.csv")
+        .is_file()
+        .then(|| chosen(table(&file("normals.csv"))).into_iter().map(|n| Vector3::from(n).normalize()).collect());
     least_squares(kind, &Cloud { points: &points, weights: None, normals: normals.as_deref() }).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
@@ -46,8 +47,10 @@ fn published_tori_are_found_without_their_outliers() {
             major_mm: expected[0],
             minor_mm: expected[1],
         };
-        let inlier: Vec<bool> =
-            table(&folder.join(format!("SampleConsensusModel{name}_RANSAC.csv"))).into_iter().map(|p| truth.distance_mm(&p.into()).abs() < tolerance).collect();
+        let inlier: Vec<bool> = table(&folder.join(format!("SampleConsensusModel{name}_RANSAC.csv")))
+            .into_iter()
+            .map(|p| truth.distance_mm(&p.into()).abs() < tolerance)
+            .collect();
         let fit = fit(&folder, name, Kind::Torus, |i| inlier[i]);
         let Shape::Torus { centre, axis, major_mm, minor_mm } = fit.shape else { panic!("{name}") };
         let found = [major_mm, minor_mm, centre.x, centre.y, centre.z];

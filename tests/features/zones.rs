@@ -92,10 +92,12 @@ fn a_lobed_cylinder_has_twice_the_amplitude_of_its_lobes() {
 fn touching_circles_and_cylinders_of_a_polygon_are_its_own() {
     for n in [3, 4, 7] {
         let outer = 1.0 / libm::cos(std::f64::consts::PI / n as f64);
-        for (kind, points) in [(Kind::Circle, placed(&polygon(n, 40), 5)), (Kind::Cylinder, placed(&extruded(&polygon(n, 40), 4.0, 4), 6))] {
+        for (kind, points) in [(Kind::Circle, placed(&polygon(n, 40), 5)), (Kind::Cylinder, placed(&extruded(&polygon(n, 40), 4.0, 4), 6))]
+        {
             let fit = least_squares(kind, &Cloud::of(&points)).unwrap();
             let radius = |z: Zone| z.shape.radius_mm().filter(|_| z.certificate.holds).unwrap();
-            let (within, around) = (radius(inscribed(&fit, &Cloud::of(&points)).unwrap()), radius(circumscribed(&fit, &Cloud::of(&points)).unwrap()));
+            let (within, around) =
+                (radius(inscribed(&fit, &Cloud::of(&points)).unwrap()), radius(circumscribed(&fit, &Cloud::of(&points)).unwrap()));
             assert!((within - 1.0).abs() < OPTIMUM, "{kind:?}, {n}: {within}");
             // The smallest circle around is unique; a cylinder around a short prism might lean, but not around this one.
             assert!((around - outer).abs() < OPTIMUM, "{kind:?}, {n}: {around} against {outer}");
@@ -184,12 +186,15 @@ fn ring_by_brute_force(points: &[Point3<f64>]) -> f64 {
 #[test]
 fn the_zone_of_a_circle_is_the_least_of_all_rings() {
     for seed in 0..12 {
-        let points: Vec<Point3<f64>> =
-            section(16, |_| 0.0).iter().enumerate().map(|(k, _)| {
+        let points: Vec<Point3<f64>> = section(16, |_| 0.0)
+            .iter()
+            .enumerate()
+            .map(|(k, _)| {
                 let angle = std::f64::consts::TAU * (k as f64 + 0.3 * even(seed, k)) / 16.0;
                 let r = 5.0 + 0.2 * even(seed + 50, k);
                 Point3::new(r * libm::cos(angle), r * libm::sin(angle), 0.0)
-            }).collect();
+            })
+            .collect();
         let (found, truth) = (zone(Kind::Circle, &placed(&points, seed)).width_mm, ring_by_brute_force(&points));
         assert!((found - truth).abs() < 1e-9, "seed {seed}: {found} against {truth}");
     }

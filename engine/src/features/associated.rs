@@ -25,6 +25,8 @@ pub struct Surface<'a> {
     pub scale: f64,
     /// What an error of the scale leaves in place.
     pub centre: Point3<f64>,
+    /// Edge blur of the scanner (standard deviation of its point spread), mm; 0 for a mesh.
+    pub edge_sigma_mm: f64,
 }
 
 impl Surface<'_> {
@@ -35,6 +37,7 @@ impl Surface<'_> {
             offset_mm: self.offset_mm,
             scale: self.scale,
             centre: self.centre,
+            edge_sigma_mm: self.edge_sigma_mm,
         }
     }
 }

@@ -178,7 +178,7 @@ pub(super) fn settle(kind: Kind, unit: &Unit, start: State, most: u32) -> Solved
             (state, here) = (trial, there);
             damping = if damping > 1e-9 { damping * 0.05 } else { 0.0 };
         } else if gain <= 1e3 * (TOLD * here.mean_square + ROUNDING) {
-            damping = 0.0; // rounding decides which of the two is the lower
+            // Rounding decides which of the two is the lower.
             settled = true;
             break;
         } else {

@@ -90,15 +90,42 @@ impl<'a> Cloud<'a> {
 /// An ideal shape. Directions are unit vectors; lengths mm, angles rad.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shape {
-    Line { point: Point3<f64>, direction: Vector3<f64> },
-    Plane { point: Point3<f64>, normal: Vector3<f64> },
-    Circle { centre: Point3<f64>, normal: Vector3<f64>, radius_mm: f64 },
-    Sphere { centre: Point3<f64>, radius_mm: f64 },
+    Line {
+        point: Point3<f64>,
+        direction: Vector3<f64>,
+    },
+    Plane {
+        point: Point3<f64>,
+        normal: Vector3<f64>,
+    },
+    Circle {
+        centre: Point3<f64>,
+        normal: Vector3<f64>,
+        radius_mm: f64,
+    },
+    Sphere {
+        centre: Point3<f64>,
+        radius_mm: f64,
+    },
     /// `point` is the axis's point nearest to the centroid of the points.
-    Cylinder { point: Point3<f64>, axis: Vector3<f64>, radius_mm: f64 },
+    Cylinder {
+        point: Point3<f64>,
+        axis: Vector3<f64>,
+        radius_mm: f64,
+    },
     /// Opens along the axis; `radius_mm` is that at `point`, which lies on the axis amid the points.
-    Cone { point: Point3<f64>, axis: Vector3<f64>, radius_mm: f64, half_angle_rad: f64 },
-    Torus { centre: Point3<f64>, axis: Vector3<f64>, major_mm: f64, minor_mm: f64 },
+    Cone {
+        point: Point3<f64>,
+        axis: Vector3<f64>,
+        radius_mm: f64,
+        half_angle_rad: f64,
+    },
+    Torus {
+        centre: Point3<f64>,
+        axis: Vector3<f64>,
+        major_mm: f64,
+        minor_mm: f64,
+    },
 }
 
 impl Shape {

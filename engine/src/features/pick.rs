@@ -86,23 +86,50 @@ pub fn near_patch(seat: &Seat, patch: &MeshDistance, within_mm: f64) -> Vec<u32>
     (0..seat.mesh.triangles().len() as u32).into_par_iter().filter(near).collect()
 }
 
-/// Triangles joined to the one nearest a seed by edges over which the surface turns by less than 20 degrees.
-pub fn grown(seat: &Seat, seed: &Point3<f64>) -> Vec<u32> {
+/// Triangles joined to the one nearest a seed by edges over which the surface turns by less than 20 degrees, and facing within 20
+/// degrees of the shape fitted to what has grown so far: first a few, then four times as many, until nothing changes. So a
+/// fillet that leads on to the next face is left where it bends away from this one.
+pub fn grown(seat: &Seat, kind: Kind, seed: &Point3<f64>) -> Vec<u32> {
     let count = seat.mesh.triangles().len();
     let far: Vec<f64> = (0..count).into_par_iter().map(|t| (seat.centroid(t) - seed).norm_squared()).collect();
     let Some(first) = (0..count).reduce(|a, b| if far[b] < far[a] { b } else { a }) else { return vec![] };
-    let mut seen = vec![false; count];
+    let (mut chosen, mut most) = (vec![], FIRST_GROWN);
+    for _ in 0..GROWTHS {
+        // A few triangles may not hold the shape yet: then the turn alone stops them.
+        let shape = gathered(seat, kind, &chosen, &[]).ok().map(|p| p.fit.shape);
+        let more = flooded(seat, first, shape.as_ref(), most);
+        if more == chosen {
+            break;
+        }
+        most = most.saturating_mul(4);
+        chosen = more;
+    }
+    chosen
+}
+
+/// Triangles that a first fit is grown from, and most fits on the way.
+const FIRST_GROWN: usize = 64;
+const GROWTHS: usize = 16;
+
+/// Nearest neighbours first, at most so many, ascending.
+fn flooded(seat: &Seat, first: usize, shape: Option<&Shape>, most: usize) -> Vec<u32> {
+    let like = |t: usize| shape.is_none_or(|s| seat.normals[t].dot(&s.normal_at(&seat.centroid(t))).abs() > CONTINUES);
+    let mut seen = vec![false; seat.mesh.triangles().len()];
     seen[first] = true;
-    let mut front = vec![first];
-    while let Some(t) = front.pop() {
+    let mut reached = vec![first as u32];
+    let mut next = 0;
+    while next < reached.len() && reached.len() < most {
+        let t = reached[next] as usize;
+        next += 1;
         for n in seat.neighbours[t].iter().filter(|n| **n != NOBODY).map(|n| *n as usize) {
-            if !seen[n] && seat.normals[n].dot(&seat.normals[t]) > CONTINUES {
+            if !seen[n] && seat.normals[n].dot(&seat.normals[t]) > CONTINUES && like(n) {
                 seen[n] = true;
-                front.push(n);
+                reached.push(n as u32);
             }
         }
     }
-    (0..count as u32).filter(|t| seen[*t as usize]).collect()
+    reached.sort_unstable();
+    reached
 }
 
 /// A feature's points, with the shape fitted to them.
@@ -145,9 +172,12 @@ pub fn picked(seat: &Seat, kind: Kind, candidates: &[u32], border_mm: f64) -> Re
 
 /// Whether a triangle faces as the shape does at its place; wires have no faces.
 fn faces(seat: &Seat, shape: &Shape, t: u32) -> bool {
+    let facing = |t: u32| seat.normals[t as usize].dot(&shape.normal_at(&seat.centroid(t as usize)));
     match shape.kind() {
         Kind::Line | Kind::Circle => true,
-        _ => seat.normals[t as usize].dot(&shape.normal_at(&seat.centroid(t as usize))).abs() > FACING,
+        // A face has one outside; a bore and a shaft face the axis either way.
+        Kind::Plane => facing(t) > FACING,
+        _ => facing(t).abs() > FACING,
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Spread {
     pub(crate) steps: Vec<(&'static str, Row)>,
 }
 
+/// Name of the contribution of the edge blur: a blurred surface of mean curvature H moves by σ²H, and what corrects it knows σ to a tenth.
+pub const BLUR: &str = "edge_blur";
+const BLUR_KNOWN: f64 = 0.1;
+
 /// Name of the contribution of residuals that vary together.
 pub const FIT: &str = "fit";
 
@@ -41,9 +45,22 @@ pub struct Errors<'a> {
     /// Relative standard uncertainty of the length scale, and the point that it leaves in place.
     pub scale: f64,
     pub centre: Point3<f64>,
+    /// Edge blur of the scanner (standard deviation of its point spread), mm; 0 for a mesh.
+    pub edge_sigma_mm: f64,
 }
 
 impl Shape {
+    /// Mean curvature, 1/mm; of a torus where it is largest, of a cone amid the points.
+    fn mean_curvature(&self) -> f64 {
+        match self {
+            Shape::Line { .. } | Shape::Plane { .. } | Shape::Circle { .. } => 0.0,
+            Shape::Sphere { radius_mm, .. } => 1.0 / radius_mm,
+            Shape::Cylinder { radius_mm, .. } => 0.5 / radius_mm,
+            Shape::Cone { radius_mm, half_angle_rad, .. } => 0.5 * libm::cos(*half_angle_rad) / radius_mm,
+            Shape::Torus { major_mm, minor_mm, .. } => 0.5 / minor_mm + 0.5 / (major_mm + minor_mm),
+        }
+    }
+
     /// The shape after a step of its local parameters.
     pub(crate) fn stepped(&self, step: &Row) -> Shape {
         let (kind, state) = self.state();
@@ -67,10 +84,8 @@ impl Spread {
         let add = |mut a: Square, i: usize| {
             let (row, w) = (rows(i).1, cloud.weight(i));
             free.iter().for_each(|&r| free.iter().for_each(|&c| a[(r, c)] += w * row[r] * row[c]));
-            if matches!(shape.kind(), Kind::Circle) {
-                let (kind, state) = shape.state();
-                debug_assert_eq!(kind, Kind::Circle);
-                let row = super::local::height(&state, &points[i].coords).1;
+            if shape.kind() == Kind::Circle {
+                let row = super::local::height(&shape.state().1, &points[i].coords).1;
                 [2, 3, 4].iter().for_each(|&r| [2, 3, 4].iter().for_each(|&c| a[(r, c)] += w * row[r] * row[c]));
             }
             a
@@ -90,6 +105,8 @@ impl Spread {
             (uncertainty::OFFSET, response(&|i, g| errors.offset_mm * outward(i, g))),
             (uncertainty::SCALE, response(&|i, g| errors.scale * (points[i] - errors.centre).dot(g))),
         ];
+        let blur = 2.0 * BLUR_KNOWN * errors.edge_sigma_mm * errors.edge_sigma_mm * shape.mean_curvature();
+        steps.push((BLUR, response(&|i, g| blur * outward(i, g))));
         let add_modes = |steps: &mut Vec<(&'static str, Row)>, name, c: &Square| {
             // Units differ, so each parameter is scaled to unit variance before the modes are taken.
             let unit: [f64; P] = std::array::from_fn(|k| c[(k, k)].max(0.0).sqrt());
@@ -113,7 +130,12 @@ fn inverted(information: &Square) -> Square {
 }
 
 /// H⁻¹ (Σ over cells of g gᵀ) H⁻¹ with g the summed pull of a cell's points, one standard uncertainty each.
-fn noise_covariance(cloud: &Cloud, errors: &Errors, inverse: &Square, rows: &(impl Fn(usize) -> (f64, Row, Vector3<f64>) + Sync)) -> Square {
+fn noise_covariance(
+    cloud: &Cloud,
+    errors: &Errors,
+    inverse: &Square,
+    rows: &(impl Fn(usize) -> (f64, Row, Vector3<f64>) + Sync),
+) -> Square {
     let n = cloud.points.len();
     if errors.noise_mm.iter().all(|u| *u == 0.0) {
         return Square::zeros();
@@ -168,14 +190,13 @@ pub struct Filtered {
     pub points: Vec<Point3<f64>>,
     /// Range over the patches that noise alone would give, mm: mean over simulated draws.
     pub noise_range_mm: f64,
-    /// Whether patches were wide enough to hold several points; else the points stand as they are.
-    pub averaged: bool,
 }
 
 /// Draws of the noise field behind a noise range.
 const DRAWS: u64 = 8;
 
-/// Means of the distance to the shape over surface patches of a radius. Patches with less than half the area of the disc stay out.
+/// Means of the distance to the shape over surface patches of a radius. Patches with less than half the area of the disc stay out; where
+/// points are too sparse, or the feature too narrow for any patch, the points stand as they are, with the noise that is theirs.
 pub fn filtered(shape: &Shape, cloud: &Cloud, errors: &Errors, radius_mm: f64) -> Result<Filtered, Error> {
     let (points, n) = (cloud.points, cloud.points.len());
     let distances: Vec<f64> = (0..n).into_par_iter().map(|i| shape.distance_mm(&points[i])).collect();
@@ -183,8 +204,7 @@ pub fn filtered(shape: &Shape, cloud: &Cloud, errors: &Errors, radius_mm: f64) -
     let typical = sum::sum(n, |i| cloud.weight(i)) / n.max(1) as f64;
     let sparse = cloud.weights.is_none() || radius_mm <= 0.0 || typical > 0.25 * disc || shape.kind() == Kind::Line;
     let members: Vec<Vec<(usize, f64)>> = if sparse { vec![] } else { patches(shape, cloud, radius_mm, 0.5 * disc)? };
-    let averaged = !members.is_empty();
-    let patches = if averaged { members } else { (0..n).map(|i| vec![(i, 1.0)]).collect() };
+    let patches = if !members.is_empty() { members } else { (0..n).map(|i| vec![(i, 1.0)]).collect() };
     let mean = |patch: &Vec<(usize, f64)>, of: &[f64]| patch.iter().map(|&(i, w)| w * of[i]).sum::<f64>();
     let moved = |patch: &Vec<(usize, f64)>| {
         // The patch's first member is its centre.
@@ -199,7 +219,7 @@ pub fn filtered(shape: &Shape, cloud: &Cloud, errors: &Errors, radius_mm: f64) -
         ends[1] - ends[0]
     };
     let noise_range_mm = if noisy { (0..DRAWS).map(draw).sum::<f64>() / DRAWS as f64 } else { 0.0 };
-    Ok(Filtered { points: patches.iter().map(moved).collect(), noise_range_mm, averaged })
+    Ok(Filtered { points: patches.iter().map(moved).collect(), noise_range_mm })
 }
 
 /// Members of each patch with their shares of its area, the centre first.

@@ -33,7 +33,7 @@ pub(super) fn starts(kind: Kind, sample: &Unit) -> Option<State> {
         Kind::Line => Some(State::new(Vector3::zeros(), &long, 0.0, 0.0)),
         Kind::Plane => Some(State::new(Vector3::zeros(), &thin, 0.0, 0.0)),
         Kind::Circle => {
-            let first = round_about(kind, sample, &thin)?;
+            let first = round_about(sample, &thin)?;
             Some(settle(kind, sample, first, ITERATIONS).state)
         }
         Kind::Sphere => {
@@ -152,14 +152,14 @@ fn axes(sample: &Unit, moments: &Matrix3<f64>) -> Vec<Vector3<f64>> {
 /// Algebraic fits about a known direction.
 fn about(kind: Kind, few: &Unit, axis: &Vector3<f64>) -> Vec<State> {
     match kind {
-        Kind::Cylinder => round_about(kind, few, axis).into_iter().collect(),
+        Kind::Cylinder => round_about(few, axis).into_iter().collect(),
         Kind::Cone => cone_about(few, axis),
         _ => ring_about(few, axis, &Vector3::zeros()).collect(),
     }
 }
 
 /// Circle or cylinder: Taubin's circle of the points seen along the axis.
-fn round_about(_: Kind, few: &Unit, axis: &Vector3<f64>) -> Option<State> {
+fn round_about(few: &Unit, axis: &Vector3<f64>) -> Option<State> {
     let frame = frame_of(axis);
     let seen = few.points.iter().map(|p| {
         let l = frame.tr_mul(p);

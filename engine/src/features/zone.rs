@@ -167,11 +167,8 @@ impl Problem<'_> {
     fn highest(&self, state: &State, above: f64) -> Vec<(usize, bool)> {
         let mut members = vec![];
         for &side in self.sides() {
-            let mut over: Vec<(f64, usize)> = (0..self.points.len())
-                .into_par_iter()
-                .map(|i| (self.value(state, (i, side)).0, i))
-                .filter(|(v, _)| *v > above)
-                .collect();
+            let mut over: Vec<(f64, usize)> =
+                (0..self.points.len()).into_par_iter().map(|i| (self.value(state, (i, side)).0, i)).filter(|(v, _)| *v > above).collect();
             let order = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
             if over.len() > AT_ONCE {
                 over.select_nth_unstable_by(AT_ONCE, order);
@@ -232,9 +229,8 @@ fn better(a: Rest, b: Rest) -> Rest {
 /// The fit with its size or place in the middle of the points: its zone is then as wide as the range of its distances.
 fn centred(problem: &Problem, mut state: State) -> State {
     if problem.goal == Goal::Zone && problem.kind != Kind::Line {
-        let ends = |outside: bool| {
-            (0..problem.points.len()).map(|i| problem.value(&state, (i, outside)).0).fold(f64::NEG_INFINITY, f64::max)
-        };
+        let ends =
+            |outside: bool| (0..problem.points.len()).map(|i| problem.value(&state, (i, outside)).0).fold(f64::NEG_INFINITY, f64::max);
         let middle = 0.5 * (ends(true) - ends(false));
         if problem.kind == Kind::Plane {
             state.at += state.axis() * middle;
@@ -251,10 +247,7 @@ fn starts(problem: &Problem, first: &State) -> Vec<State> {
     if problem.kind == Kind::Plane || problem.goal == Goal::Circumscribed {
         return all; // nearly convex: one start does
     }
-    let width = (0..problem.points.len())
-        .map(|i| distance(problem.kind, first, &problem.points[i]).0.abs())
-        .fold(0.0, f64::max)
-        .min(0.3);
+    let width = (0..problem.points.len()).map(|i| distance(problem.kind, first, &problem.points[i]).0.abs()).fold(0.0, f64::max).min(0.3);
     for axis in 0..if problem.kind == Kind::Sphere { 3 } else { 2 } {
         for sign in [-1.0, 1.0] {
             let mut step = [0.0; P];

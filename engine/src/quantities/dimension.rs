@@ -252,7 +252,9 @@ impl Job<'_> {
         let found = least_squares(self.own.kind, &cloud).and_then(|fit| find(&fit, &cloud));
         Ok(match found {
             Ok(zone) if zone.certificate.holds => Ok(zone),
-            Ok(_) => Err(Measured::not("no proof of the minimum zone was found: state a wider `filter` or a region that holds the feature better")),
+            Ok(_) => Err(Measured::not(
+                "no proof of the minimum zone was found: state a wider `filter` or a region that holds the feature better",
+            )),
             Err(e) => Err(Measured::not(e.to_string())),
         })
     }
@@ -332,9 +334,8 @@ impl Job<'_> {
             // A straight axis leans out of its zone by its length times the sine.
             let length = high - low;
             return self.of_shape(|s, d| {
-                let (a, d) = (s.direction()?, d?);
-                let lean = angle(s, d)? - degrees.to_radians();
-                Some(length * libm::sin(lean).abs()).filter(|_| a.norm() > 0.0)
+                let lean = angle(s, d?)? - degrees.to_radians();
+                Some(length * libm::sin(lean).abs())
             });
         }
         let filtered = self.filtered()?;
@@ -392,8 +393,8 @@ impl Job<'_> {
         let along = matches!(self.own.kind, Kind::Line | Kind::Cylinder | Kind::Cone);
         self.to_datum(|s, d| {
             let place = |t: f64| s.place() + s.direction().filter(|_| along).unwrap_or_default() * t;
-            matches!(d, Shape::Plane { .. }).then_some(0.0).map_or(Some(()), |_| None)?;
-            Some(2.0 * apart(&place(ends[0]), d).norm().max(apart(&place(ends[1]), d).norm()))
+            let centred = !matches!(d, Shape::Plane { .. });
+            centred.then(|| 2.0 * apart(&place(ends[0]), d).norm().max(apart(&place(ends[1]), d).norm()))
         })
     }
 

@@ -97,9 +97,19 @@ impl Entry {
 
 /// Every entry, group by group.
 pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
-    [deviation::ENTRIES, alignment::ENTRIES, body::ENTRIES, dimension::ENTRIES, shrinkage::ENTRIES, porosity::ENTRIES, fit::ENTRIES, image::ENTRIES, announced::ENTRIES]
-        .into_iter()
-        .flatten()
+    [
+        deviation::ENTRIES,
+        alignment::ENTRIES,
+        body::ENTRIES,
+        dimension::ENTRIES,
+        shrinkage::ENTRIES,
+        porosity::ENTRIES,
+        fit::ENTRIES,
+        image::ENTRIES,
+        announced::ENTRIES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The entries of a group (`deviation.`) that this version measures.
