@@ -3,6 +3,7 @@
 //! `cargo +nightly fuzz run stl -- -max_total_time=60 -rss_limit_mb=512`, from the repository root.
 
 use std::io::Write;
+use std::path::Path;
 
 use verimetry_engine::io::{Loaded, load};
 use verimetry_engine::mesh::health;
@@ -11,7 +12,19 @@ use verimetry_engine::mesh::health;
 pub fn read(extension: &str, head: &[u8], bytes: &[u8]) {
     let mut file = tempfile::Builder::new().suffix(extension).tempfile().expect("a temporary file");
     file.write_all(head).and_then(|()| file.write_all(bytes)).and_then(|()| file.flush()).expect("room for a small file");
-    match load(file.path()) {
+    look(file.path());
+}
+
+/// Loads raw voxels whose sidecar is `bytes`.
+pub fn read_sidecar(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let voxels = folder.path().join("x.raw");
+    std::fs::write(&voxels, [7; 64]).and_then(|()| std::fs::write(folder.path().join("x.toml"), bytes)).expect("room for small files");
+    look(&voxels);
+}
+
+fn look(path: &Path) {
+    match load(path) {
         Ok(Loaded::Mesh(mesh)) => drop(health::examine(&mesh.mesh)),
         Ok(Loaded::Volume(volume)) => drop(volume.values_sha256()),
         Err(error) => assert!(!error.message.contains('\n') && error.code.contains('.'), "{error}"),

@@ -1,5 +1,9 @@
 //! Each kernel on the CPU and on the GPU, with large and with tiny slabs, against a slow and obvious reference.
 
+#[path = "kernels/counts.rs"]
+mod counts;
+#[path = "kernels/filters.rs"]
+mod filters;
 mod support;
 
 use std::collections::VecDeque;
@@ -11,8 +15,8 @@ use verimetry_engine::Error;
 use verimetry_engine::frame::Grid;
 use verimetry_engine::gpu::{Gpu, Options};
 use verimetry_engine::kernels::{
-    Border, Connectivity, NO_BACKGROUND, NO_TRIANGLE, ProposalTree, components, distance_transform, distance_transform_mm2, histogram,
-    propose, threshold,
+    Border, Connectivity, NO_BACKGROUND, NO_TRIANGLE, ProposalTree, cells, components, distance_transform, distance_transform_mm2,
+    gaussian, gradient, histogram, propose, threshold,
 };
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::runtime::Runtime;
@@ -402,9 +406,12 @@ fn the_proposed_triangle_is_as_near_as_any_but_for_f32_rounding() {
 fn spoiled(name: &str, text: String) -> String {
     let (right, wrong) = match name {
         "threshold" => ("b < count", "b + 1u < count"),
-        "histogram" => ("if comes_before(key, edges[middle])", "if comes_before(edges[middle], key)"),
+        "histogram" => ("counts[key.y - edges[0].y], 1u", "counts[key.y - edges[0].y], 2u"),
         "components" => ("let was = atomicMin(&parents[high], low)", "let was = atomicMin(&parents[low], low)"),
         "distance_transform" => ("step * step < best", "step * step + 4u < best"),
+        "gaussian" => ("source[behind(line, d)]", "source[behind(line, d - 1u)]"),
+        "gradient" => ("min(i + 1u, n.x - 1u)", "min(i + 2u, n.x - 1u)"),
+        "cells" => ("high.z ^ high.w", "high.z ^ high.y"),
         "nearest" => ("if squared < best.squared", "if squared > 0.0"),
         other => panic!("no mistake is known for {other}"),
     };
@@ -424,6 +431,9 @@ fn a_wrong_shader_does_not_pass_for_a_right_one() {
     let few = random_mask([65, 9, 9], 0.2, 7);
     assert_ne!(components(&few, Connectivity::Faces6, &cpu), components(&few, Connectivity::Faces6, &gpu));
     assert_ne!(distance_transform(&mask, Border::Unknown, &cpu), distance_transform(&mask, Border::Unknown, &gpu));
+    assert!(gaussian(&v, [1.0; 3], &cpu) != gaussian(&v, [1.0; 3], &gpu));
+    assert!(gradient(&v, &cpu) != gradient(&v, &gpu));
+    assert!(cells(&mask, &cpu) != cells(&mask, &gpu));
     let (mesh, points) = (torus(20), [Point3::new(53.0, -25.0, 60.0)]);
     let tree = ProposalTree::new(&mesh);
     let distance = |rt: &Runtime| to_triangle(points[0], mesh.corners(propose(&tree, &points, rt).unwrap()[0] as usize));

@@ -6,6 +6,7 @@ mod job_b;
 mod job_d;
 mod job_e;
 mod job_f;
+mod job_h;
 mod job_j;
 mod job_k;
 mod npy;
@@ -87,6 +88,7 @@ const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("d", "256", None, "gray", job_d::run),
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),
+    ("h", "256", None, "gaussian", job_h::run),
     ("j", "4m", Some("gyroid"), "weld", job_j::run),
     ("k", "400", None, "load", job_k::run),
 ];

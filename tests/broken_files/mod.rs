@@ -306,18 +306,14 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("colour.dcm", "volume.dimensions", Dicom { samples: 3, ..Dicom::default() }.bytes()),
         ("fewer_pixels.dcm", "file.truncated", Dicom { rows: 9, ..Dicom::default() }.bytes()),
         ("no_slope.dcm", "volume.rescale", Dicom { rescale: Some([0.0, 0.0]), ..Dicom::default() }.bytes()),
-        (
-            "jpeg_ls.dcm",
-            "dicom.transfer_syntax",
-            Dicom { syntax: "1.2.840.10008.1.2.4.80".into(), fragments: true, ..Dicom::default() }.bytes(),
-        ),
+        ("jpeg_ls.dcm", "file.malformed", Dicom { syntax: "1.2.840.10008.1.2.4.80".into(), fragments: true, ..Dicom::default() }.bytes()),
         (
             "bad_fragments.dcm",
-            "dicom.pixels",
+            "file.malformed",
             Dicom { syntax: "1.2.840.10008.1.2.4.70".into(), fragments: true, ..Dicom::default() }.bytes(),
         ),
         ("no_image.dcm", "dicom.no_image", Dicom { image: false, ..Dicom::default() }.bytes()),
-        ("frames.dcm", "dicom.multi_frame", Dicom { frames: 2, ..Dicom::default() }.bytes()),
+        ("frames.dcm", "dicom.multi_frame", Dicom { frames: 2, values: vec![0; 12], ..Dicom::default() }.bytes()),
         ("folder_without_images/readme.txt", "file.unknown_format", b"A folder of a series holds its images.\n".to_vec()),
     ]
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::fault::{Fault, FileError};
+use super::fault::{Fault, FileError, quoted};
 
 /// Text headers end long before this.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
@@ -37,6 +37,39 @@ pub(super) fn whole(path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
+/// Fills `out` with the bytes of a file from `at` on.
+pub(super) fn read_at(path: &Path, at: u64, out: &mut [u8]) -> Result<(), Fault> {
+    let (mut file, len) = open(path)?;
+    let needed = at.saturating_add(out.len() as u64);
+    if needed > len {
+        return Err(Fault::Truncated { format: "the file", needed, found: len });
+    }
+    file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(out)).map_err(|e| Fault::unreadable(&e))
+}
+
+/// So many bytes from `at` on, which the caller has held against the file's length.
+pub(super) fn range(file: &mut File, at: u64, length: u64) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![];
+    let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.take(length).read_to_end(&mut bytes));
+    let found = read.map_err(|e| Fault::unreadable(&e))? as u64;
+    if found == length { Ok(bytes) } else { Err(Fault::Truncated { format: "the file", needed: at + length, found: at + found }) }
+}
+
+/// A plain file name in the folder of `path`: nothing else of the machine can be reached.
+pub(super) fn beside(path: &Path, name: &str) -> Result<PathBuf, Fault> {
+    let mut parts = Path::new(name).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None)) && !name.contains('\\');
+    if !plain || name.eq_ignore_ascii_case("LIST") || name.contains('%') {
+        return Err(Fault::DataFile { found: quoted(name.as_bytes()) });
+    }
+    let beside = path.with_file_name(name);
+    match open(&beside) {
+        Ok(_) => Ok(beside),
+        Err(Fault::NotFound) => Err(Fault::DataFile { found: format!("{}, which is not there", quoted(name.as_bytes())) }),
+        Err(other) => Err(other),
+    }
+}
+
 /// A stream of voxels, how many bytes it can give at most, and the format's name for messages.
 pub(super) struct Stream {
     pub format: &'static str,
@@ -52,11 +85,20 @@ impl Stream {
         Ok(Stream { format, reader: Box::new(file), at_most: len.saturating_sub(offset) })
     }
 
-    /// Gzip members from the start of a file.
-    pub fn gzip(format: &'static str, mut file: File) -> Result<Stream, Fault> {
-        let len = file.metadata().and_then(|m| file.rewind().map(|()| m.len())).map_err(|e| Fault::unreadable(&e))?;
+    /// Gzip members from an offset of a file on.
+    pub fn gzip(format: &'static str, mut file: File, offset: u64) -> Result<Stream, Fault> {
+        let len = file.metadata().map_err(|e| Fault::unreadable(&e))?.len();
+        file.seek(SeekFrom::Start(offset)).map_err(|e| Fault::unreadable(&e))?;
         let reader = flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file));
-        Ok(Stream { format, reader: Box::new(reader), at_most: len.saturating_mul(DEFLATE_LIMIT) })
+        Ok(Stream { format, reader: Box::new(reader), at_most: len.saturating_sub(offset).saturating_mul(DEFLATE_LIMIT) })
+    }
+
+    /// A bare deflate stream from an offset of a file on.
+    pub fn deflate(format: &'static str, mut file: File, offset: u64) -> Result<Stream, Fault> {
+        let len = file.metadata().map_err(|e| Fault::unreadable(&e))?.len();
+        file.seek(SeekFrom::Start(offset)).map_err(|e| Fault::unreadable(&e))?;
+        let reader = flate2::bufread::DeflateDecoder::new(BufReader::with_capacity(1 << 16, file));
+        Ok(Stream { format, reader: Box::new(reader), at_most: len.saturating_sub(offset).saturating_mul(DEFLATE_LIMIT) })
     }
 
     /// A zlib stream from an offset of a file on.
@@ -114,7 +156,7 @@ impl Stream {
 
 /// Writes beside the target and renames: the target is whole or not there.
 pub(super) fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<(), FileError> {
-    let beside = beside(path);
+    let beside = partial(path);
     let written = File::create(&beside).and_then(|file| {
         let mut out = BufWriter::with_capacity(1 << 20, file);
         content(&mut out)?;
@@ -126,7 +168,7 @@ pub(super) fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> s
     })
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn partial(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));
     path.with_file_name(name)

@@ -56,14 +56,26 @@ pub enum Fault {
     Attribute { tag: &'static str, found: String, expected: &'static str },
     #[error("its DICOM transfer syntax {name} ({uid}) cannot be decoded; convert it to explicit little endian")]
     TransferSyntax { uid: String, name: String },
-    #[error("its DICOM pixel data does not decode ({reason}); export it again, uncompressed")]
+    #[error("its pixel data does not decode ({reason}); export it again, uncompressed")]
     Pixels { reason: String },
     #[error("it is DICOM without an image ({found}); name the images")]
     NoImage { found: String },
     #[error("the folder holds no DICOM image among {files} files; name the folder of one CT series")]
     NoSeries { files: usize },
-    #[error("it is a multi-frame DICOM image ({frames} frames), which this version cannot read; export it as a single-frame series")]
+    #[error(
+        "its {frames} DICOM frames have no positions: it is no enhanced CT volume but a sequence of pictures; export the CT series itself"
+    )]
     MultiFrame { frames: u32 },
+    #[error("the folder holds no DICOM series with the number or UID {asked}; `inspect` of the folder lists those that are there")]
+    SeriesNotFound { asked: String },
+    #[error(
+        "rescales differ from slice to slice (the first is {slope} and {intercept}) and no exact scale carries them all; export the series with one rescale"
+    )]
+    RescalesDiffer { slope: f64, intercept: f64 },
+    #[error("{format} packed as one stream cannot be read slice by slice; unpack it, or raise the memory budget")]
+    NotStreamable { format: &'static str },
+    #[error("its sidecar {file} is not understood: {reason}; give dims, voxel_type and spacing_mm as the manual shows")]
+    Sidecar { file: String, reason: String },
 }
 
 impl Fault {
@@ -90,10 +102,14 @@ impl Fault {
             Fault::Mesh(e) => e.code(),
             Fault::Attribute { .. } => "dicom.attribute",
             Fault::TransferSyntax { .. } => "dicom.transfer_syntax",
-            Fault::Pixels { .. } => "dicom.pixels",
+            Fault::Pixels { .. } => "file.malformed",
             Fault::NoImage { .. } => "dicom.no_image",
             Fault::NoSeries { .. } => "dicom.no_series",
             Fault::MultiFrame { .. } => "dicom.multi_frame",
+            Fault::SeriesNotFound { .. } => "dicom.series_not_found",
+            Fault::RescalesDiffer { .. } => "dicom.rescales_differ",
+            Fault::NotStreamable { .. } => "file.not_streamable",
+            Fault::Sidecar { .. } => "volume.sidecar",
         }
     }
 
@@ -123,6 +139,11 @@ pub fn name(path: &std::path::Path) -> String {
 pub(super) fn quoted(bytes: &[u8]) -> String {
     let text: String = bytes.iter().take(40).map(|&b| if (32..127).contains(&b) { char::from(b) } else { '?' }).collect();
     format!("\"{text}\"")
+}
+
+/// Foreign text in a message without quotes.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 impl From<MeshError> for Fault {

@@ -2,24 +2,17 @@
 //!
 //! Physical space is LPS, as in ITK, which made the format. Columns of the affine are the rows of `TransformMatrix` times `ElementSpacing`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nalgebra::{Matrix3, Point3, Vector3};
 
-use super::bytes::{self, HEADER_LIMIT, Stream};
+use super::bytes::{self, HEADER_LIMIT};
 use super::fault::{Fault, quoted};
-use super::voxels::{self, Layout, Stored};
+use super::source::{Packing, SliceSource};
+use super::voxels::{Layout, Stored};
 use crate::frame::Grid;
-use crate::volume::{AnyVolume, Rescale};
 
 const FORMAT: &str = "MetaImage";
-
-pub(super) struct Read {
-    pub volume: AnyVolume,
-    pub modality: Option<String>,
-    /// The header and, where the voxels lie apart, their file.
-    pub files: Vec<PathBuf>,
-}
 
 /// A header begins with a key of the format; nothing in the file before says so.
 pub(super) fn is_metaimage(head: &[u8]) -> bool {
@@ -35,42 +28,22 @@ struct Header {
     length: u64,
 }
 
-pub(super) fn read(path: &Path) -> Result<Read, Fault> {
+pub(super) fn open(path: &Path) -> Result<SliceSource, Fault> {
     let (mut file, _) = bytes::open(path)?;
     let header = Header::parse(&bytes::head(&mut file, HEADER_LIMIT)?)?;
     let (layout, grid) = (header.layout()?, header.grid()?);
     let data_file = header.required("ElementDataFile")?;
-    let mut files = vec![path.to_path_buf()];
-    let (file, start) = if data_file.eq_ignore_ascii_case("LOCAL") {
-        (file, header.length)
+    let local = data_file.eq_ignore_ascii_case("LOCAL");
+    let (data, start) = if local { (path.to_path_buf(), header.length) } else { (bytes::beside(path, data_file)?, 0) };
+    let files = if local { vec![data.clone()] } else { vec![path.to_path_buf(), data.clone()] };
+    let source = if header.truth("CompressedData") {
+        SliceSource::packed(FORMAT, path, data, Packing::Zlib { offset: start }, layout, grid)?
     } else {
-        let beside = beside(path, data_file)?;
-        let file = bytes::open(&beside).map_err(|fault| match fault {
-            Fault::NotFound => Fault::DataFile { found: format!("{}, which is not there", quoted(data_file.as_bytes())) },
-            other => other,
-        })?;
-        files.push(beside);
-        (file.0, 0)
+        let offset = header.data_offset(start, !local, &data, layout.bytes(&grid)?)?;
+        SliceSource::plain(FORMAT, path, data, offset, layout, grid)?
     };
-    let stream = if header.truth("CompressedData") {
-        Stream::zlib(FORMAT, file, start)?
-    } else {
-        let bytes = (grid.voxels() as u64).saturating_mul(layout.stored.bytes());
-        Stream::plain(FORMAT, file, header.data_offset(start, files.len() > 1, &files, bytes)?)?
-    };
-    let volume = voxels::read(stream, layout, grid, Rescale::IDENTITY)?;
     let modality = header.get("Modality").and_then(|m| m.strip_prefix("MET_MOD_")).filter(|m| *m != "UNKNOWN").map(Into::into);
-    Ok(Read { volume, modality, files })
-}
-
-/// A plain file name in the header's own folder: nothing else of the machine can be reached.
-fn beside(path: &Path, name: &str) -> Result<PathBuf, Fault> {
-    let mut parts = Path::new(name).components();
-    let plain = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None)) && !name.contains('\\');
-    if !plain || name.eq_ignore_ascii_case("LIST") || name.contains('%') {
-        return Err(Fault::DataFile { found: quoted(name.as_bytes()) });
-    }
-    Ok(path.with_file_name(name))
+    Ok(SliceSource { format: "metaimage", modality, files, ..source })
 }
 
 impl Header {
@@ -182,11 +155,11 @@ impl Header {
     }
 
     /// `HeaderSize` bytes before the voxels of a file apart; -1 says that they end the file.
-    fn data_offset(&self, start: u64, apart: bool, files: &[PathBuf], bytes: u64) -> Result<u64, Fault> {
+    fn data_offset(&self, start: u64, apart: bool, data: &Path, bytes: u64) -> Result<u64, Fault> {
         match self.get("HeaderSize").filter(|_| apart) {
             None => Ok(start),
             Some("-1") => {
-                let len = files.last().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
+                let len = data.metadata().map_or(0, |m| m.len());
                 len.checked_sub(bytes).ok_or(Fault::Truncated { format: FORMAT, needed: bytes, found: len })
             }
             Some(text) => text.parse().map_err(|_| self.malformed("HeaderSize", text, "a whole number of bytes, or -1")),

@@ -9,8 +9,13 @@ mod dicom;
 mod fault;
 mod metaimage;
 mod nifti;
+mod nrrd;
 pub mod ply;
+mod raw;
+mod sidecar;
+mod source;
 mod stl;
+mod tiff;
 mod voxels;
 mod weld;
 
@@ -22,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, FileError, name};
 pub use ply::VertexField;
+pub use source::{SliceSource, VoxelType, with_voxel_type};
 pub use stl::write as write_stl;
 
 use crate::error::Error;
@@ -29,7 +35,7 @@ use crate::finding::{Finding, Severity};
 use crate::mesh::Mesh;
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
-const FORMATS: &str = "DICOM, NIfTI, MetaImage, STL and PLY";
+const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL and PLY";
 
 /// What a file or folder held.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +48,7 @@ pub enum Loaded {
 #[derive(Clone, Debug, PartialEq)]
 pub struct VolumeFile {
     pub volume: AnyVolume,
-    /// `dicom`, `nifti` or `metaimage`.
+    /// `dicom`, `nifti`, `metaimage`, `nrrd`, `tiff` or `raw`.
     pub format: &'static str,
     /// As DICOM names it, for example `CT`.
     pub modality: Option<String>,
@@ -56,11 +62,6 @@ pub struct VolumeFile {
 }
 
 impl VolumeFile {
-    fn plain(volume: AnyVolume, format: &'static str, path: &Path) -> Self {
-        let (facts, files) = (BTreeMap::new(), vec![path.to_path_buf()]);
-        VolumeFile { volume, format, modality: None, facts, assumed_steps: [false; 3], findings: vec![], files }
-    }
-
     /// SHA-256 of the decoded stored values, little-endian, slices in order along the normal, as 64 hexadecimal digits: the same for the
     /// same image in every transfer syntax. Takes as long as hashing the voxels.
     pub fn values_sha256(&self) -> String {
@@ -89,18 +90,22 @@ impl VolumeFile {
     /// The volume, unless a `stop` finding stands against measuring it whose code is not among those accepted. A grid with a step that
     /// nobody knows cannot be accepted.
     pub fn measurable(&self, accepted: &[String]) -> Result<&AnyVolume, Error> {
-        let unknown = self.assumed_steps.contains(&true);
-        let stops = |f: &&Finding| f.severity == Severity::Stop && (unknown || !accepted.contains(&f.code));
-        match self.findings.iter().find(stops) {
-            Some(f) => Err(Error::input(stop_code(&f.code), f.message.clone())),
-            None => Ok(&self.volume),
-        }
+        measurable(&self.findings, self.assumed_steps, accepted).map(|()| &self.volume)
+    }
+}
+
+fn measurable(findings: &[Finding], assumed_steps: [bool; 3], accepted: &[String]) -> Result<(), Error> {
+    let unknown = assumed_steps.contains(&true);
+    let stops = |f: &&Finding| f.severity == Severity::Stop && (unknown || !accepted.contains(&f.code));
+    match findings.iter().find(stops) {
+        Some(f) => Err(Error::input(stop_code(&f.code), f.message.clone())),
+        None => Ok(()),
     }
 }
 
 /// Findings that stop, as the static codes of errors.
 fn stop_code(code: &str) -> &'static str {
-    const CODES: [&str; 8] = [
+    const CODES: [&str; 9] = [
         "ct.missing_slice",
         "ct.duplicate_slice",
         "ct.uneven_spacing",
@@ -109,6 +114,7 @@ fn stop_code(code: &str) -> &'static str {
         "ct.too_few_slices",
         "ct.no_geometry",
         "ct.not_a_volume",
+        "ct.padding_as_material",
     ];
     CODES.into_iter().find(|c| *c == code).unwrap_or("ct.not_a_volume")
 }
@@ -130,10 +136,57 @@ impl MeshFile {
     }
 }
 
-/// Reads a file, or a folder as a DICOM series.
+/// Reads a file, or a folder as a DICOM series or a stack of TIFF images. `FOLDER#SERIES` names one series of a folder, by its number
+/// or UID.
 pub fn load(path: &Path) -> Result<Loaded, Error> {
+    match opened(path)? {
+        Opened::Volume(source) => Ok(Loaded::Volume(source.load()?)),
+        Opened::Mesh(mesh) => Ok(Loaded::Mesh(mesh)),
+    }
+}
+
+/// Opens a volume whose slices can be read one by one; see [`load`] for the paths.
+///
+/// # Errors
+/// As [`load_volume`], and `file.not_streamable` for what is packed as one stream.
+pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+    match opened(path)? {
+        Opened::Volume(source) => {
+            source.streamable().map_err(|fault| fault.of(path))?;
+            Ok(*source)
+        }
+        Opened::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+    }
+}
+
+enum Opened {
+    Volume(Box<SliceSource>),
+    Mesh(MeshFile),
+}
+
+fn opened(path: &Path) -> Result<Opened, FileError> {
+    if let Some((folder, series)) = series_of(path) {
+        return dicom::open_folder(&folder, Some(&series)).map(Box::new).map(Opened::Volume);
+    }
     let meta = std::fs::metadata(path).map_err(|e| Fault::unreadable(&e).of(path))?;
-    Ok(if meta.is_dir() { Loaded::Volume(dicom::read_folder(path)?) } else { load_file(path)? })
+    if !meta.is_dir() {
+        return open_file(path);
+    }
+    let source = match dicom::open_folder(path, None) {
+        Err(FileError { fault: Fault::NoSeries { .. }, .. }) if tiff::is_stack(path) => tiff::open_folder(path),
+        other => other,
+    };
+    source.map(Box::new).map(Opened::Volume)
+}
+
+/// Folder and series of `FOLDER#SERIES`, unless something of that very name is there.
+fn series_of(path: &Path) -> Option<(PathBuf, String)> {
+    if path.exists() {
+        return None;
+    }
+    let (folder, series) = path.to_str()?.rsplit_once('#')?;
+    let folder = PathBuf::from(folder);
+    folder.is_dir().then(|| (folder, series.to_string()))
 }
 
 /// The bytes of a small file, refused before they are read where there are more than allowed.
@@ -161,32 +214,42 @@ pub fn load_volume(path: &Path) -> Result<VolumeFile, Error> {
     }
 }
 
-fn load_file(path: &Path) -> Result<Loaded, FileError> {
+fn open_file(path: &Path) -> Result<Opened, FileError> {
     let of = |fault: Fault| fault.of(path);
     let (mut file, len) = bytes::open(path).map_err(of)?;
     let head = bytes::head(&mut file, 1024).map_err(of)?;
     drop(file);
+    let volume = |source: Result<SliceSource, Fault>| source.map(Box::new).map(Opened::Volume).map_err(of);
     if dicom::is_dicom(&head) {
-        return dicom::read_file(path).map(Loaded::Volume);
+        return dicom::open_file(path).map(Box::new).map(Opened::Volume);
     }
     if ply::is_ply(&head) {
         let ply::Ply { mesh, fields, colours } = ply::read(path).map_err(of)?;
-        return Ok(Loaded::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
+        return Ok(Opened::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
     }
     if metaimage::is_metaimage(&head) {
-        let metaimage::Read { volume, modality, files } = metaimage::read(path).map_err(of)?;
-        return Ok(Loaded::Volume(VolumeFile { modality, files, ..VolumeFile::plain(volume, "metaimage", path) }));
+        return volume(metaimage::open(path));
+    }
+    if nrrd::is_nrrd(&head) {
+        return volume(nrrd::open(path));
+    }
+    if tiff::is_tiff(&head) {
+        return volume(tiff::open(path));
     }
     if nifti::is_nifti(&head) || nifti::is_gzip(&head) {
-        let nifti::Read { volume, findings } = nifti::read(path, nifti::is_gzip(&head)).map_err(of)?;
-        return Ok(Loaded::Volume(VolumeFile { findings, ..VolumeFile::plain(volume, "nifti", path) }));
+        return volume(nifti::open(path, nifti::is_gzip(&head)));
     }
     let mesh = match stl::form(&head, len) {
         Some(stl::Form::Binary { triangles }) => stl::read_binary(path, triangles),
         Some(stl::Form::Ascii) => stl::read_ascii(path),
-        None => Err(unknown(path, &head, len)),
+        // Voxels alone say nothing of themselves: another file beside them does.
+        None => match (nifti::header_of(path), sidecar::of(path)) {
+            (Some(header), _) => return volume(nifti::open(&header, false)),
+            (None, Some(sidecar)) => return volume(raw::open(path, &sidecar)),
+            (None, None) => Err(unknown(path, &head, len)),
+        },
     };
-    Ok(Loaded::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
+    Ok(Opened::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
 }
 
 /// Least and largest value; there is at least one.

@@ -1,28 +1,24 @@
-//! NIfTI-1 in one file, `.nii` and `.nii.gz`, both byte orders.
+//! NIfTI-1 in one file (`.nii`, `.nii.gz`) or two (`.hdr` with `.img`), both byte orders.
 //!
 //! Its space is RAS; x and y change sign on the way to LPS. The affine is the sform where one is given (it may shear), else the qform,
 //! else spacings alone, which is a finding. `scl_slope` and `scl_inter` stay beside the stored values as their rescale.
 
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nalgebra::{Matrix3, Point3, Quaternion, UnitQuaternion, Vector3};
 use nifti::{Endianness, NiftiHeader};
 
 use super::bytes::{self, Stream};
 use super::fault::Fault;
-use super::voxels::{self, Layout, Stored};
+use super::source::{Packing, SliceSource};
+use super::voxels::{Layout, Stored};
 use crate::finding::Finding;
 use crate::frame::{Grid, rotation_of};
-use crate::volume::{AnyVolume, Rescale};
+use crate::volume::Rescale;
 
 const FORMAT: &str = "NIfTI";
 const HEADER: usize = 348;
-
-pub(super) struct Read {
-    pub volume: AnyVolume,
-    pub findings: Vec<Finding>,
-}
 
 /// The size of the header in either byte order, and the mark of the one-file or the two-file form.
 pub(super) fn is_nifti(head: &[u8]) -> bool {
@@ -34,10 +30,10 @@ pub(super) fn is_gzip(head: &[u8]) -> bool {
     head.starts_with(&[0x1f, 0x8b])
 }
 
-/// Reads a file that [`is_nifti`], or whose unpacked bytes should be.
-pub(super) fn read(path: &Path, gzip: bool) -> Result<Read, Fault> {
+/// Opens a file that [`is_nifti`], or whose unpacked bytes should be.
+pub(super) fn open(path: &Path, gzip: bool) -> Result<SliceSource, Fault> {
     let (file, len) = bytes::open(path)?;
-    let mut stream = if gzip { Stream::gzip("gzip", file)? } else { Stream::plain(FORMAT, file, 0)? };
+    let mut stream = if gzip { Stream::gzip("gzip", file, 0)? } else { Stream::plain(FORMAT, file, 0)? };
     let mut head = vec![0u8; HEADER];
     if !gzip && len < HEADER as u64 {
         return Err(Fault::Truncated { format: FORMAT, needed: HEADER as u64, found: len });
@@ -46,24 +42,48 @@ pub(super) fn read(path: &Path, gzip: bool) -> Result<Read, Fault> {
     if !is_nifti(&head) {
         return Err(Fault::UnknownFormat { begins: format!("{}, unpacked", super::fault::quoted(&head[..16])), allowed: "NIfTI in gzip" });
     }
-    stream.format = FORMAT;
     let header = NiftiHeader::from_reader(Cursor::new(head)).map_err(|e| malformed("the header", e.to_string(), "a NIfTI-1 header"))?;
-    if &header.magic != b"n+1\0" {
-        return Err(malformed("magic", "\"ni1\", the form in two files".into(), "\"n+1\", the form in one file"));
-    }
     let layout = layout(&header)?;
     let mut findings = vec![];
     let grid = grid(&header, &mut findings)?;
+    let apart = &header.magic == b"ni1\0";
     let offset = f64::from(header.vox_offset);
-    if !(HEADER as f64..1e9).contains(&offset) || offset.fract() != 0.0 {
-        return Err(malformed("vox_offset", offset.to_string(), "a whole number of bytes from 348 on"));
+    let least = if apart { 0.0 } else { HEADER as f64 };
+    if !(least..1e9).contains(&offset) || offset.fract() != 0.0 {
+        return Err(malformed("vox_offset", offset.to_string(), "a whole number of bytes, from 348 on in the form of one file"));
     }
-    stream.skip(offset as u64 - HEADER as u64)?;
+    let (data, packed) = if apart { image_of(path)? } else { (path.to_path_buf(), gzip) };
+    let source = if packed {
+        let packing = Packing::Gzip { offset: 0, skip: offset as u64 };
+        SliceSource::packed(FORMAT, path, data.clone(), packing, layout, grid)?
+    } else {
+        SliceSource::plain(FORMAT, path, data.clone(), offset as u64, layout, grid)?
+    };
     // A slope of 0 says that values are not scaled.
     let scales = header.scl_slope != 0.0;
     let rescale = Rescale { slope: f64::from(header.scl_slope), intercept: f64::from(header.scl_inter) };
-    let volume = voxels::read(stream, layout, grid, if scales { rescale } else { Rescale::IDENTITY })?;
-    Ok(Read { volume, findings })
+    let source = source.rescaled(if scales { rescale } else { Rescale::IDENTITY })?;
+    let files = if apart { vec![path.to_path_buf(), data] } else { source.files.clone() };
+    Ok(SliceSource { format: "nifti", findings, files, ..source })
+}
+
+/// The voxels of the form in two files, `NAME.img` or `NAME.img.gz` beside `NAME.hdr`, and whether they are packed.
+fn image_of(path: &Path) -> Result<(PathBuf, bool), Fault> {
+    let name = super::fault::name(path);
+    let stem = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = stem.strip_suffix(".hdr").unwrap_or(stem);
+    let plain = bytes::beside(path, &format!("{stem}.img"));
+    match plain {
+        Ok(data) => Ok((data, false)),
+        Err(absent) => bytes::beside(path, &format!("{stem}.img.gz")).map(|data| (data, true)).map_err(|_| absent),
+    }
+}
+
+/// The header of the form in two files, if `path` is its voxels.
+pub(super) fn header_of(path: &Path) -> Option<PathBuf> {
+    let header = path.extension().filter(|e| e.eq_ignore_ascii_case("img")).map(|_| path.with_extension("hdr"))?;
+    let head = bytes::open(&header).and_then(|(mut file, _)| bytes::head(&mut file, HEADER)).ok()?;
+    is_nifti(&head).then_some(header)
 }
 
 fn malformed(place: &str, found: String, expected: &'static str) -> Fault {

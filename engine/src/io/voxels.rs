@@ -1,11 +1,11 @@
-//! Streams of numbers to volumes of the type the file has.
+//! Numbers as files store them, and as volumes hold them.
 
 use rayon::prelude::*;
 
-use super::bytes::Stream;
 use super::fault::Fault;
+use super::source::VoxelType;
 use crate::frame::Grid;
-use crate::volume::{AnyVolume, Rescale, Volume, Voxel};
+use crate::volume::Voxel;
 
 /// How one value is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +31,19 @@ impl Stored {
             Stored::U64 | Stored::I64 | Stored::F64 => 8,
         }
     }
+
+    pub fn held_as(self) -> VoxelType {
+        match self {
+            Stored::U8 => VoxelType::U8,
+            Stored::I8 => VoxelType::I8,
+            Stored::U16 => VoxelType::U16,
+            Stored::I16 => VoxelType::I16,
+            Stored::U32 => VoxelType::U32,
+            Stored::I32 => VoxelType::I32,
+            Stored::F32 => VoxelType::F32,
+            Stored::F64 | Stored::I64 | Stored::U64 => VoxelType::F64,
+        }
+    }
 }
 
 /// Values as they lie in a file.
@@ -40,31 +53,24 @@ pub(super) struct Layout {
     pub big_endian: bool,
 }
 
-/// Reads the grid's voxels straight into their final place. 64-bit integers become `f64` where that is exact.
-pub(super) fn read(mut stream: Stream, layout: Layout, grid: Grid, rescale: Rescale) -> Result<AnyVolume, Fault> {
-    let bytes = (grid.voxels() as u64).checked_mul(layout.stored.bytes()).filter(|&b| b <= isize::MAX as u64);
-    let bytes =
-        bytes.ok_or(Fault::TooLarge { what: "the number of voxels", found: grid.voxels() as u64, allowed: isize::MAX as u64 / 8 })?;
-    stream.can_give(bytes)?;
-    let big = layout.big_endian;
-    match layout.stored {
-        Stored::U8 => wrap::<u8>(grid, rescale, values(&mut stream, &grid, big)?),
-        Stored::I8 => wrap::<i8>(grid, rescale, values(&mut stream, &grid, big)?),
-        Stored::U16 => wrap::<u16>(grid, rescale, values(&mut stream, &grid, big)?),
-        Stored::I16 => wrap::<i16>(grid, rescale, values(&mut stream, &grid, big)?),
-        Stored::U32 => wrap::<u32>(grid, rescale, values(&mut stream, &grid, big)?),
-        Stored::I32 => wrap::<i32>(grid, rescale, values(&mut stream, &grid, big)?),
-        Stored::F32 => wrap(grid, rescale, finite::<f32>(values(&mut stream, &grid, big)?)?),
-        Stored::F64 => wrap(grid, rescale, finite::<f64>(values(&mut stream, &grid, big)?)?),
-        Stored::I64 => wrap(grid, rescale, exact(values(&mut stream, &grid, big)?, |bits| i128::from(bits as i64))?),
-        Stored::U64 => wrap(grid, rescale, exact(values(&mut stream, &grid, big)?, i128::from)?),
+impl Layout {
+    /// Bytes that the grid's voxels take in a file.
+    pub fn bytes(&self, grid: &Grid) -> Result<u64, Fault> {
+        let bytes = (grid.voxels() as u64).checked_mul(self.stored.bytes()).filter(|&b| b <= isize::MAX as u64);
+        bytes.ok_or(Fault::TooLarge { what: "the number of voxels", found: grid.voxels() as u64, allowed: isize::MAX as u64 / 8 })
     }
 }
 
-/// A volume of values that have the grid's size.
-pub(super) fn wrap<T: Voxel>(grid: Grid, rescale: Rescale, data: Vec<T>) -> Result<AnyVolume, Fault> {
-    let Rescale { slope, intercept } = rescale;
-    Volume::new(grid, rescale, data).map(T::wrap).ok_or(Fault::Rescale { slope, intercept })
+/// Bytes as they lay in a file to the numbers they are. 64-bit integers, whose bits stand in the places of `f64`, become numbers where
+/// that is exact. `first` is the number of the first voxel, for messages.
+pub(super) fn settle<T: Voxel>(out: &mut [T], layout: Layout, first: usize) -> Result<(), Fault> {
+    order(out, layout.big_endian);
+    match layout.stored {
+        Stored::F32 | Stored::F64 => finite(out, first),
+        Stored::I64 => exact(bytemuck::cast_slice_mut(out), first, |bits| i128::from(bits as i64)),
+        Stored::U64 => exact(bytemuck::cast_slice_mut(out), first, i128::from),
+        _ => Ok(()),
+    }
 }
 
 /// Zeroed memory for `count` values; an error instead of an abort where there is too little.
@@ -77,13 +83,6 @@ pub(super) fn zeroed<T: Voxel>(count: usize) -> Result<Vec<T>, Fault> {
     Ok(vec![T::zeroed(); count])
 }
 
-fn values<T: Voxel>(stream: &mut Stream, grid: &Grid, big_endian: bool) -> Result<Vec<T>, Fault> {
-    let mut data = zeroed::<T>(grid.voxels())?;
-    stream.fill(bytemuck::cast_slice_mut(&mut data))?;
-    order(&mut data, big_endian);
-    Ok(data)
-}
-
 /// Puts the bytes of every value in this machine's order.
 pub(super) fn order<T: Voxel>(data: &mut [T], big_endian: bool) {
     let size = size_of::<T>();
@@ -92,19 +91,19 @@ pub(super) fn order<T: Voxel>(data: &mut [T], big_endian: bool) {
     }
 }
 
-fn finite<T: Voxel>(data: Vec<T>) -> Result<Vec<T>, Fault> {
-    match data.par_iter().position_first(|v| !v.to_f64().is_finite()) {
-        Some(voxel) => Err(Fault::NotFinite { voxel }),
-        None => Ok(data),
+fn finite<T: Voxel>(data: &[T], first: usize) -> Result<(), Fault> {
+    match data.par_iter().with_min_len(1 << 14).position_first(|v| !v.to_f64().is_finite()) {
+        Some(voxel) => Err(Fault::NotFinite { voxel: first + voxel }),
+        None => Ok(()),
     }
 }
 
 /// 64-bit integers, given as the bit patterns of `f64`, to the numbers they are, in place.
-fn exact(mut data: Vec<f64>, integer: impl Fn(u64) -> i128 + Sync) -> Result<Vec<f64>, Fault> {
+fn exact(data: &mut [f64], first: usize, integer: impl Fn(u64) -> i128 + Sync) -> Result<(), Fault> {
     let limit = 1i128 << 53;
     if let Some(voxel) = data.par_iter().position_first(|v| integer(v.to_bits()).abs() > limit) {
-        return Err(Fault::NotExact { voxel, value: integer(data[voxel].to_bits()).to_string() });
+        return Err(Fault::NotExact { voxel: first + voxel, value: integer(data[voxel].to_bits()).to_string() });
     }
     data.par_iter_mut().for_each(|v| *v = integer(v.to_bits()) as f64);
-    Ok(data)
+    Ok(())
 }

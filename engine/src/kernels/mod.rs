@@ -2,15 +2,25 @@
 //!
 //! Results are integers and the same on every backend; where they are proposals the file says so.
 
+mod cells;
+mod codes;
 mod components;
 mod distance_transform;
+mod gaussian;
+mod gradient;
 mod histogram;
 mod keys;
+mod median;
 mod nearest;
 mod threshold;
 
+pub use cells::{CellCounts, cells};
+pub use codes::{Coding, Slab};
 pub use components::{Component, Components, Connectivity, components};
 pub use distance_transform::{Border, NO_BACKGROUND, distance_transform, distance_transform_mm2};
-pub use histogram::{BINS, Histogram, histogram};
+pub use gaussian::{Gaussian, gaussian};
+pub use gradient::gradient;
+pub use histogram::{BINS, Counting, Histogram, histogram, value_range};
+pub use median::median;
 pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
 pub use threshold::threshold;

@@ -165,21 +165,6 @@ pub(super) fn findings(findings: &[Finding], paint: Paint) -> String {
     text
 }
 
-/// The table of a JSON array of flat objects or of a value, for results whose shape is the engine's business.
-pub(super) fn fields(value: &serde_json::Value) -> String {
-    let serde_json::Value::Object(fields) = value else { return format!("{value}\n") };
-    let width = fields.keys().map(|k| k.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, value) in fields {
-        let shown = match value {
-            serde_json::Value::String(s) => s.clone(),
-            other => other.to_string(),
-        };
-        text.push_str(&format!("  {name:width$}  {shown}\n"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,9 @@
 //! The structure of a DICOM file, walked before any parser takes memory for it: every length lies within the file, sequences nest
 //! only so deep, and the pixel data is found. What passes here can be handed to a general parser.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
@@ -15,12 +18,26 @@ const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 
-/// Where the parts of a file lie.
+/// How data elements are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    Implicit,
+    Explicit,
+    BigEndian,
+}
+
+/// What comes before the data set.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
-    pub transfer_syntax: String,
-    /// Where the data set begins, after the file meta group.
+pub(super) struct Meta {
+    /// `None` where the file does not say.
+    pub transfer_syntax: Option<String>,
+    /// Where the data set begins.
     pub dataset: u64,
+}
+
+/// Where the parts of a data set lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Elements {
     /// Where the pixel data element begins, or the end of the file.
     pub header_end: u64,
     pub pixels: Option<Pixels>,
@@ -47,26 +64,47 @@ impl From<Fault> for Stop {
     }
 }
 
-/// A file begins with 128 bytes of anything, then `DICM`.
+/// A file begins with 128 bytes of anything, then `DICM`; some lack both and begin with their first element.
 pub(in super::super) fn is_dicom(head: &[u8]) -> bool {
-    head.get(128..132) == Some(b"DICM")
+    head.get(128..132) == Some(b"DICM") || begins_bare(head)
 }
 
-/// Walks a file of `len` bytes of which the first are given.
-pub(super) fn walk(bytes: &[u8], len: u64) -> Result<Layout, Stop> {
-    let mut walk = Walk { bytes, len, at: 132, explicit: true, big: false };
+/// Two first elements of group 2 or 8 with ascending tags and short values: no other format begins so.
+fn begins_bare(head: &[u8]) -> bool {
+    let plain = match head {
+        [2 | 8, 0, _, 0, a, b, ..] if VR::from_binary([*a, *b]).is_some() => Plain::Explicit,
+        [8, 0, _, 0, ..] => Plain::Implicit,
+        [0, 8, 0, _, a, b, ..] if VR::from_binary([*a, *b]).is_some() => Plain::BigEndian,
+        _ => return false,
+    };
+    let mut walk = Walk::at(head, u64::MAX, 0, plain);
+    let short = |e: &Element| e.length <= 256 && matches!(e.tag.0, 2 | 8);
+    let Some(first) = walk.element().ok().filter(short) else { return false };
+    walk.at += u64::from(first.length);
+    walk.element().is_ok_and(|second| short(&second) && second.tag > first.tag)
+}
+
+/// Reads the file meta group of a file of `len` bytes of which the first are given.
+pub(super) fn meta(bytes: &[u8], len: u64) -> Result<Meta, Stop> {
+    let start = if bytes.get(128..132) == Some(b"DICM") { 132 } else { 0 };
+    let mut walk = Walk::at(bytes, len, start, Plain::Explicit);
     let transfer_syntax = walk.meta()?;
-    match transfer_syntax.as_str() {
-        "1.2.840.10008.1.2" => walk.explicit = false,
-        "1.2.840.10008.1.2.2" => walk.big = true,
-        "1.2.840.10008.1.2.1.99" => {
-            return Err(Fault::TransferSyntax { uid: transfer_syntax, name: "deflated explicit little endian".into() }.into());
-        }
-        _ => {}
+    Ok(Meta { transfer_syntax, dataset: walk.at })
+}
+
+/// The way in which a data set without a transfer syntax is written, by its first element.
+pub(super) fn guess(dataset: &[u8]) -> Plain {
+    match dataset {
+        [_, _, _, _, a, b, ..] if VR::from_binary([*a, *b]).is_none() => Plain::Implicit,
+        [0, _, ..] => Plain::BigEndian,
+        _ => Plain::Explicit,
     }
-    let dataset = walk.at;
-    let (header_end, pixels) = walk.dataset(len, 0)?;
-    Ok(Layout { transfer_syntax, dataset, header_end, pixels })
+}
+
+/// Walks the data set that begins at `at`.
+pub(super) fn elements(bytes: &[u8], len: u64, at: u64, plain: Plain) -> Result<Elements, Stop> {
+    let (header_end, pixels) = Walk::at(bytes, len, at, plain).dataset(len, 0)?;
+    Ok(Elements { header_end, pixels })
 }
 
 struct Walk<'a> {
@@ -84,6 +122,10 @@ struct Element {
 }
 
 impl Walk<'_> {
+    fn at(bytes: &[u8], len: u64, at: u64, plain: Plain) -> Walk<'_> {
+        Walk { bytes, len, at, explicit: plain != Plain::Implicit, big: plain == Plain::BigEndian }
+    }
+
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         let end = self.at + N as u64;
         if end > self.len {
@@ -161,7 +203,7 @@ impl Walk<'_> {
     }
 
     /// The file meta group; gives the transfer syntax.
-    fn meta(&mut self) -> Result<String, Stop> {
+    fn meta(&mut self) -> Result<Option<String>, Stop> {
         let mut syntax = None;
         loop {
             let start = self.at;
@@ -178,8 +220,7 @@ impl Walk<'_> {
                 syntax = Some(String::from_utf8_lossy(raw).trim_end_matches(['\0', ' ']).to_string());
             }
         }
-        let missing = Fault::Attribute { tag: "TransferSyntaxUID (0002,0010)", found: "absent".into(), expected: "a transfer syntax" };
-        syntax.ok_or(Stop::Fault(missing))
+        Ok(syntax.filter(|uid: &String| !uid.is_empty()))
     }
 
     /// Elements until `end`, an item's end or, on the top level, the pixel data.
@@ -248,22 +289,33 @@ impl Walk<'_> {
     }
 }
 
-/// Checks that the fragments of a whole file lie within it.
-pub(super) fn check_fragments(bytes: &[u8], start: u64) -> Result<(), Fault> {
-    let mut walk = Walk { bytes, len: bytes.len() as u64, at: start, explicit: true, big: false };
-    let short = |stop| match stop {
-        Stop::Fault(fault) => fault,
-        Stop::More => Fault::Truncated { format: FORMAT, needed: bytes.len() as u64 + 1, found: bytes.len() as u64 },
-    };
+/// Fragments of pixel data as offset and length, the first of them the offset table, read item by item: nothing else of the file is.
+pub(super) fn fragments(file: &mut File, len: u64, start: u64) -> Result<Vec<(u64, u64)>, Fault> {
+    let mut found = vec![];
+    let mut at = start;
     loop {
-        let item = walk.element().map_err(short)?;
-        match item.tag {
-            SEQUENCE_END => return Ok(()),
-            ITEM => walk.pass(item.length, walk.len).map_err(short)?,
+        let mut item = [0u8; 8];
+        if at + 8 > len {
+            // Some writers leave the last delimiter out; anything else after a fragment is no end.
+            return if at == len && found.len() > 1 {
+                Ok(found)
+            } else {
+                Err(Fault::Truncated { format: FORMAT, needed: at + 8, found: len })
+            };
+        }
+        file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut item)).map_err(|e| Fault::unreadable(&e))?;
+        let [a, b, c, d, length @ ..] = item;
+        let tag = Tag(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+        let length = u64::from(u32::from_le_bytes(length));
+        match tag {
+            SEQUENCE_END => return Ok(found),
+            ITEM if at + 8 + length <= len => found.push((at + 8, length)),
+            ITEM => return Err(Fault::Truncated { format: FORMAT, needed: at + 8 + length, found: len }),
             other => {
-                let (place, found) = (format!("byte {}", walk.at), other.to_string());
+                let (place, found) = (format!("byte {at}"), other.to_string());
                 return Err(Fault::Malformed { format: FORMAT, place, found, expected: "a fragment of pixel data" });
             }
         }
+        at += 8 + length;
     }
 }

@@ -4,8 +4,8 @@
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::super::fault::Fault;
-use super::slice::Slice;
-use crate::finding::Finding;
+use super::image::Frame;
+use crate::finding::{Finding, Severity};
 use crate::frame::Grid;
 
 /// Positions closer than this are the same place (mm).
@@ -31,9 +31,9 @@ fn tolerance_mm(gap: f64) -> f64 {
 }
 
 /// Sorts the slices of one series along their normal and builds their grid. There is at least one slice.
-pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
+pub(super) fn stack(slices: &mut [Frame]) -> Result<Stack, Fault> {
     let first = &slices[0];
-    let dims = [first.columns as usize, first.rows as usize, slices.len()];
+    let dims = [first.image.columns as usize, first.image.rows as usize, slices.len()];
     let mut findings = vec![];
     if slices.len() < 3 {
         let found = slices.len();
@@ -42,11 +42,11 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
             format!("{found} slices are no volume that can be measured, at least 3 are needed: name the folder of the whole series"),
         ));
     }
-    let (Some(axes), Some(spacing), true) = (first.axes, first.spacing, slices.iter().all(Slice::placed)) else {
+    let (Some(axes), Some(spacing), true) = (first.axes, first.spacing, slices.iter().all(Frame::placed)) else {
         return unplaced(slices, dims, findings);
     };
     let normal = axes[0].cross(&axes[1]);
-    let turned = |s: &&Slice| s.axes.is_some_and(|a| (a[0] - axes[0]).norm() > TURNED || (a[1] - axes[1]).norm() > TURNED);
+    let turned = |s: &&Frame| s.axes.is_some_and(|a| (a[0] - axes[0]).norm() > TURNED || (a[1] - axes[1]).norm() > TURNED);
     let odd = slices.iter().filter(turned).count();
     if odd > 0 {
         findings.push(stop(
@@ -54,7 +54,7 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
             format!("{odd} of {} slices are turned against the first: name one series of parallel slices", slices.len()),
         ));
     }
-    let rescaled = |s: &&Slice| {
+    let rescaled = |s: &&Frame| {
         s.spacing.is_some_and(|p| (p[0] - spacing[0]).abs() > 1e-4 * spacing[0] || (p[1] - spacing[1]).abs() > 1e-4 * spacing[1])
     };
     let odd = slices.iter().filter(rescaled).count();
@@ -64,7 +64,7 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
             format!("{odd} of {} slices have another pixel spacing than the first: name one series", slices.len()),
         ));
     }
-    let along = |s: &Slice| s.position.map_or(0.0, |p| p.dot(&normal));
+    let along = |s: &Frame| s.position.map_or(0.0, |p| p.dot(&normal));
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let positions: Vec<Vector3<f64>> = slices.iter().filter_map(|s| s.position).collect();
     let gaps: Vec<f64> = slices.windows(2).map(|w| along(&w[1]) - along(&w[0])).collect();
@@ -72,20 +72,24 @@ pub(super) fn stack(slices: &mut [Slice]) -> Result<Stack, Fault> {
         Some(step) => (step, false),
         None => (normal * thickness(slices), true),
     };
-    if slices.iter().all(|s| s.localizer) && !findings.iter().any(|f| f.code == "ct.not_a_volume") {
+    if slices.iter().all(|s| s.image.localizer) && !findings.iter().any(|f| f.code == "ct.not_a_volume") {
         findings.push(stop("ct.not_a_volume", "the images are scouts (LOCALIZER): name the series of slices".into()));
     }
     let columns = Matrix3::from_columns(&[axes[0] * spacing[0], axes[1] * spacing[1], step]);
     let origin = Point3::from(positions[0]);
     let grid = Grid::new(dims, origin, columns)
         .ok_or_else(|| Fault::Geometry { found: format!("sizes {dims:?}, axes {:?}", columns.as_slice()) })?;
+    if !assumed && findings.iter().all(|f| f.severity != Severity::Stop) {
+        findings.extend(nominal(slices, step.dot(&normal)));
+    }
     if !assumed && grid.shear_degrees() > TILTED_DEGREES {
         let tilt = grid.shear_degrees();
+        let stated = number(slices, "gantry_tilt_degrees").map_or("no tilt stated".into(), |t| format!("{t} degrees stated"));
         findings.push(
             Finding::note(
                 "ct.tilted",
                 format!(
-                    "the slices are stacked at {tilt:.2} degrees to their normal (tilted gantry); the shear is kept and measured as it is"
+                    "the slices are stacked at {tilt:.2} degrees to their normal (tilted gantry, {stated}); the shear is kept and measured as it is"
                 ),
             )
             .clause("5.3.2"),
@@ -143,14 +147,36 @@ fn step(positions: &[Vector3<f64>], gaps: &[f64], normal: &Vector3<f64>, finding
     Some(step)
 }
 
+/// Thickness and spacing as the file states them against the distance of the slices.
+fn nominal(slices: &[Frame], actual_mm: f64) -> Vec<Finding> {
+    let mut findings = vec![];
+    let differs = |stated: f64| (stated.abs() - actual_mm).abs() > tolerance_mm(actual_mm);
+    if let Some(stated) = number(slices, "nominal_slice_spacing_mm").filter(|&s| differs(s)) {
+        let message =
+            format!("the file states a slice spacing of {stated} mm, positions lie {actual_mm:.4} mm apart: positions are believed");
+        findings.push(Finding::note("ct.nominal_spacing", message).clause("9.3.4"));
+    }
+    if let Some(thick) = number(slices, "slice_thickness_mm").filter(|&t| t > 0.0 && actual_mm > 1.05 * t) {
+        let message = format!(
+            "slices of {thick} mm lie {actual_mm:.4} mm apart: what is between them was not imaged; reconstruct at a distance of at most the thickness"
+        );
+        findings.push(Finding::qualify("ct.slice_gaps", message).clause("5.3.2"));
+    }
+    findings
+}
+
+/// A fact of the first slice as a number.
+fn number(slices: &[Frame], fact: &str) -> Option<f64> {
+    slices[0].facts.iter().find(|(name, _)| *name == fact).and_then(|(_, t)| t.parse().ok())
+}
+
 /// Slice thickness stands in for a distance that nobody knows; 1 mm where there is none either.
-fn thickness(slices: &[Slice]) -> f64 {
-    let stated = slices[0].facts.iter().find(|(name, _)| *name == "slice_thickness_mm").and_then(|(_, t)| t.parse::<f64>().ok());
-    stated.filter(|t| (1e-3..1e3).contains(t)).unwrap_or(1.0)
+fn thickness(slices: &[Frame]) -> f64 {
+    number(slices, "slice_thickness_mm").filter(|t| (1e-3..1e3).contains(t)).unwrap_or(1.0)
 }
 
 /// Slices without place or direction: values can be looked at, not measured.
-fn unplaced(slices: &mut [Slice], dims: [usize; 3], mut findings: Vec<Finding>) -> Result<Stack, Fault> {
+fn unplaced(slices: &mut [Frame], dims: [usize; 3], mut findings: Vec<Finding>) -> Result<Stack, Fault> {
     slices.sort_by_key(|s| s.instance);
     let what = "position, orientation or pixel spacing";
     findings.push(stop(

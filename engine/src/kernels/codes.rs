@@ -1,0 +1,132 @@
+//! Sixteen-bit codes of voxel values, for filters that work in integers.
+//!
+//! Types of up to 16 bits keep their values: the code is the value less the type's smallest. Wider types are rounded to 65536 equal
+//! steps between the smallest and the largest finite value, or to steps of one where integers span no more (error: half a step,
+//! below what 16-bit scanners resolve). What is no number counts as the smallest value, infinities as the ends.
+
+use rayon::prelude::*;
+
+use crate::volume::{Rescale, Volume, Voxel};
+
+use super::keys;
+
+/// The largest code.
+pub(super) const LARGEST: u16 = u16::MAX;
+/// Voxels a task.
+const VOXELS_PER_TASK: usize = 1 << 18;
+
+/// Which stored value a code stands for: `zero + step * code`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coding {
+    /// Stored value of code 0.
+    pub zero: f64,
+    /// Stored units a code; never 0.
+    pub step: f64,
+}
+
+impl Coding {
+    /// The coding of a type of up to 16 bits, whatever the values; `None` for wider types, whose coding depends on their range.
+    pub fn of_type<T: Voxel>() -> Option<Coding> {
+        let zero = match T::NAME {
+            "u8" | "u16" => 0.0,
+            "i8" => f64::from(i8::MIN),
+            "i16" => f64::from(i16::MIN),
+            _ => return None,
+        };
+        Some(Coding { zero, step: 1.0 })
+    }
+
+    /// The coding of a type whose finite values lie in `min..=max`. A volume in pieces takes the range of all of them.
+    pub fn of_range<T: Voxel>(min: f64, max: f64) -> Coding {
+        let steps = f64::from(LARGEST);
+        let step = max / steps - min / steps; // divided first: the difference of the largest values overflows
+        let step = if !keys::is_float::<T>() { step.max(1.0) } else { step };
+        Coding::of_type::<T>().unwrap_or(Coding { zero: min, step: if step > 0.0 { step } else { 1.0 } })
+    }
+
+    /// The coding of a volume: one pass over the values of wide types.
+    pub fn of<T: Voxel>(volume: &Volume<T>) -> Coding {
+        let (min, max) =
+            Coding::of_type::<T>().map_or_else(|| super::histogram::value_range(volume.data()).unwrap_or((0.0, 0.0)), |_| (0.0, 0.0));
+        Coding::of_range::<T>(min, max)
+    }
+
+    /// The rescale of stored values that are `units` a code, for a volume of this rescale.
+    pub fn rescale(&self, of: Rescale, units: u32) -> Rescale {
+        Rescale { slope: of.slope * self.step / f64::from(units), intercept: of.physical(self.zero) }
+    }
+
+    #[inline(always)]
+    pub(super) fn code<T: Voxel>(&self, value: T) -> u16 {
+        let above = value.to_f64() - self.zero;
+        match T::NAME {
+            "u8" | "i8" | "u16" | "i16" => above as u16,
+            // A cast takes what is no number to 0 and the rest to the nearest end. Halves lie above, as 0.5 is added.
+            _ => (above / self.step + 0.5) as u16,
+        }
+    }
+
+    /// Writes the codes of values.
+    #[inline(always)]
+    pub(super) fn encode<T: Voxel>(&self, values: &[T], codes: &mut [u16]) {
+        if T::NAME == "u16" {
+            return codes.copy_from_slice(bytemuck::cast_slice(values)); // its own codes
+        }
+        codes.iter_mut().zip(values).for_each(|(code, &v)| *code = self.code(v));
+    }
+
+    /// The codes of values.
+    pub(super) fn encoded<T: Voxel>(&self, values: &[T]) -> Vec<u16> {
+        let mut codes = vec![0; values.len()];
+        codes.par_chunks_mut(VOXELS_PER_TASK).zip(values.par_chunks(VOXELS_PER_TASK)).for_each(|(c, v)| self.encode(v, c));
+        codes
+    }
+}
+
+/// Whole slices of a volume, in one piece: all of it, or what a stream holds of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Slab<'a, T> {
+    data: &'a [T],
+    dims: [usize; 3],
+    first: usize,
+}
+
+impl<'a, T: Voxel> Slab<'a, T> {
+    /// The slices from `first` on of a volume of these extents. `None` unless `data` is one or more whole slices inside it.
+    pub fn new(data: &'a [T], dims: [usize; 3], first: usize) -> Option<Self> {
+        let slice = dims[0].checked_mul(dims[1])?;
+        let whole = slice > 0 && !data.is_empty() && data.len().is_multiple_of(slice);
+        (whole && first.checked_add(data.len() / slice)? <= dims[2]).then_some(Slab { data, dims, first })
+    }
+
+    /// All slices.
+    pub fn whole(volume: &'a Volume<T>) -> Self {
+        Slab { data: volume.data(), dims: volume.grid().dims(), first: 0 }
+    }
+
+    /// Extents of the whole volume.
+    pub fn dims(&self) -> [usize; 3] {
+        self.dims
+    }
+
+    /// Numbers of the slices that are here.
+    pub fn slices(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.data.len() / (self.dims[0] * self.dims[1])
+    }
+
+    /// One row along i of a slice that is here.
+    #[inline]
+    pub fn row(&self, j: usize, k: usize) -> &'a [T] {
+        let [nx, ny, _] = self.dims;
+        &self.data[((k - self.first) * ny + j) * nx..][..nx]
+    }
+
+    /// Whether `wanted` is not empty and its slices are here, with `halo` slices on both sides where the volume has them.
+    pub(super) fn covers(&self, wanted: &std::ops::Range<usize>, halo: usize) -> bool {
+        let here = self.slices();
+        wanted.start < wanted.end
+            && wanted.end <= self.dims[2]
+            && here.start <= wanted.start.saturating_sub(halo)
+            && here.end >= wanted.end.saturating_add(halo).min(self.dims[2])
+    }
+}
