@@ -31,6 +31,7 @@ const ROOMS: &[&str] = &[
     "pores",
     "uncertainty",
     "deviation",
+    "features",
     "phantom",
     "order",
     "judgement",

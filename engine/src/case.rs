@@ -11,11 +11,12 @@ use crate::deviation::{Field, Patches};
 use crate::distance::MeshDistance;
 use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
+use crate::features::{Associated, Kind, Seat, Surface, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Mesh, Samples};
-use crate::order::AlignmentMethod;
+use crate::order::{AlignmentMethod, FeatureOrder};
 use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
@@ -158,6 +159,44 @@ pub enum Datums<'a> {
     Points(Vec<Target>),
 }
 
+/// A feature of the order with the region and the patch that it names.
+pub struct Feature<'a> {
+    pub order: FeatureOrder,
+    pub region: Option<&'a Region>,
+    pub patch: Option<MeshDistance>,
+}
+
+impl Feature<'_> {
+    /// The order's kind, which its check has held.
+    pub fn kind(&self) -> Kind {
+        Kind::of_name(&self.order.fit).unwrap_or(Kind::Plane)
+    }
+
+    /// Triangles that may be the feature's, ascending.
+    fn candidates(&self, seat: &Seat) -> Vec<u32> {
+        let surface = match (&self.patch, self.order.seed) {
+            (Some(patch), _) => Some(near_patch(seat, patch, self.order.within.unwrap_or(DEFAULT_WITHIN_MM))),
+            (None, Some(seed)) => Some(grown(seat, self.kind(), &Point3::from(seed))),
+            (None, None) => None,
+        };
+        let inside = self.region.map(|region| seat.inside(&|p| region.contains(p)));
+        match (inside, surface) {
+            (Some(inside), Some(mut surface)) => {
+                surface.retain(|t| inside.binary_search(t).is_ok());
+                surface
+            }
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => (0..seat.mesh.triangles().len() as u32).collect(),
+        }
+    }
+}
+
+/// How near to its patch a feature's surface is looked for unless stated, mm.
+const DEFAULT_WITHIN_MM: f64 = 0.5;
+
+/// Features by name, each fitted or refused.
+type Fitted = Vec<(String, Result<Associated, Error>)>;
+
 /// Inputs and shared results. All in mm; regions and fields in the nominal frame.
 pub struct Case<'a> {
     pub rt: &'a Runtime,
@@ -168,6 +207,7 @@ pub struct Case<'a> {
     align_region: Option<&'a Region>,
     datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
+    features: Vec<Feature<'a>>,
     seconds: Mutex<BTreeMap<String, f64>>,
     nominal_distance: OnceLock<Result<MeshDistance, Error>>,
     alignment: OnceLock<Result<Aligned, Error>>,
@@ -178,6 +218,8 @@ pub struct Case<'a> {
     fit_field: OnceLock<Result<FitField, Error>>,
     excess: PerRegion<Option<Bracket>>,
     missing: PerRegion<Option<Bracket>>,
+    fitted: OnceLock<Result<Fitted, Error>>,
+    fitted_nominal: OnceLock<Result<Fitted, Error>>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
     hull: OnceLock<Result<[Scene<'static>; 2], Error>>,
@@ -191,6 +233,11 @@ pub struct Case<'a> {
 
 /// A result on each of a measurement's two lattices.
 type OnBoth<T> = Arc<[T; 2]>;
+fn find<'f>(fitted: &'f Fitted, name: &str) -> Result<&'f Associated, Error> {
+    let unknown = || Error::input("order.feature_unknown", format!("there is no feature {name:?}: add a [[feature]] or correct the name"));
+    let (_, found) = fitted.iter().find(|(n, _)| n == name).ok_or_else(unknown)?;
+    found.as_ref().map_err(Clone::clone)
+}
 
 /// Results by region; `None` is the whole part.
 type PerRegion<T> = Mutex<Vec<(Option<String>, Result<T, Error>)>>;
@@ -209,6 +256,7 @@ impl<'a> Case<'a> {
             align_region: None,
             datums: None,
             closing_mm: porosity::DEFAULT_CLOSING_MM,
+            features: vec![],
             seconds: Mutex::default(),
             nominal_distance: OnceLock::new(),
             alignment: OnceLock::new(),
@@ -219,6 +267,8 @@ impl<'a> Case<'a> {
             fit_field: OnceLock::new(),
             excess: PerRegion::default(),
             missing: PerRegion::default(),
+            fitted: OnceLock::new(),
+            fitted_nominal: OnceLock::new(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
             hull: OnceLock::new(),
@@ -245,6 +295,68 @@ impl<'a> Case<'a> {
     pub fn closing(mut self, radius_mm: f64) -> Self {
         self.closing_mm = radius_mm;
         self
+    }
+
+    pub fn with_features(mut self, features: Vec<Feature<'a>>) -> Self {
+        self.features = features;
+        self
+    }
+
+    /// A feature of the order by its name.
+    pub fn feature(&self, name: &str) -> Option<&Feature<'a>> {
+        self.features.iter().find(|f| f.order.name == name)
+    }
+
+    pub fn features(&self) -> &[Feature<'a>] {
+        &self.features
+    }
+
+    /// What is known of the actual surface in the nominal frame.
+    pub fn surface(&self) -> Result<Surface<'_>, Error> {
+        let (actual, effects) = (self.actual()?, self.effects()?);
+        Ok(Surface {
+            noise_mm: &actual.point_u_mm,
+            noise_length_mm: actual.noise_length_mm,
+            offset_mm: actual.offset_u_mm,
+            scale: actual.scale_u,
+            centre: effects.centre,
+            edge_sigma_mm: actual.image.as_ref().map_or(0.0, |i| i.edge_sigma_mm),
+        })
+    }
+
+    /// A feature of the actual part, fitted at most once.
+    pub fn fitted(&self, name: &str) -> Result<&Associated, Error> {
+        let (mesh, actual, surface) = (self.moved()?, self.actual()?, self.surface()?);
+        // The scanner blurs an edge over its point spread, and a voxel more may hold both sides.
+        let blurred = actual.image.as_ref().map_or(0.0, |i| 2.0 * i.edge_sigma_mm + i.voxel_mm.iter().copied().fold(0.0, f64::max));
+        let fitted = self.once(&self.fitted, "features", || {
+            let seat = Seat::new(mesh);
+            let border = |f: &Feature| f.order.border.unwrap_or(blurred);
+            self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), border(f), &surface))
+        })?;
+        find(fitted, name)
+    }
+
+    /// The same feature of the nominal.
+    pub fn fitted_nominal(&self, name: &str) -> Result<&Associated, Error> {
+        let mesh = &self.nominal()?.mesh;
+        let exact =
+            Surface { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre(), edge_sigma_mm: 0.0 };
+        let fitted = self.once(&self.fitted_nominal, "features", || {
+            let seat = Seat::new(mesh);
+            self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), 0.0, &exact))
+        })?;
+        find(fitted, name)
+    }
+
+    fn fit_all(&self, fit: impl Fn(&Feature) -> Result<Associated, Error>) -> Result<Fitted, Error> {
+        let count = self.features.len() as f64;
+        let one = |(i, f): (usize, &Feature)| {
+            self.rt.step("features", i as f64 / count)?;
+            let refused = |e: Error| Error { message: format!("feature {}: {}", f.order.name, e.message), ..e };
+            Ok((f.order.name.clone(), fit(f).map_err(refused)))
+        };
+        self.features.iter().enumerate().map(one).collect()
     }
 
     pub fn nominal(&self) -> Result<&Nominal, Error> {
@@ -390,7 +502,7 @@ impl<'a> Case<'a> {
     }
 
     /// What displaces a deviation of this case.
-    fn effects(&self) -> Result<Effects, Error> {
+    pub fn effects(&self) -> Result<Effects, Error> {
         let (aligned, actual) = (self.alignment()?, self.actual()?);
         Ok(Effects {
             offset_mm: actual.offset_u_mm,

@@ -6,11 +6,12 @@ use nalgebra::{Point3, Vector3};
 use serde_json::json;
 
 use crate::align;
-use crate::case::{Aligned, Case, Datums, Nominal};
+use crate::case::{Aligned, Case, Datums, Feature, Nominal};
 use crate::decide::{self, Decided, Verdictable};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::evidence;
+use crate::features::Kind;
 use crate::finding::Finding;
 use crate::io;
 use crate::judgement::{
@@ -19,7 +20,7 @@ use crate::judgement::{
 };
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
-use crate::order::{self, AlignmentMethod, DeviceClass, Order, Requirement, Shape};
+use crate::order::{self, AlignmentMethod, DeviceClass, FeatureOrder, Order, Requirement, Shape};
 use crate::quantities::{self, Measured, Scope};
 use crate::region::Region;
 use crate::runtime::Runtime;
@@ -33,11 +34,12 @@ pub struct Judged {
 }
 
 /// Version of each method that touches a judged number; a change of one is a line in the change log.
-const METHODS: [(&str, &str); 7] = [
+const METHODS: [(&str, &str); 8] = [
     ("surface", "1"),
     ("distance", "1"),
     ("alignment", "1"),
     ("shrinkage", "1"),
+    ("features", "1"),
     ("porosity", "1"),
     ("uncertainty", "1"),
     ("decision", "1"),
@@ -75,7 +77,9 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
 
     inputs.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh).map(|f| f.about(&order.actual.file)));
     let align_region = order.alignment.region.as_deref().and_then(find).map(|(_, region)| region);
-    let mut case = Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region);
+    let features = inputs.features(&order.feature, &regions)?;
+    let mut case =
+        Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region).with_features(features);
     if let Some(datums) = datums(&order, &regions) {
         case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
     }
@@ -133,6 +137,7 @@ fn read_order(order_file: &Path) -> Result<(Order, String), Error> {
     let order = order::parse(&bytes, &name)?;
     for requirement in &order.requirement {
         let entry = quantities::entry(&requirement.quantity)?;
+        known_dimension(&order, requirement)?;
         let needs_site = entry.definition.name.starts_with("fit.");
         if needs_site && order.site.is_none() {
             let message = format!(
@@ -143,6 +148,57 @@ fn read_order(order_file: &Path) -> Result<(Order, String), Error> {
         }
     }
     Ok((order, load::hex(&Sha256::digest(&bytes))))
+}
+
+/// Refuses a dimension of a feature that is not in the order or has none such.
+fn known_dimension(order: &Order, requirement: &Requirement) -> Result<(), Error> {
+    let Some((name, what)) = quantities::feature_of(&requirement.quantity) else { return Ok(()) };
+    let Some(feature) = order.feature.iter().find(|f| f.name == name) else {
+        let known: Vec<&str> = order.feature.iter().map(|f| f.name.as_str()).collect();
+        let message = format!(
+            "requirement {:?} asks for feature {name:?} and the order has {known:?}: add a [[feature]] or correct the name",
+            requirement.id
+        );
+        return Err(Error::input("order.feature_unknown", message));
+    };
+    let allowed: Vec<&str> = Kind::of_name(&feature.fit).into_iter().flat_map(quantities::dimensions_of).collect();
+    if allowed.contains(&what) {
+        return Ok(());
+    }
+    let message = format!(
+        "requirement {:?} asks for {what} of feature {name:?}, a {}; it has {allowed:?}: name one of them",
+        requirement.id, feature.fit
+    );
+    Err(Error::input("order.feature_quantity", message))
+}
+
+/// Regions and features of a file, for the command that measures them.
+pub(crate) struct FeatureFile {
+    pub regions: Vec<(String, Region)>,
+    orders: Vec<FeatureOrder>,
+    folder: std::path::PathBuf,
+    pub records: Vec<InputRecord>,
+    pub findings: Vec<Finding>,
+}
+
+impl FeatureFile {
+    /// Reads the `[[feature]]` and `[[region]]` tables; regions and patches are found beside the file.
+    pub(crate) fn read(path: &Path) -> Result<FeatureFile, Error> {
+        let name = path.file_name().map_or_else(|| "features".into(), |n| n.to_string_lossy());
+        let found = order::parse_features(&io::read_bounded(path, order::MAX_BYTES as u64)?, &name)?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let mut inputs = Inputs { folder: &folder, records: vec![], findings: vec![] };
+        let regions = found.region.iter().map(|r| Ok((r.name.clone(), inputs.region(&r.shape)?))).collect::<Result<_, Error>>()?;
+        let Inputs { records, findings, .. } = inputs;
+        Ok(FeatureFile { regions, orders: found.feature, folder, records, findings })
+    }
+
+    /// The features, with what was read for them.
+    pub(crate) fn features(&self) -> Result<(Vec<Feature<'_>>, Vec<InputRecord>, Vec<Finding>), Error> {
+        let mut inputs = Inputs { folder: &self.folder, records: vec![], findings: vec![] };
+        let features = inputs.features(&self.orders, &self.regions)?;
+        Ok((features, inputs.records, inputs.findings))
+    }
 }
 
 /// Records and findings of everything read so far.
@@ -161,6 +217,24 @@ impl Inputs<'_> {
 
     fn regions(&mut self, order: &Order) -> Result<Vec<(String, Region)>, Error> {
         order.region.iter().map(|r| Ok((r.name.clone(), self.region(&r.shape)?))).collect()
+    }
+
+    /// Features with the regions they name and the patches read.
+    fn features<'r>(&mut self, orders: &[FeatureOrder], regions: &'r [(String, Region)]) -> Result<Vec<Feature<'r>>, Error> {
+        let region = |f: &FeatureOrder| regions.iter().find(|(n, _)| Some(n) == f.region.as_ref()).map(|(_, r)| r);
+        let mut features = vec![];
+        for order in orders {
+            let patch = match &order.patch {
+                Some(file) => {
+                    let path = order::resolve(self.folder, file)?;
+                    let mesh = self.keep(load::mesh("patch", file, &path, order::LengthUnit::Millimetre)?);
+                    Some(MeshDistance::build(&mesh))
+                }
+                None => None,
+            };
+            features.push(Feature { order: order.clone(), region: region(order), patch });
+        }
+        Ok(features)
     }
 
     fn region(&mut self, shape: &Shape) -> Result<Region, Error> {
@@ -240,6 +314,8 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
         within_mm: requirement.within,
         patch_mm: requirement.patch.unwrap_or(quantities::DEFAULT_PATCH_MM),
         sphere_mm: requirement.sphere,
+        feature: quantities::feature_of(&requirement.quantity).map(|(feature, _)| feature),
+        max: requirement.limits().max,
         ..Scope::default()
     };
     let measured = entry.measure(case, &scope)?;

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::{Grid, Pose};
 use crate::io::{self, Loaded, VertexField};
-use crate::judge::{DatumsOfOrder, region_of_order};
+use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
@@ -189,6 +189,31 @@ pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> 
     let part =
         session.keep(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, volume.scale_uncertainty, image), record, findings });
     session.measure(&Case::new(rt, None, Some(part), None), &["body.", "image."], &Scope::default())
+}
+
+/// `dimension MESH FEATURES`: every dimension of every feature, in the part's own frame.
+pub fn dimension(part: &Source, features: &Path, patch_mm: f64, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let file = FeatureFile::read(features)?;
+    let part = session.part(part)?;
+    let (found, records, findings) = file.features()?;
+    session.inputs.extend(file.records.iter().cloned().chain(records));
+    session.findings.extend(file.findings.iter().cloned().chain(findings));
+    let case = Case::new(rt, None, Some(part), None).aligned_by(AlignmentMethod::None, None).with_features(found);
+    let mut quantities = BTreeMap::new();
+    for feature in case.features() {
+        for what in quantities::dimensions_of(feature.kind()) {
+            rt.step("measure", 0.0)?;
+            let name = format!("dimension.{}.{what}", feature.order.name);
+            let entry = quantities::entry(&name)?;
+            let scope = Scope { feature: Some(&feature.order.name), patch_mm, ..Scope::default() };
+            if let Some(measured) = quantities::offered(entry, &case, &scope)? {
+                quantities.insert(name, QuantityJson::new(&measured, entry.definition.unit));
+            }
+        }
+    }
+    let seconds = case.seconds();
+    Ok(session.close(quantities, None, seconds))
 }
 
 /// `shrinkage NOMINAL ACTUAL`.

@@ -7,11 +7,13 @@
 
 mod check;
 mod error;
+mod feature;
 mod parse;
 mod path;
 
 pub use error::{Fault, OrderError};
-pub use parse::{MAX_BYTES, parse};
+pub use feature::FeatureOrder;
+pub use parse::{Features, MAX_BYTES, parse, parse_features};
 pub use path::{refused_path, resolve};
 
 use schemars::JsonSchema;
@@ -251,16 +253,6 @@ pub enum Shape {
     },
     /// Inside this closed mesh (file, mm).
     Mesh(String),
-}
-
-/// A feature to fit (quantities of the group `dimension.`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FeatureOrder {
-    pub name: String,
-    pub fit: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
 }
 
 /// One requirement: a quantity, where, and its limits. `min`, `max` or both; or `nominal` with `tolerance` (± half, or [lower, upper] offsets).
