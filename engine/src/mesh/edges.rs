@@ -73,6 +73,11 @@ impl Edges {
         Edges { across, degree, irregular }
     }
 
+    /// The triangles across the regular edges of a triangle.
+    pub fn neighbours(&self, triangle: u32) -> impl Iterator<Item = usize> + '_ {
+        self.across[triangle as usize].iter().filter(|t| **t != NONE).map(|t| *t as usize)
+    }
+
     /// The triangle across edge `k` (from corner `k` to `k + 1`); [`NONE`] where the edge is irregular.
     #[inline]
     pub fn across(&self, triangle: u32, k: usize) -> u32 {
