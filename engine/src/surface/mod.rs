@@ -115,8 +115,12 @@ pub struct Determined {
     pub vertex_u_mm: Vec<f32>,
     /// Bits of [`flag`].
     pub flags: Vec<u16>,
-    /// Standard uncertainty of a common offset of the whole surface: threshold, curvature model, interpolation (mm).
+    /// Standard uncertainty of a common offset of the whole surface: level, noise that the whole surface does not average out, curvature
+    /// model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
+    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
+    /// hollows prevail.
+    pub facet_loss_mm3: f64,
     /// Physical grey value.
     pub threshold: f64,
     pub image: ImageQuality,
@@ -223,7 +227,9 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     findings.push(plateaus.finding(threshold));
 
     let mask = material_of_slices(slices, threshold, rt)?;
-    let noise = quality::noise(slices, &mask, rt)?;
+    let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
+    let levels: Vec<f64> = others.chain([threshold]).map(|level| slices.rescale().stored(level)).collect();
+    let noise = quality::noise(slices, &mask, &levels, rt)?;
     let stored = slices.rescale().stored(threshold);
     let all = extract::extract(slices, &mask, stored, &extract::Place::indices(), rt)?;
     rt.step("components", 0.0)?;

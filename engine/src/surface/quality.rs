@@ -1,6 +1,6 @@
 //! What a volume is like as an image: plateaus, noise and its correlation, edge blur.
 //!
-//! Noise is that of flat regions: half the mean square difference of voxels four apart, both deep in the same class, so that trends
+//! Noise is that of flat regions: half the mean square difference of voxels four apart, both deep in the same material, so that trends
 //! (beam hardening) cancel; the same at one to three apart tells how neighbours correlate, as the kernels of reconstruction make them.
 //! Edge blur is that of the error-function edge which, with a common contrast and level, fits the voxels around the flattest vertices best,
 //! each vertex with an edge of its own: nothing is interpolated, so nothing blurs beside the image itself.
@@ -46,43 +46,56 @@ const NOISE_PLACES: usize = 100_000;
 const FEWEST_PLACES: usize = 50;
 /// The distance at which noise is taken to be independent (voxels), and the distances below it.
 const FAR: usize = 4;
-/// Flat is what lies this many voxels deep in its class; less where there is too little of it. The mask alone is asked so far.
+/// Flat is what lies this many voxels deep in its material; less where there is too little of it. The mask alone is asked so far.
 const DEPTHS: [usize; 4] = [8, 5, 3, 1];
 
 /// Squared differences of stored values one to four voxels apart along one axis, from one place.
 #[derive(Clone, Copy)]
 pub(super) struct Pair {
     axis: u8,
-    inside: bool,
+    class: u8,
     squares: [f64; FAR],
 }
 
-/// Squared differences from the sampled rows of slice `k`, in order.
-fn pairs_of_slice<T: Voxel>(slab: &Slab<T>, mask: &Mask, k: usize, depth: usize) -> Vec<Pair> {
+/// Squared differences from the sampled rows of slice `k`, in order. `levels` are the stored values between the materials; where there is
+/// one, the mask tells its sides apart.
+fn pairs_of_slice<T: Voxel>(slab: &Slab<T>, mask: &Mask, levels: &[f64], k: usize, depth: usize) -> Vec<Pair> {
     let dims = mask.dims();
     let [nx, ny, nz] = dims;
     let stride = (ny * nz * nx.div_ceil(4)).div_ceil(NOISE_PLACES).max(1);
     let reach = dims.map(|n| if n > 1 { depth } else { 0 });
     let aside = reach.map(|r| (3 * r).div_ceil(5));
-    let is = |p: [i64; 3], inside: bool| {
-        (0..3).all(|a| p[a] >= 0 && p[a] < dims[a] as i64) && mask.get(p[0] as usize, p[1] as usize, p[2] as usize) == inside
+    let at = |p: [i64; 3]| p.map(|x| x as usize);
+    let value = |p: [i64; 3]| {
+        let [i, j, k] = at(p);
+        slab.at(i, j, k).to_f64()
     };
-    let deep = |p: [i64; 3], inside: bool| {
+    let class = |p: [i64; 3]| {
+        let [i, j, k] = at(p);
+        if levels.len() > 1 { levels.iter().filter(|&&level| value(p) >= level).count() as u8 } else { u8::from(mask.get(i, j, k)) }
+    };
+    let inside = |p: [i64; 3]| (0..3).all(|a| p[a] >= 0 && p[a] < dims[a] as i64);
+    let is = |p: [i64; 3], wanted: u8| inside(p) && class(p) == wanted;
+    // Beyond the slices at hand the mask tells the part from the rest, but not one material of either from another.
+    let side = |p: [i64; 3], like: [i64; 3]| {
+        let ([i, j, k], [i0, j0, k0]) = (at(p), at(like));
+        inside(p) && mask.get(i, j, k) == mask.get(i0, j0, k0)
+    };
+    let deep = |p: [i64; 3], class: u8| {
         let star = (0..6).all(|n| {
             let mut q = p;
             q[n / 2] += if n % 2 == 0 { reach[n / 2] as i64 } else { -(reach[n / 2] as i64) };
-            is(q, inside)
+            side(q, p) && (n / 2 == 2 || is(q, class))
         });
         let corner = |n: usize| [0, 1, 2].map(|a| p[a] + if n >> a & 1 == 1 { aside[a] as i64 } else { -(aside[a] as i64) });
-        star && (0..8).all(|n| is(corner(n), inside))
+        star && (0..8).all(|n| side(corner(n), p))
     };
-    let value = |p: [i64; 3]| slab.at(p[0] as usize, p[1] as usize, p[2] as usize).to_f64();
     let mut found = vec![];
     for j in (0..ny).filter(|j| (k * ny + j).is_multiple_of(stride)) {
         for i in (0..nx).step_by(4) {
             let p = [i as i64, j as i64, k as i64];
-            let inside = mask.get(i, j, k);
-            if !deep(p, inside) {
+            let class = class(p);
+            if !deep(p, class) {
                 continue;
             }
             for axis in 0..3 {
@@ -91,7 +104,7 @@ fn pairs_of_slice<T: Voxel>(slab: &Slab<T>, mask: &Mask, k: usize, depth: usize)
                     q[axis] += n as i64;
                     q
                 };
-                if !deep(along(FAR), inside) || !(1..FAR).all(|n| is(along(n), inside)) {
+                if !deep(along(FAR), class) || !(1..FAR).all(|n| is(along(n), class)) {
                     continue;
                 }
                 let squares = std::array::from_fn(|n| {
@@ -99,7 +112,7 @@ fn pairs_of_slice<T: Voxel>(slab: &Slab<T>, mask: &Mask, k: usize, depth: usize)
                     d * d
                 });
                 if squares.iter().all(|s: &f64| s.is_finite()) {
-                    found.push(Pair { axis: axis as u8, inside, squares });
+                    found.push(Pair { axis: axis as u8, class, squares });
                 }
             }
         }
@@ -117,7 +130,7 @@ pub(super) struct Noise {
 impl Noise {
     /// From the places of all slices in order; `None` where they are too few.
     pub fn of(pairs: &[Pair]) -> Option<Noise> {
-        let classes: Vec<Noise> = [true, false].iter().filter_map(|&inside| Noise::of_class(pairs, inside)).collect();
+        let classes: Vec<Noise> = (0..=super::MOST_MATERIALS).filter_map(|class| Noise::of_class(pairs, class)).collect();
         let n = classes.len() as f64;
         let variance = classes.iter().map(|c| c.variance).sum::<f64>() / n;
         let mean = |a: usize, l: usize| classes.iter().map(|c| c.correlation[a][l] * c.variance).sum::<f64>() / (n * variance);
@@ -125,8 +138,8 @@ impl Noise {
         (n > 0.0).then_some(Noise { variance, correlation })
     }
 
-    fn of_class(pairs: &[Pair], inside: bool) -> Option<Noise> {
-        let mut chosen: Vec<&Pair> = pairs.iter().filter(|p| p.inside == inside).collect();
+    fn of_class(pairs: &[Pair], class: u8) -> Option<Noise> {
+        let mut chosen: Vec<&Pair> = pairs.iter().filter(|p| p.class == class).collect();
         // Padding has no noise at all.
         if chosen.iter().any(|p| p.squares[FAR - 1] > 0.0) {
             chosen.retain(|p| p.squares.iter().any(|&s| s > 0.0));
@@ -160,13 +173,13 @@ impl Noise {
 }
 
 /// Noise of a volume, from the deepest places of which there are enough.
-pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask, rt: &Runtime) -> Result<Option<Noise>, Error> {
+pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask, levels: &[f64], rt: &Runtime) -> Result<Option<Noise>, Error> {
     let nz = slices.grid().dims()[2];
     let mut lists = DEPTHS.map(|_| vec![]);
     slices.pass(FAR, |own, slab| {
         rt.step("noise", own.start as f64 / nz as f64)?;
         for (depth, list) in DEPTHS.into_iter().zip(&mut lists) {
-            let found: Vec<Vec<Pair>> = own.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, k, depth)).collect();
+            let found: Vec<Vec<Pair>> = own.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, levels, k, depth)).collect();
             list.extend(found.concat());
         }
         Ok(())

@@ -19,7 +19,7 @@ use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, ImageQuality, Noise, PROFILES};
 use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
-use super::space::{V3, add};
+use super::space::{V3, add, area_vector, dot};
 use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
@@ -77,6 +77,8 @@ pub(super) fn settle<T: Voxel>(
     let (mut edges, mixed, departure) = placed?;
     let radius = place::bundle_radius(&scene);
     rt.step("refine", 0.8)?;
+    let squares = |v: usize| f64::from(edges[v].u) * f64::from(edges[v].u);
+    let mean_variance = sum::sum(edges.len(), squares) / edges.len().max(1) as f64;
     let mut bends = first.clone();
     if task.adaptive {
         let moved: Vec<V3> =
@@ -87,7 +89,9 @@ pub(super) fn settle<T: Voxel>(
         edges.par_iter_mut().zip(first.par_iter().zip(&bends)).for_each(|(edge, (before, after))| bending.correct(edge, before, after));
         displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
-    let u_offset_mm = u_offset(&scene, &image, departure, &bends, task.adaptive);
+    let area_mm2 = sum::sum(triangles.len(), |t| 0.5 * area_vector(&points, triangles[t]).map(|x| x * x).iter().sum::<f64>().sqrt());
+    let u_offset_mm = u_offset(&scene, &image, departure, &Surface { shapes: &bends, area_mm2, mean_variance }, task);
+    let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
@@ -96,6 +100,7 @@ pub(super) fn settle<T: Voxel>(
         flags: edges.iter().map(|e| e.flags).collect(),
         mesh: Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?,
         u_offset_mm,
+        facet_loss_mm3,
         threshold: greys.threshold,
         image,
         findings,
@@ -159,7 +164,9 @@ impl Bending {
     /// iso-surface, which has more noise.
     fn correct(&self, edge: &mut Edge, before: &Shape, after: &Shape) {
         let [old, new] = [before, after].map(|shape| bend(self.sigma, shape) / self.sigma);
-        let blur = self.sigma * self.sigma * new;
+        let variance = self.sigma * self.sigma;
+        // The blurred surface is a parallel of the true one, and bent the more (exact for a ball).
+        let blur = variance * new / (1.0 + variance * new * new);
         if edge.flags & flag::REFINED != 0 {
             edge.shift = (f64::from(edge.shift) + blur + self.aside * (new - old)) as f32;
             edge.u = (f64::from(edge.u) * self.roughening().sqrt()) as f32;
@@ -193,7 +200,14 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task
         let look = look(scene, task, &quality(first), first);
         picked.par_iter().filter(|(p, shape)| look.at(scene, *p, shape).stands_alone()).copied().collect()
     };
-    let fitted = first.and_then(|first| quality::blur(scene, &alone(first), first, place::bundle_radius(scene)));
+    // Thin walls make the first value too large, and the larger it is the fewer edges stand alone.
+    let guesses = first.into_iter().flat_map(|first| (0..6).map(move |n| first * [1.0, 0.67, 0.45, 0.3, 0.2, 0.13][n]));
+    let fitted =
+        guesses.map(|guess| (guess, alone(guess))).filter(|(_, alone)| alone.len() * 20 >= picked.len()).find_map(|(guess, alone)| {
+            let model = quality::blur(scene, &alone, guess, place::bundle_radius(scene))?;
+            // Whether they stand alone at the blur found, too.
+            (model.sigma < 1.5 * guess).then_some(model)
+        });
     let sigma = fitted.map(|m| m.sigma).or(first).unwrap_or_else(|| {
         let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
         findings.push(Finding::qualify("surface.no_edge_blur", text));
@@ -246,29 +260,59 @@ fn inflation<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, points: &[V3], sh
     if found.is_empty() { [1.0; 3] } else { apart.map(|x| (mean + x).max(0.1)) }
 }
 
-/// Standard uncertainty of an offset common to the whole surface (mm). Terms, each a standard deviation:
-/// threshold, from how well the modes are known and, as a rectangular distribution, from what local levels say otherwise;
-/// curvature model and its blur (known to 2 %), or the whole correction where it is not made; interpolation, 0.01 voxel at a blur of
-/// half a voxel and falling with its fourth power.
-fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, shapes: &[Shape], adaptive: bool) -> f64 {
-    let sigma = image.edge_sigma_mm;
-    let per_grey = TWO_PI.sqrt() * sigma / image.contrast.abs();
-    let [air, material] = scene.modes.u;
-    let modes = 0.5 * (air * air + material * material).sqrt() * per_grey;
-    let used = if adaptive { scene.modes.threshold() } else { scene.threshold };
-    let best = scene.modes.threshold() + departure * image.contrast;
-    let threshold = (used - best) * per_grey / 3f64.sqrt();
-
-    let n = shapes.len().max(1) as f64;
-    let bend = |v: usize| bend(sigma, &shapes[v]);
-    let mean_bend = sum::sum(shapes.len(), bend) / n;
-    let mean_cube = sum::sum(shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
-    let model = if adaptive { 0.8 * sigma * mean_cube } else { sigma * mean_bend };
-    let blur = 2.0 * ImageQuality::EDGE_SIGMA_RELATIVE_U * sigma * mean_bend;
-    let voxel = libm::cbrt(scene.grid().voxel_volume_mm3());
+/// Standard uncertainty of an offset common to the whole surface (mm). Terms, each a standard deviation, from phantoms where they are
+/// not derived: level, what averages of plateaus leave of the noise and a tenth of what they say against the modes; or all of that where
+/// the threshold of the modes is used. Noise of the edges that the whole surface does not average out. Curvature model, `0.3 sigma
+/// (sigma H)³`, and the blur in it; or the whole correction where it is not made. Sampling, 0.001 voxel at a blur of half a voxel and
+/// falling with its fourth power; without refinement the interpolation's, ten times that.
+fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, surface: &Surface, task: &Task) -> f64 {
+    let (sigma, noise, voxel) = (image.edge_sigma_mm, image.relative_noise(), scene.voxel());
     let coarse = 0.5 * voxel / sigma;
-    let interpolation = 0.01 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
-    [modes, threshold, model, blur, interpolation].iter().map(|u| u * u).sum::<f64>().sqrt()
+    let sampling = 0.001 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
+    let bend = |v: usize| bend(sigma, &surface.shapes[v]);
+    let n = surface.shapes.len().max(1) as f64;
+    let mean_bend = sum::sum(surface.shapes.len(), bend) / n;
+    if !task.adaptive {
+        let per_level = TWO_PI.sqrt() * sigma;
+        let [air, material] = scene.modes.u;
+        let modes = 0.5 * (air * air + material * material).sqrt() * per_level / image.contrast.abs();
+        let used = (scene.threshold - scene.modes.threshold()) / image.contrast;
+        let level = (used - departure) * per_level / 3f64.sqrt();
+        return root_of_squares(&[modes, level, sigma * mean_bend, 10.0 * sampling]);
+    }
+    let per_level = 2.0 * (0.5 * TWO_PI).sqrt() * sigma;
+    // The plateaus' samples cover a layer of a blur and the reach of linear interpolation on either side.
+    let averaged = noise * (0.5 * voxel * voxel * voxel / (surface.area_mm2 * (1.3 * voxel + sigma))).sqrt();
+    let level = per_level * root_of_squares(&[averaged, 0.1 * departure]);
+    let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
+    let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
+    let blur = root_of_squares(&[0.0015, 0.06 * noise]);
+    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, 2.0 * blur * sigma * mean_bend, sampling])
+}
+
+/// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
+/// lies inside it by `H (a² + b² + c²) / 24` in the mean.
+fn facet_loss(points: &[V3], triangles: &[[u32; 3]], shapes: &[Shape]) -> f64 {
+    let loss = |t: usize| {
+        let [a, b, c] = triangles[t].map(|v| points[v as usize]);
+        let sides = [(a, b), (b, c), (c, a)].map(|(p, q)| add(p, q, -1.0));
+        let n = area_vector(points, triangles[t]);
+        let curvature = triangles[t].iter().map(|&v| shapes[v as usize].curvature()).sum::<f64>() / 3.0;
+        0.5 * dot(n, n).sqrt() * curvature * sides.iter().map(|&s| dot(s, s)).sum::<f64>() / 24.0
+    };
+    sum::sum(triangles.len(), loss)
+}
+
+/// What the common uncertainty takes of a surface.
+struct Surface<'a> {
+    shapes: &'a [Shape],
+    area_mm2: f64,
+    /// Mean square of the vertices' standard uncertainties from noise, without that of their curvature, whose mean is none (mm²).
+    mean_variance: f64,
+}
+
+fn root_of_squares(terms: &[f64]) -> f64 {
+    terms.iter().map(|u| u * u).sum::<f64>().sqrt()
 }
 
 fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
