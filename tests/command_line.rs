@@ -13,8 +13,22 @@ use verimetry_engine::runtime::Runtime;
 use verimetry_server::issue::issue;
 use verimetry_server::keys::Key;
 
-const SUBCOMMANDS: [&str; 13] =
-    ["judge", "verify", "countersign", "inspect", "segment", "compare", "shrinkage", "pores", "fit", "serve", "key", "schema", "backends"];
+const SUBCOMMANDS: [&str; 14] = [
+    "judge",
+    "verify",
+    "countersign",
+    "inspect",
+    "segment",
+    "compare",
+    "dimension",
+    "shrinkage",
+    "pores",
+    "fit",
+    "serve",
+    "key",
+    "schema",
+    "backends",
+];
 
 fn verimetry(home: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_verimetry"))
@@ -69,7 +83,7 @@ fn every_subcommand_has_help_with_an_example_and_the_common_options() {
         assert!(help.contains(&format!("\n  verimetry {name}")), "{name} has no example:\n{help}");
         assert!(["--backend", "--threads", "--memory", "--json", "--quiet"].iter().all(|o| help.contains(o)), "{name}:\n{help}");
     }
-    for later in ["dimension", "lattice", "roughness", "worker", "qualify"] {
+    for later in ["lattice", "roughness", "worker", "qualify"] {
         assert!(!text(&top.stdout).contains(&format!("  {later} ")), "{later} is listed");
         fails(&verimetry(home.path(), &[later, "x"]), 2, "usage.later");
     }
@@ -97,7 +111,7 @@ fn wrong_usage_is_one_line_and_exit_2() {
     for args in wrong {
         fails(&verimetry(home.path(), args), 2, "usage");
     }
-    fails(&verimetry(home.path(), &["pores", "x", "--sphere", "0.3"]), 2, "usage.later");
+    fails(&verimetry(home.path(), &["serve", "--store", "s3://x"]), 2, "usage.later");
     fails(&verimetry(home.path(), &["serve", "--listen", "0.0.0.0:0"]), 2, "service.remote");
     assert_eq!(names(home.path()), Vec::<String>::new());
 }

@@ -1,5 +1,7 @@
 //! The measuring commands against parts of closed form: every value lies within its stated U of the truth, on every backend.
 
+#[path = "measure/pores.rs"]
+mod pores;
 mod support;
 
 use std::path::PathBuf;
@@ -7,7 +9,7 @@ use std::path::PathBuf;
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::frame::{Bounds, Grid, Pose};
 use verimetry_engine::load::Source;
-use verimetry_engine::measure::{self, Compare, Envelope, Measurement};
+use verimetry_engine::measure::{self, Compare, Envelope, Measurement, Pores};
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::order::AlignmentMethod;
 use verimetry_engine::phantom::{self, Ct, Solid, alter, parts};
@@ -41,7 +43,8 @@ impl Folder {
 }
 
 fn compare(nominal: Source, actual: Source, align: AlignmentMethod, rt: &Runtime) -> Measurement {
-    let job = Compare { nominal, actual, align, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
+    let job =
+        Compare { nominal, actual, align, datums: None, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
     measure::compare(&job, rt).unwrap()
 }
 
@@ -136,7 +139,7 @@ fn a_scanned_ball_has_its_volume_and_its_hidden_void_is_closed_porosity() {
         let scan = folder.scan("ball.mha", &solid, &grid);
         let m = measure::segment(&scan, &folder.0.path().join("ball.ply"), true, &rt).unwrap();
         covers(&m, "body.volume", volume(2.4) - volume(0.9));
-        let m = measure::pores(&scan, &Envelope::Hull { closing_mm: 0.5 }, None, &rt).unwrap();
+        let m = measure::pores(&Pores { envelope: Envelope::Hull { closing_mm: 0.5 }, ..Pores::new(scan) }, &rt).unwrap();
         let share = volume(0.9) / volume(2.4);
         covers(&m, "porosity.total", share);
         covers(&m, "porosity.closed", share);

@@ -2,23 +2,25 @@
 
 use std::path::Path;
 
-use nalgebra::Point3;
+use nalgebra::{Point3, Vector3};
 use serde_json::json;
 
-use crate::case::{Aligned, Case, Nominal};
+use crate::align;
+use crate::case::{Aligned, Case, Datums, Feature, Nominal};
 use crate::decide::{self, Decided, Verdictable};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::evidence;
+use crate::features::Kind;
 use crate::finding::Finding;
 use crate::io;
 use crate::judgement::{
-    self, AlignmentRecord, Contribution, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance, ResultRecord, Retention,
-    Stamp,
+    self, AlignmentRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance,
+    ResultRecord, Retention, Stamp,
 };
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
-use crate::order::{self, AlignmentMethod, DeviceClass, Order, Requirement, Shape};
+use crate::order::{self, AlignmentMethod, DeviceClass, FeatureOrder, Order, Requirement, Shape};
 use crate::quantities::{self, Measured, Scope};
 use crate::region::Region;
 use crate::runtime::Runtime;
@@ -32,11 +34,12 @@ pub struct Judged {
 }
 
 /// Version of each method that touches a judged number; a change of one is a line in the change log.
-const METHODS: [(&str, &str); 7] = [
+const METHODS: [(&str, &str); 8] = [
     ("surface", "1"),
     ("distance", "1"),
     ("alignment", "1"),
     ("shrinkage", "1"),
+    ("features", "1"),
     ("porosity", "1"),
     ("uncertainty", "1"),
     ("decision", "1"),
@@ -74,7 +77,12 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
 
     inputs.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh).map(|f| f.about(&order.actual.file)));
     let align_region = order.alignment.region.as_deref().and_then(find).map(|(_, region)| region);
-    let case = Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region);
+    let features = inputs.features(&order.feature, &regions)?;
+    let mut case =
+        Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region).with_features(features);
+    if let Some(datums) = datums(&order, &regions) {
+        case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
+    }
     let mut results = Vec::with_capacity(order.requirement.len());
     for (i, requirement) in order.requirement.iter().enumerate() {
         rt.step("measure", i as f64 / order.requirement.len() as f64)?;
@@ -129,6 +137,7 @@ fn read_order(order_file: &Path) -> Result<(Order, String), Error> {
     let order = order::parse(&bytes, &name)?;
     for requirement in &order.requirement {
         let entry = quantities::entry(&requirement.quantity)?;
+        known_dimension(&order, requirement)?;
         let needs_site = entry.definition.name.starts_with("fit.");
         if needs_site && order.site.is_none() {
             let message = format!(
@@ -138,13 +147,58 @@ fn read_order(order_file: &Path) -> Result<(Order, String), Error> {
             return Err(Error::input("order.no_site", message));
         }
     }
-    if order.alignment.method == AlignmentMethod::Datum {
-        return Err(Error::input(
-            "alignment.unavailable",
-            format!("{name} asks for alignment by datum, which is not available yet in this version: use best-fit or none"),
-        ));
-    }
     Ok((order, load::hex(&Sha256::digest(&bytes))))
+}
+
+/// Refuses a dimension of a feature that is not in the order or has none such.
+fn known_dimension(order: &Order, requirement: &Requirement) -> Result<(), Error> {
+    let Some((name, what)) = quantities::feature_of(&requirement.quantity) else { return Ok(()) };
+    let Some(feature) = order.feature.iter().find(|f| f.name == name) else {
+        let known: Vec<&str> = order.feature.iter().map(|f| f.name.as_str()).collect();
+        let message = format!(
+            "requirement {:?} asks for feature {name:?} and the order has {known:?}: add a [[feature]] or correct the name",
+            requirement.id
+        );
+        return Err(Error::input("order.feature_unknown", message));
+    };
+    let allowed: Vec<&str> = Kind::of_name(&feature.fit).into_iter().flat_map(quantities::dimensions_of).collect();
+    if allowed.contains(&what) {
+        return Ok(());
+    }
+    let message = format!(
+        "requirement {:?} asks for {what} of feature {name:?}, a {}; it has {allowed:?}: name one of them",
+        requirement.id, feature.fit
+    );
+    Err(Error::input("order.feature_quantity", message))
+}
+
+/// Regions and features of a file, for the command that measures them.
+pub(crate) struct FeatureFile {
+    pub regions: Vec<(String, Region)>,
+    orders: Vec<FeatureOrder>,
+    folder: std::path::PathBuf,
+    pub records: Vec<InputRecord>,
+    pub findings: Vec<Finding>,
+}
+
+impl FeatureFile {
+    /// Reads the `[[feature]]` and `[[region]]` tables; regions and patches are found beside the file.
+    pub(crate) fn read(path: &Path) -> Result<FeatureFile, Error> {
+        let name = path.file_name().map_or_else(|| "features".into(), |n| n.to_string_lossy());
+        let found = order::parse_features(&io::read_bounded(path, order::MAX_BYTES as u64)?, &name)?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let mut inputs = Inputs { folder: &folder, records: vec![], findings: vec![] };
+        let regions = found.region.iter().map(|r| Ok((r.name.clone(), inputs.region(&r.shape)?))).collect::<Result<_, Error>>()?;
+        let Inputs { records, findings, .. } = inputs;
+        Ok(FeatureFile { regions, orders: found.feature, folder, records, findings })
+    }
+
+    /// The features, with what was read for them.
+    pub(crate) fn features(&self) -> Result<(Vec<Feature<'_>>, Vec<InputRecord>, Vec<Finding>), Error> {
+        let mut inputs = Inputs { folder: &self.folder, records: vec![], findings: vec![] };
+        let features = inputs.features(&self.orders, &self.regions)?;
+        Ok((features, inputs.records, inputs.findings))
+    }
 }
 
 /// Records and findings of everything read so far.
@@ -163,6 +217,24 @@ impl Inputs<'_> {
 
     fn regions(&mut self, order: &Order) -> Result<Vec<(String, Region)>, Error> {
         order.region.iter().map(|r| Ok((r.name.clone(), self.region(&r.shape)?))).collect()
+    }
+
+    /// Features with the regions they name and the patches read.
+    fn features<'r>(&mut self, orders: &[FeatureOrder], regions: &'r [(String, Region)]) -> Result<Vec<Feature<'r>>, Error> {
+        let region = |f: &FeatureOrder| regions.iter().find(|(n, _)| Some(n) == f.region.as_ref()).map(|(_, r)| r);
+        let mut features = vec![];
+        for order in orders {
+            let patch = match &order.patch {
+                Some(file) => {
+                    let path = order::resolve(self.folder, file)?;
+                    let mesh = self.keep(load::mesh("patch", file, &path, order::LengthUnit::Millimetre)?);
+                    Some(MeshDistance::build(&mesh))
+                }
+                None => None,
+            };
+            features.push(Feature { order: order.clone(), region: region(order), patch });
+        }
+        Ok(features)
     }
 
     fn region(&mut self, shape: &Shape) -> Result<Region, Error> {
@@ -191,12 +263,59 @@ pub fn region_of_order(order_file: &Path, name: &str) -> Result<Region, Error> {
     Inputs { folder, records: vec![], findings: vec![] }.region(&found.shape)
 }
 
+/// The datums of an order that aligns by them, with the regions they lie in.
+fn datums<'a>(order: &'a Order, regions: &'a [(String, Region)]) -> Option<Datums<'a>> {
+    let stated = &order.alignment;
+    (stated.method == AlignmentMethod::Datum).then_some(())?;
+    if stated.datum.is_empty() {
+        let target = |t: &order::TargetOrder| align::Target { at: Point3::from(t.at), direction: Vector3::from(t.direction).normalize() };
+        return Some(Datums::Points(stated.point.iter().map(target).collect()));
+    }
+    let feature = |name: &String| {
+        let feature = order.feature.iter().find(|f| f.name == *name)?;
+        let kind = align::DatumKind::ALL.into_iter().find(|k| k.name() == feature.fit)?;
+        let (_, region) = regions.iter().find(|(n, _)| Some(n) == feature.region.as_ref())?;
+        Some((feature.name.as_str(), kind, region))
+    };
+    // All are found: the order was checked.
+    stated.datum.iter().map(feature).collect::<Option<Vec<_>>>().map(Datums::Features)
+}
+
+/// What the measuring commands take from an order to align by: its datums, their regions, the radius of its patch.
+pub struct DatumsOfOrder {
+    order: Order,
+    regions: Vec<(String, Region)>,
+}
+
+impl DatumsOfOrder {
+    pub fn read(order_file: &Path) -> Result<Self, Error> {
+        let (order, _) = read_order(order_file)?;
+        if order.alignment.method != AlignmentMethod::Datum {
+            let message = format!("the order aligns by {}: name one that states datums", order.alignment.method.name());
+            return Err(Error::input("order.no_datums", message));
+        }
+        let folder = order_file.parent().unwrap_or(Path::new("."));
+        let regions = Inputs { folder, records: vec![], findings: vec![] }.regions(&order)?;
+        Ok(DatumsOfOrder { order, regions })
+    }
+
+    pub fn locate<'a>(&'a self, case: Case<'a>) -> Case<'a> {
+        match datums(&self.order, &self.regions) {
+            Some(datums) => case.located_by(datums, self.order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM)),
+            None => case,
+        }
+    }
+}
+
 fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<(&str, &Region)>) -> Result<ResultRecord, Error> {
     let entry = quantities::entry(&requirement.quantity)?;
     let scope = Scope {
         region,
         within_mm: requirement.within,
         patch_mm: requirement.patch.unwrap_or(quantities::DEFAULT_PATCH_MM),
+        sphere_mm: requirement.sphere,
+        feature: quantities::feature_of(&requirement.quantity).map(|(feature, _)| feature),
+        max: requirement.limits().max,
         ..Scope::default()
     };
     let measured = entry.measure(case, &scope)?;
@@ -242,6 +361,15 @@ fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
         rms_mm: fit.map(|f| f.rms_mm),
         converged: fit.map(|f| f.converged),
         iterations: fit.map_or(0, |f| f.iterations),
+        proof: fit.map(|f| ConvergenceRecord {
+            gradient_norm_mm: f.gradient_norm_mm,
+            last_step_mm: f.last_step_mm,
+            minima: f.minima as u32,
+            second_best_rms_mm: f.second_best_rms_mm,
+            free_dofs: f.free_dofs as u32,
+            standard_uncertainty: std::array::from_fn(|k| f.covariance[(k, k)].max(0.0).sqrt()),
+            centre_mm: f.centre.into(),
+        }),
     }
 }
 

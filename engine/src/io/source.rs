@@ -39,14 +39,22 @@ pub enum VoxelType {
 }
 
 /// `with_voxel_type!(voxel_type, T => expression)` evaluates the expression with `T` standing for the type.
+#[rustfmt::skip]
 #[macro_export]
 macro_rules! with_voxel_type {
-    ($voxel_type:expr, $t:ident => $body:expr) => {
-        $crate::with_voxel_type!(@ $voxel_type, $t => $body; U8 u8, I8 i8, U16 u16, I16 i16, U32 u32, I32 i32, F32 f32, F64 f64)
-    };
-    (@ $voxel_type:expr, $t:ident => $body:expr; $($variant:ident $type:ty),*) => {
-        match $voxel_type { $($crate::io::VoxelType::$variant => { type $t = $type; $body })* }
-    };
+    ($voxel_type:expr, $t:ident => $body:expr) => {{
+        use $crate::io::VoxelType as Held;
+        match $voxel_type {
+            Held::U8 => { type $t = u8; $body }
+            Held::I8 => { type $t = i8; $body }
+            Held::U16 => { type $t = u16; $body }
+            Held::I16 => { type $t = i16; $body }
+            Held::U32 => { type $t = u32; $body }
+            Held::I32 => { type $t = i32; $body }
+            Held::F32 => { type $t = f32; $body }
+            Held::F64 => { type $t = f64; $body }
+        }
+    }};
 }
 
 pub use with_voxel_type;

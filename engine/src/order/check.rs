@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use super::error::{Fault, OrderError, shown};
 use super::path::refused_path;
-use super::{Order, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
+use super::{AlignmentMethod, FeatureOrder, Order, RegionOrder, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
+use crate::features::Kind;
+
+/// Fits of features that can be datums.
+const DATUM_FITS: [&str; 3] = ["plane", "cylinder", "sphere"];
 
 /// A fault and its place; the order's name is added by the caller.
 type Found = Result<(), (String, Fault)>;
@@ -35,6 +39,7 @@ impl Order {
         let regions = self.check_regions()?;
         self.check_features(&regions)?;
         self.check_requirements(&regions)?;
+        self.check_datums()?;
         if let Some(region) = &self.alignment.region {
             known_region("alignment.region", region, &regions)?;
         }
@@ -84,27 +89,49 @@ impl Order {
     }
 
     fn check_regions(&self) -> Result<BTreeSet<&str>, (String, Fault)> {
-        let mut names = BTreeSet::new();
-        for (i, region) in self.region.iter().enumerate() {
-            text(&format!("region {}, name", i + 1), &region.name)?;
-            once("region", &region.name, &mut names)?;
-            shape(&format!("region {} {}", i + 1, shown(&region.name)), &region.shape)?;
-        }
-        Ok(names)
+        regions(&self.region)
     }
 
     fn check_features(&self, regions: &BTreeSet<&str>) -> Found {
-        let mut names = BTreeSet::new();
-        for (i, feature) in self.feature.iter().enumerate() {
-            let at = format!("feature {}", i + 1);
-            // The name becomes part of a quantity's name, `dimension.<feature>.diameter`.
-            let usable = !feature.name.is_empty() && feature.name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-            value(&format!("{at}, name"), usable, || shown(&feature.name), "letters, digits, _ and -")?;
-            text(&format!("{at}, fit"), &feature.fit)?;
-            once("feature", &feature.name, &mut names)?;
-            if let Some(region) = &feature.region {
-                known_region(&at, region, regions)?;
-            }
+        features(&self.feature, regions)
+    }
+
+    fn check_datums(&self) -> Found {
+        let a = &self.alignment;
+        let (named, points) = (a.datum.len(), a.point.len());
+        let found = || format!("method {} with {named} datums and {points} points", a.method.name());
+        let holds = match a.method {
+            AlignmentMethod::Datum => ((1..=3).contains(&named) && points == 0) || (named == 0 && (6..=64).contains(&points)),
+            AlignmentMethod::BestFit | AlignmentMethod::None => named + points == 0 && a.patch.is_none(),
+        };
+        value(
+            "alignment",
+            holds,
+            found,
+            "method datum with one to three datums or with six to 64 points; any other method with neither nor a patch",
+        )?;
+        number("alignment.patch", a.patch, |x| x > 0.0, "a radius above 0 (mm)")?;
+        let mut seen = BTreeSet::new();
+        for name in &a.datum {
+            once("datum", name, &mut seen)?;
+            let feature = self.feature.iter().find(|f| f.name == *name);
+            let usable = feature.is_some_and(|f| f.region.is_some() && DATUM_FITS.contains(&f.fit.as_str()));
+            value(
+                "alignment.datum",
+                usable,
+                || shown(name),
+                "the name of a [[feature]] of fit plane, cylinder or sphere that has a region",
+            )?;
+        }
+        for target in &a.point {
+            let length: f64 = target.direction.iter().map(|x| x * x).sum();
+            let usable = target.at.iter().all(|x| x.is_finite()) && length.is_finite() && length > 0.0;
+            value(
+                "alignment.point",
+                usable,
+                || format!("{:?} along {:?}", target.at, target.direction),
+                "a finite place and a direction above 0 long",
+            )?;
         }
         Ok(())
     }
@@ -122,11 +149,58 @@ impl Order {
             }
             limits(&at, r)?;
             number(&format!("{at}, patch"), r.patch, |x| x > 0.0, "a radius above 0 (mm)")?;
+            number(&format!("{at}, sphere"), r.sphere, |x| x > 0.0, "a diameter above 0 (mm)")?;
             let ordered = r.within.is_none_or(|[lower, upper]| lower.is_finite() && upper.is_finite() && lower < upper);
             value(&format!("{at}, within"), ordered, || format!("{:?}", r.within), "two finite limits, lower below upper (mm)")?;
         }
         Ok(())
     }
+}
+
+/// Refuses regions that are none; their names.
+pub(super) fn regions(orders: &[RegionOrder]) -> Result<BTreeSet<&str>, (String, Fault)> {
+    let mut names = BTreeSet::new();
+    for (i, region) in orders.iter().enumerate() {
+        text(&format!("region {}, name", i + 1), &region.name)?;
+        once("region", &region.name, &mut names)?;
+        shape(&format!("region {} {}", i + 1, shown(&region.name)), &region.shape)?;
+    }
+    Ok(names)
+}
+
+/// Refuses features that are none.
+pub(super) fn features(orders: &[FeatureOrder], regions: &BTreeSet<&str>) -> Found {
+    let mut names = BTreeSet::new();
+    for (i, feature) in orders.iter().enumerate() {
+        let at = format!("feature {}", i + 1);
+        // The name becomes part of a quantity's name, `dimension.<feature>.diameter`.
+        let usable = !feature.name.is_empty() && feature.name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        value(&format!("{at}, name"), usable, || shown(&feature.name), "letters, digits, _ and -")?;
+        let kind = Kind::of_name(&feature.fit).is_some();
+        value(&format!("{at}, fit"), kind, || shown(&feature.fit), "line, plane, circle, sphere, cylinder, cone or torus")?;
+        once("feature", &feature.name, &mut names)?;
+        if let Some(region) = &feature.region {
+            known_region(&at, region, regions)?;
+        }
+        if let Some(patch) = &feature.patch {
+            path(&format!("{at}, patch"), patch)?;
+        }
+        for (key, place) in [("seed", feature.seed), ("at", feature.at)] {
+            let finite = place.is_none_or(|p| p.iter().all(|x| x.is_finite()));
+            value(&format!("{at}, {key}"), finite, || format!("{place:?}"), "three finite coordinates (mm)")?;
+        }
+        number(&format!("{at}, within"), feature.within, |x| x > 0.0, "a distance above 0 (mm)")?;
+        number(&format!("{at}, filter"), feature.filter, |x| x >= 0.0, "a radius, 0 or more (mm)")?;
+        number(&format!("{at}, border"), feature.border, |x| x >= 0.0, "a distance, 0 or more (mm)")?;
+        number(&format!("{at}, angle"), feature.angle, |x| (0.0..=90.0).contains(&x), "an angle from 0 to 90 (degrees)")?;
+    }
+    for feature in orders {
+        let known = |datum: &String| names.contains(datum.as_str()) && *datum != feature.name;
+        let at = format!("feature {}, datum", shown(&feature.name));
+        let datum = feature.datum.as_ref();
+        value(&at, datum.is_none_or(known), || datum.map_or_else(String::new, |d| shown(d)), "the name of another feature of the order")?;
+    }
+    Ok(())
 }
 
 fn requirement_at(index: usize, r: &Requirement) -> String {

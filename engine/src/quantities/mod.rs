@@ -6,11 +6,16 @@
 mod alignment;
 mod announced;
 mod body;
+mod defect;
 mod deviation;
+mod dimension;
 mod fit;
 mod image;
+mod pore;
 mod porosity;
 mod shrinkage;
+mod structure;
+mod wall;
 
 use serde::Serialize;
 
@@ -20,6 +25,7 @@ use crate::region::Region;
 pub use crate::uncertainty::{Measured, Term};
 
 pub use deviation::DEFAULT_PATCH_MM;
+pub use dimension::{of_kind as dimensions_of, offered};
 
 /// What a quantity is; the same for every order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -37,12 +43,18 @@ pub struct Definition {
 pub struct Scope<'a> {
     /// Name and shape; the whole part without it.
     pub region: Option<(&'a str, &'a Region)>,
-    /// Limits within which `in_tolerance` counts area, mm.
+    /// Limits within which `in_tolerance` counts area and `in_range` pore volume, mm.
     pub within_mm: Option<[f64; 2]>,
     /// Radius of the patch of the extraction operator, mm.
     pub patch_mm: f64,
     /// Gap up to which surfaces count as touching, mm.
     pub contact_mm: f64,
+    /// Diameter of the sphere of `pore.accessible`, mm.
+    pub sphere_mm: Option<f64>,
+    /// Feature of a `dimension.` quantity.
+    pub feature: Option<&'a str>,
+    /// Largest value allowed, in the quantity's unit: form below the noise of the scan is not measured against it.
+    pub max: Option<f64>,
 }
 
 /// Gap up to which surfaces count as touching unless stated otherwise, mm.
@@ -50,7 +62,15 @@ pub const DEFAULT_CONTACT_MM: f64 = 0.1;
 
 impl Default for Scope<'_> {
     fn default() -> Self {
-        Scope { region: None, within_mm: None, patch_mm: DEFAULT_PATCH_MM, contact_mm: DEFAULT_CONTACT_MM }
+        Scope {
+            region: None,
+            within_mm: None,
+            patch_mm: DEFAULT_PATCH_MM,
+            contact_mm: DEFAULT_CONTACT_MM,
+            sphere_mm: None,
+            feature: None,
+            max: None,
+        }
     }
 }
 
@@ -95,8 +115,13 @@ pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
         deviation::ENTRIES,
         alignment::ENTRIES,
         body::ENTRIES,
+        dimension::ENTRIES,
         shrinkage::ENTRIES,
         porosity::ENTRIES,
+        pore::ENTRIES,
+        wall::ENTRIES,
+        structure::ENTRIES,
+        defect::ENTRIES,
         fit::ENTRIES,
         image::ENTRIES,
         announced::ENTRIES,
@@ -115,8 +140,12 @@ pub fn entry(name: &str) -> Result<&'static Entry, Error> {
     if let Some(e) = catalogue().find(|e| e.definition.name == name) {
         return if e.is_available() { Ok(e) } else { Err(unavailable(name)) };
     }
-    if name.starts_with("dimension.") {
-        return Err(unavailable(name));
+    // Every feature has the entries of its kind; the order says which features there are.
+    if let Some((_, what)) = feature_of(name) {
+        let general = format!("{}{what}", dimension::PREFIX);
+        if let Some(e) = dimension::ENTRIES.iter().find(|e| e.definition.name == general) {
+            return Ok(e);
+        }
     }
     let near = catalogue().map(|e| e.definition.name).min_by_key(|known| edit_distance(known, name)).unwrap_or_default();
     Err(Error::input("order.unknown_quantity", format!("quantity {name:?} is unknown; the nearest name is {near:?}: correct the name")))
@@ -124,7 +153,13 @@ pub fn entry(name: &str) -> Result<&'static Entry, Error> {
 
 /// The definition of a name, if the catalogue has it.
 pub fn definition(name: &str) -> Option<&'static Definition> {
-    catalogue().map(|e| &e.definition).find(|d| d.name == name)
+    let general = feature_of(name).map(|(_, what)| format!("{}{what}", dimension::PREFIX));
+    catalogue().map(|e| &e.definition).find(|d| d.name == name || general.as_deref() == Some(d.name))
+}
+
+/// Feature and dimension of a name such as `dimension.hole.diameter`.
+pub fn feature_of(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("dimension.")?.rsplit_once('.')
 }
 
 fn unavailable(name: &str) -> Error {
@@ -195,7 +230,8 @@ mod tests {
             entry("deviation.abs_p98").err().is_some_and(|e| e.code == "order.unknown_quantity" && e.message.contains("deviation.abs_p9"))
         );
         assert!(entry("roughness.Sa").err().is_some_and(|e| e.code == "quantity.unavailable"));
-        assert!(entry("dimension.hole.diameter").err().is_some_and(|e| e.code == "quantity.unavailable"));
+        assert!(entry("dimension.hole.diameter").is_ok() && definition("dimension.hole.diameter").is_some_and(|d| d.unit == "mm"));
+        assert!(entry("dimension.hole.colour").err().is_some_and(|e| e.code == "order.unknown_quantity"));
         assert!(entry("deviation.rms").is_ok());
     }
 }

@@ -7,6 +7,7 @@
 mod backends;
 mod compare;
 mod countersign;
+mod dimension;
 mod fit;
 mod inspect;
 mod judge;
@@ -83,6 +84,7 @@ enum Command {
     Inspect(inspect::Args),
     Segment(segment::Args),
     Compare(compare::Args),
+    Dimension(dimension::Args),
     Shrinkage(shrinkage::Args),
     Pores(pores::Args),
     Fit(fit::Args),
@@ -142,6 +144,7 @@ fn parse_and_run(args: impl Iterator<Item = std::ffi::OsString>) -> Result<Outco
         Command::Inspect(args) => inspect::run(&args, &session),
         Command::Segment(args) => segment::run(&args, &session),
         Command::Compare(args) => compare::run(&args, &session),
+        Command::Dimension(args) => dimension::run(&args, &session),
         Command::Shrinkage(args) => shrinkage::run(&args, &session),
         Command::Pores(args) => pores::run(&args, &session),
         Command::Fit(args) => fit::run(&args, &session),

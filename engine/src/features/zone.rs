@@ -1,0 +1,285 @@
+//! Minimum zones, largest inscribed and smallest circumscribed shapes, with the proof that no small move improves them.
+//!
+//! The largest signed distance is lowered by successive linear programs within a trust region, over the points that matter; all others are
+//! checked afterwards and join where they stand out. At rest the touching points have multipliers λ ≥ 0, Σλ = 1, whose weighted
+//! gradients cancel: the certificate (Karush, Kuhn, Tucker). From the least-squares shape and from shifted copies, the best is kept.
+//! A line's zone is the cylinder around it, a circle's the ring in its least-squares plane.
+
+use nalgebra::Vector3;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::least_squares::{Fit, Unit};
+use super::linear_program::{Plane, solve};
+use super::local::{P, Row, State, distance};
+use super::{Cloud, FeatureError, Kind, Shape};
+
+/// Points that enter a program at once, on each side.
+const AT_ONCE: usize = 250;
+const ROUNDS: usize = 60;
+const STEPS: usize = 250;
+/// Gains below this, in units of the points' extent, are rounding.
+const GAIN: f64 = 1e-14;
+/// Weighted gradients that cancel to this prove a rest.
+const CANCELLED: f64 = 1e-6;
+
+/// A point that the zone touches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Contact {
+    /// Index into the points given.
+    pub point: usize,
+    /// On the far side of the shape (outside, above) or the near.
+    pub outside: bool,
+    pub multiplier: f64,
+}
+
+/// Why no small move improves the result.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Certificate {
+    pub contacts: Vec<Contact>,
+    /// Length of the sum of multiplier times gradient; 0 at an optimum. Angles in units of the points' extent.
+    pub stationarity: f64,
+    /// Gain that the last linear program still promised, mm.
+    pub gain_mm: f64,
+    pub holds: bool,
+}
+
+/// A zone or a touching shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    /// Middle of the zone, or the touching shape.
+    pub shape: Shape,
+    /// Distance between the two surfaces of the zone (diameter of a line's); of a touching shape the largest distance to it, mm.
+    pub width_mm: f64,
+    pub certificate: Certificate,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Goal {
+    Zone,
+    Inscribed,
+    Circumscribed,
+}
+
+/// The zone of least width, from a least-squares fit of the same points.
+pub fn minimum_zone(fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
+    let allowed = "line, plane, circle, sphere and cylinder";
+    match fit.shape.kind() {
+        kind @ (Kind::Cone | Kind::Torus) => Err(FeatureError::NotDefined { kind, what: "minimum zone", allowed }),
+        _ => optimum(Goal::Zone, fit, cloud),
+    }
+}
+
+/// The largest circle, sphere or cylinder that holds no point.
+pub fn inscribed(fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
+    touching(Goal::Inscribed, fit, cloud)
+}
+
+/// The smallest circle, sphere or cylinder that holds every point.
+pub fn circumscribed(fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
+    touching(Goal::Circumscribed, fit, cloud)
+}
+
+fn touching(goal: Goal, fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
+    match fit.shape.kind() {
+        Kind::Circle | Kind::Sphere | Kind::Cylinder => optimum(goal, fit, cloud),
+        kind => Err(FeatureError::NotDefined { kind, what: "touching shape", allowed: "circle, sphere and cylinder" }),
+    }
+}
+
+/// One problem: signed functions of the points whose largest is lowered.
+struct Problem<'a> {
+    kind: Kind,
+    goal: Goal,
+    free: &'static [usize],
+    points: &'a [Vector3<f64>],
+}
+
+/// Where a descent rests: value, state, multipliers by signed function.
+struct Rest {
+    state: State,
+    value: f64,
+    gain: f64,
+    active: Vec<((usize, bool), f64)>,
+}
+
+impl Problem<'_> {
+    fn sides(&self) -> &'static [bool] {
+        match (self.goal, self.kind) {
+            (Goal::Zone, Kind::Line) | (Goal::Circumscribed, _) => &[true],
+            (Goal::Inscribed, _) => &[false],
+            (Goal::Zone, _) => &[false, true],
+        }
+    }
+
+    fn value(&self, state: &State, (point, outside): (usize, bool)) -> (f64, Row) {
+        let (d, row) = distance(self.kind, state, &self.points[point]);
+        if outside { (d, row) } else { (-d, row.map(|x| -x)) }
+    }
+
+    fn largest(&self, state: &State, members: &[(usize, bool)]) -> f64 {
+        members.iter().map(|m| self.value(state, *m).0).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn planes(&self, state: &State, members: &[(usize, bool)]) -> Vec<Plane> {
+        let plane = |m: &(usize, bool)| {
+            let (value, row) = self.value(state, *m);
+            let mut slope = [0.0; P];
+            self.free.iter().enumerate().for_each(|(k, &r)| slope[k] = row[r]);
+            Plane { value, slope }
+        };
+        members.iter().map(plane).collect()
+    }
+
+    /// Lowers the largest value over some members until no linear program promises a gain.
+    fn descend(&self, start: State, members: &[(usize, bool)]) -> Option<Rest> {
+        let (mut state, mut reach) = (start, 0.1);
+        let mut value = self.largest(&state, members);
+        for _ in 0..STEPS {
+            let planes = self.planes(&state, members);
+            let program = solve(&planes, self.free.len(), reach)?;
+            let gain = value - program.h;
+            let named = || program.active.iter().map(|&(i, m)| (members[i], m)).collect();
+            if gain <= GAIN || reach < 1e-15 {
+                return Some(Rest { state, value, gain: gain.max(0.0), active: named() });
+            }
+            let mut step = [0.0; P];
+            self.free.iter().enumerate().for_each(|(k, &r)| step[r] = program.x[k]);
+            let trial = state.moved(&step);
+            let there = self.largest(&trial, members);
+            let size = step.iter().fold(0.0, |a: f64, x| a.max(x.abs()));
+            if value - there >= 0.1 * gain {
+                if value - there > 0.7 * gain {
+                    reach = (2.0 * reach).min(0.2);
+                }
+                (state, value) = (trial, there);
+            } else {
+                reach = 0.3 * size;
+            }
+        }
+        let planes = self.planes(&state, members);
+        let program = solve(&planes, self.free.len(), 1e-9)?;
+        let active = program.active.iter().map(|&(i, m)| (members[i], m)).collect();
+        Some(Rest { state, value, gain: (value - program.h).max(0.0), active })
+    }
+
+    /// The functions highest at a state, of those above a level: at most [`AT_ONCE`] a side.
+    fn highest(&self, state: &State, above: f64) -> Vec<(usize, bool)> {
+        let mut members = vec![];
+        for &side in self.sides() {
+            let mut over: Vec<(f64, usize)> =
+                (0..self.points.len()).into_par_iter().map(|i| (self.value(state, (i, side)).0, i)).filter(|(v, _)| *v > above).collect();
+            let order = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            if over.len() > AT_ONCE {
+                over.select_nth_unstable_by(AT_ONCE, order);
+                over.truncate(AT_ONCE);
+            }
+            members.extend(over.into_iter().map(|(_, i)| (i, side)));
+        }
+        members
+    }
+}
+
+fn optimum(goal: Goal, fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
+    let (kind, at) = fit.shape.state();
+    let unit = Unit::of(kind, cloud)?;
+    let free: &'static [usize] = match (kind, goal) {
+        (Kind::Circle, Goal::Zone) => &[0, 1, 5],
+        (Kind::Circle, _) => &[0, 1],
+        (_, Goal::Zone) => kind.free(),
+        (Kind::Sphere, _) => &[0, 1, 2],
+        _ => &[0, 1, 3, 4],
+    };
+    let problem = Problem { kind, goal, free, points: &unit.points };
+    let first = centred(&problem, at.scaled(kind, 1.0 / unit.scale, &(-unit.centre / unit.scale)));
+    let spread = problem.highest(&first, f64::NEG_INFINITY);
+    // Extremes all round, not only where the first shape is worst.
+    let stride = (unit.points.len() / AT_ONCE).max(1);
+    let all_round = (0..unit.points.len()).step_by(stride).flat_map(|i| problem.sides().iter().map(move |&s| (i, s)));
+    let mut members: Vec<(usize, bool)> = spread.into_iter().chain(all_round).collect();
+    members.sort_unstable();
+    members.dedup();
+
+    let settled = |rest: Option<Rest>| rest.ok_or(FeatureError::NotSettled { kind, iterations: STEPS as u32 });
+    let mut rest = settled(starts(&problem, &first).into_iter().filter_map(|s| problem.descend(s, &members)).reduce(better))?;
+    let mut rounds = 0;
+    loop {
+        let more = problem.highest(&rest.state, rest.value + GAIN);
+        let before = members.len();
+        members.extend(more);
+        members.sort_unstable();
+        members.dedup();
+        if members.len() == before {
+            break;
+        }
+        rounds += 1;
+        if rounds == ROUNDS {
+            return Err(FeatureError::NotSettled { kind, iterations: rounds as u32 });
+        }
+        rest = settled(problem.descend(rest.state, &members))?;
+    }
+    Ok(zone_of(&problem, &rest, &unit))
+}
+
+/// Of two rests the lower; the first where rounding decides.
+fn better(a: Rest, b: Rest) -> Rest {
+    if b.value < a.value - 1e-13 { b } else { a }
+}
+
+/// The fit with its size or place in the middle of the points: its zone is then as wide as the range of its distances.
+fn centred(problem: &Problem, mut state: State) -> State {
+    if problem.goal == Goal::Zone && problem.kind != Kind::Line {
+        let ends =
+            |outside: bool| (0..problem.points.len()).map(|i| problem.value(&state, (i, outside)).0).fold(f64::NEG_INFINITY, f64::max);
+        let middle = 0.5 * (ends(true) - ends(false));
+        if problem.kind == Kind::Plane {
+            state.at += state.axis() * middle;
+        } else {
+            state.radius += middle;
+        }
+    }
+    state
+}
+
+/// The fit, and copies shifted by the width of the zone: what lies in another hollow of a rough surface is found from there.
+fn starts(problem: &Problem, first: &State) -> Vec<State> {
+    let mut all = vec![*first];
+    if problem.kind == Kind::Plane || problem.goal == Goal::Circumscribed {
+        return all; // nearly convex: one start does
+    }
+    let width = (0..problem.points.len()).map(|i| distance(problem.kind, first, &problem.points[i]).0.abs()).fold(0.0, f64::max).min(0.3);
+    for axis in 0..if problem.kind == Kind::Sphere { 3 } else { 2 } {
+        for sign in [-1.0, 1.0] {
+            let mut step = [0.0; P];
+            step[axis] = sign * width;
+            all.push(first.moved(&step));
+        }
+    }
+    all
+}
+
+fn zone_of(problem: &Problem, rest: &Rest, unit: &Unit) -> Zone {
+    let mut state = rest.state;
+    match problem.goal {
+        Goal::Zone => {}
+        Goal::Inscribed => state.radius -= rest.value,
+        Goal::Circumscribed => state.radius += rest.value,
+    }
+    let mut pull = [0.0; P];
+    for (member, multiplier) in &rest.active {
+        let (_, row) = problem.value(&rest.state, *member);
+        problem.free.iter().for_each(|&r| pull[r] += multiplier * row[r]);
+    }
+    let stationarity = pull.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let width = match problem.goal {
+        Goal::Zone => 2.0 * rest.value,
+        _ => (0..problem.points.len()).map(|i| distance(problem.kind, &state, &problem.points[i]).0.abs()).fold(0.0, f64::max),
+    };
+    let contacts = rest.active.iter().map(|&((point, outside), multiplier)| Contact { point, outside, multiplier }).collect();
+    let state = state.scaled(problem.kind, unit.scale, &unit.centre);
+    Zone {
+        shape: Shape::of(problem.kind, &state),
+        width_mm: unit.scale * width,
+        certificate: Certificate { contacts, stationarity, gain_mm: unit.scale * rest.gain, holds: stationarity < CANCELLED },
+    }
+}
