@@ -95,7 +95,12 @@ fn part_of(determined: Determined, source: &Source) -> Part {
 }
 
 /// Reads a volume and determines its surface: read whole where that fits the memory budget, slab by slab with the same bits otherwise.
-pub fn surface_of(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
+pub fn surface_of(
+    name: &str,
+    source: &Source,
+    accepted: &[String],
+    rt: &Runtime,
+) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
     match streamed(name, source, accepted, rt)? {
         Some(found) => Ok(found),
         None => determined(name, source, &io::load_volume(&source.path)?, accepted, rt),
