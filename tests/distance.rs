@@ -424,3 +424,15 @@ fn hausdorff_bounds_enclose_dense_sampling_and_do_not_depend_on_threads() {
     let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| directed(&a, &b));
     assert_eq!(on(1), on(5));
 }
+
+#[test]
+fn points_beyond_all_measure_are_answered_too() {
+    let mesh = cuboid([-1.0; 3], [1.0; 3]);
+    let d = MeshDistance::build(&mesh);
+    for far in [1e9, 1e20, 1e100] {
+        // Where f64 cannot hold the part beside the point, only the size is left.
+        let s = d.nearest(&Point3::new(far, 0.25, 0.5));
+        assert!((s.distance_mm / far - 1.0).abs() < 1e-8, "{s:?}");
+    }
+    assert!(d.signed(&Point3::new(f64::NAN, 0.0, 0.0)).distance_mm.is_nan());
+}

@@ -80,7 +80,8 @@ impl Scale {
     fn reach(self, squared: f32) -> f32 {
         let d = squared.sqrt();
         let error = (self.radius_mm + d) * (1.0 / 131_072.0);
-        squared + 3.0 * error * (2.0 * d + error)
+        // Finite, so that absent boxes, which are infinitely far, stay out of it.
+        (squared + 3.0 * error * (2.0 * d + error)).min(f32::MAX)
     }
 }
 
@@ -210,6 +211,15 @@ impl Tree {
         }
     }
 
+    /// One by one: for points so far away that f32 cannot hold the square of the distance. For what is not a number, any.
+    #[cold]
+    fn nearest_of_all(&self, mesh: &Mesh, p: &Point3<f64>) -> Hit {
+        let nearer = |best: Hit, other: Hit| {
+            if (other.foot.squared, other.triangle) < (best.foot.squared, best.triangle) { other } else { best }
+        };
+        (1..self.ids.len() as u32).map(|slot| self.measure(mesh, p, slot)).fold(self.measure(mesh, p, 0), nearer)
+    }
+
     fn measure(&self, mesh: &Mesh, p: &Point3<f64>, slot: u32) -> Hit {
         let slot = slot.min(self.ids.len() as u32 - 1); // lanes behind the last triangle repeat it
         let triangle = self.ids[slot as usize];
@@ -301,6 +311,9 @@ impl<'a> Search<'a> {
             }
         }
         self.settle();
+        if self.hit.triangle == u32::MAX {
+            return self.tree.nearest_of_all(self.mesh, p);
+        }
         self.hit
     }
 
