@@ -51,3 +51,30 @@ pub(super) fn grown(surface: &MeshDistance, start: &Point3<f64>, reach_mm: f64, 
     let between = contact.is_some_and(|other| (foot.point - centre).dot(&(other - centre)) < -0.5 * radius_mm * radius_mm);
     Some(Ball { centre, radius_mm, between })
 }
+
+/// Steps of a climb that are tried at each length, and lengths, each half of the one before.
+const CLIMB: [usize; 2] = [4, 5];
+
+/// A larger ball near one that is held from one side only, as in a round pore whose surface is rough: its centre steps away from where
+/// it touches while that makes room. `None` where there is no larger one.
+pub(super) fn climbed(surface: &MeshDistance, ball: &Ball, step_mm: f64, seat: &mut u32) -> Option<Ball> {
+    if ball.between {
+        return None; // between two facing sides nothing is gained
+    }
+    let [tries, lengths] = CLIMB;
+    let (mut best, mut step) = (*ball, 0.5 * step_mm);
+    for _ in 0..lengths {
+        for _ in 0..tries {
+            let foot = surface.nearest_from(&best.centre, seat).point;
+            let Some(away) = (best.centre - foot).try_normalize(1e-12) else { break };
+            let centre = best.centre + away * step;
+            let radius_mm = surface.nearest_from(&centre, seat).distance_mm;
+            if radius_mm <= best.radius_mm {
+                break;
+            }
+            best = Ball { centre, radius_mm, between: false };
+        }
+        step *= 0.5;
+    }
+    (best.radius_mm > ball.radius_mm + 1e-3 * step_mm).then_some(best)
+}

@@ -3,7 +3,7 @@
 use nalgebra::Point3;
 use rayon::prelude::*;
 
-use super::grow::{Ball, grown};
+use super::grow::{Ball, climbed, grown};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{self, Border, distance_transform, first_ball, maximal_balls};
@@ -122,11 +122,14 @@ fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: &Mesh
     let nx = lattice.dims[0];
     let in_slice = |(k, slice): (usize, &Vec<kernels::Centre>)| -> Vec<Ball> {
         let mut seat = 0;
-        let grow = |&(place, _): &kernels::Centre| {
+        let mut balls = vec![];
+        for &(place, _) in slice {
             let start = centre(lattice, place as usize % nx, place as usize / nx, k);
-            grown(surface, &start, REACH_CELLS * lattice.step_mm, &mut seat)
-        };
-        slice.iter().filter_map(grow).collect()
+            let Some(ball) = grown(surface, &start, REACH_CELLS * lattice.step_mm, &mut seat) else { continue };
+            balls.extend(climbed(surface, &ball, lattice.step_mm, &mut seat));
+            balls.push(ball);
+        }
+        balls
     };
     let slices: Vec<Vec<Ball>> = centres.par_iter().enumerate().map(in_slice).collect();
     slices.into_iter().flatten().collect()

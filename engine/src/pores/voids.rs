@@ -2,7 +2,7 @@
 
 use nalgebra::{Point3, Vector3};
 
-use super::grow::grown;
+use super::grow::{climbed, grown};
 use super::sizes::centre;
 use crate::distance::MeshDistance;
 use crate::error::Error;
@@ -152,8 +152,9 @@ fn inscribed(scene: &Scene, labels: &[u32], count: usize, surface: &MeshDistance
         for &(place, _) in slice {
             let (i, j) = (place as usize % nx, place as usize / nx);
             let label = labels[(k * ny + j) * nx + i] as usize;
-            let ball = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat);
-            radii[label] = radii[label].max(ball.map_or(0.0, |b| b.radius_mm));
+            let Some(ball) = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat) else { continue };
+            let larger = climbed(surface, &ball, lattice.step_mm, &mut seat);
+            radii[label] = radii[label].max(larger.unwrap_or(ball).radius_mm);
         }
     }
     Ok(radii)
