@@ -1,5 +1,11 @@
 //! Alignment from any pose, what it cannot know, and shrinkage, against moved and scaled parts.
 
+#[path = "alignment/datum.rs"]
+mod datum;
+#[path = "alignment/minimax.rs"]
+mod minimax;
+#[path = "alignment/robust.rs"]
+mod robust;
 mod support;
 
 use nalgebra::{Point3, Vector3};

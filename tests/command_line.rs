@@ -111,7 +111,7 @@ fn wrong_usage_is_one_line_and_exit_2() {
     for args in wrong {
         fails(&verimetry(home.path(), args), 2, "usage");
     }
-    fails(&verimetry(home.path(), &["pores", "x", "--sphere", "0.3"]), 2, "usage.later");
+    fails(&verimetry(home.path(), &["serve", "--store", "s3://x"]), 2, "usage.later");
     fails(&verimetry(home.path(), &["serve", "--listen", "0.0.0.0:0"]), 2, "service.remote");
     assert_eq!(names(home.path()), Vec::<String>::new());
 }

@@ -28,6 +28,7 @@ const ROOMS: &[&str] = &[
     "region",
     "solid",
     "porosity",
+    "pores",
     "uncertainty",
     "deviation",
     "features",

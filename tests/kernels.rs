@@ -5,6 +5,8 @@ mod counts;
 #[path = "kernels/filters.rs"]
 mod filters;
 mod support;
+#[path = "kernels/thickness.rs"]
+mod thickness;
 
 use std::collections::VecDeque;
 use std::sync::LazyLock;

@@ -1,17 +1,20 @@
 //! The measuring commands against parts of closed form: every value lies within its stated U of the truth, on every backend.
 
+#[path = "measure/pores.rs"]
+mod pores;
 mod support;
 
 use std::path::PathBuf;
 
 use nalgebra::{Point3, Vector3};
+use verimetry_engine::case::Case;
 use verimetry_engine::frame::{Bounds, Grid, Pose};
-use verimetry_engine::load::Source;
-use verimetry_engine::measure::{self, Compare, Envelope, Measurement};
+use verimetry_engine::load::{self, Source};
+use verimetry_engine::measure::{self, Compare, Envelope, Measurement, Pores};
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::order::AlignmentMethod;
 use verimetry_engine::phantom::{self, Ct, Solid, alter, parts};
-use verimetry_engine::quantities::{DEFAULT_CONTACT_MM, DEFAULT_PATCH_MM};
+use verimetry_engine::quantities::{self, DEFAULT_CONTACT_MM, DEFAULT_PATCH_MM, Scope};
 use verimetry_engine::runtime::Runtime;
 
 /// Files of one test, gone when it ends.
@@ -41,7 +44,8 @@ impl Folder {
 }
 
 fn compare(nominal: Source, actual: Source, align: AlignmentMethod, rt: &Runtime) -> Measurement {
-    let job = Compare { nominal, actual, align, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
+    let job =
+        Compare { nominal, actual, align, datums: None, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
     measure::compare(&job, rt).unwrap()
 }
 
@@ -136,11 +140,41 @@ fn a_scanned_ball_has_its_volume_and_its_hidden_void_is_closed_porosity() {
         let scan = folder.scan("ball.mha", &solid, &grid);
         let m = measure::segment(&scan, &folder.0.path().join("ball.ply"), true, &rt).unwrap();
         covers(&m, "body.volume", volume(2.4) - volume(0.9));
-        let m = measure::pores(&scan, &Envelope::Hull { closing_mm: 0.5 }, None, &rt).unwrap();
+        let m = measure::pores(&Pores { envelope: Envelope::Hull { closing_mm: 0.5 }, ..Pores::new(scan) }, &rt).unwrap();
         let share = volume(0.9) / volume(2.4);
         covers(&m, "porosity.total", share);
         covers(&m, "porosity.closed", share);
         covers(&m, "porosity.open", 0.0);
+    }
+}
+
+#[test]
+fn a_scan_says_of_itself_what_its_scanner_was_given() {
+    let folder = Folder::new();
+    let solid = Solid::Ball { centre: Point3::new(3.03, 2.98, 3.01), radius_mm: 2.4 };
+    let grid = Grid::aligned([60, 60, 58], [0.1, 0.1, 0.11], Point3::origin()).unwrap();
+    let m = measure::segment(&folder.scan("ball.mha", &solid, &grid), &folder.0.path().join("ball.ply"), true, &Runtime::cpu()).unwrap();
+    for (name, truth) in [("voxel_x", 0.1), ("voxel_y", 0.1), ("voxel_z", 0.11), ("slices", 58.0), ("saturation", 0.0), ("streaks", 0.0)] {
+        covers(&m, &format!("image.{name}"), truth);
+    }
+    covers(&m, "image.edge_sigma", 0.07);
+    covers(&m, "image.contrast_to_noise", 20_000.0 / 200.0);
+    covers(&m, "image.cupping", 0.0);
+    covers(&m, "image.smallest_feature", 0.22);
+    // Half the diagonal of the box around a ball, times a scale that is known exactly here: what is left is noise and offset.
+    let tolerance = m.quantities["image.smallest_tolerance"].value.unwrap();
+    assert!((0.001..0.02).contains(&tolerance), "{tolerance}");
+}
+
+#[test]
+fn a_mesh_has_no_image_quality() {
+    let folder = Folder::new();
+    let ball = parts::ball(Point3::origin(), 5.0, 10).mesh;
+    let part = load::part("ball", &folder.mesh("b.stl", &ball), &[], &Runtime::cpu()).unwrap().value;
+    let rt = Runtime::cpu();
+    let case = Case::new(&rt, None, Some(part), None);
+    for entry in quantities::group("image.") {
+        assert_eq!(entry.measure(&case, &Scope::default()).unwrap().value(), None, "{}", entry.definition.name);
     }
 }
 

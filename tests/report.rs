@@ -413,6 +413,7 @@ fn case(mesh: &Mesh, options: Options) -> Case {
             Finding::note("ct.tilted", "the slices are sheared by 0.3 degrees; the grid keeps it"),
         ],
         alignment: Some(AlignmentRecord {
+            proof: None,
             method: "best-fit".into(),
             nominal_from_actual: [
                 [0.999214, -0.036102, 0.015733, 12.40117],

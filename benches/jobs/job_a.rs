@@ -1,7 +1,7 @@
 //! Signed distance from a million points to a mesh: build the search structure, then query.
 
 use serde_json::json;
-use verimetry_engine::distance::MeshDistance;
+use verimetry_engine::distance::{MeshDistance, Signed};
 use verimetry_engine::runtime::Runtime;
 
 use crate::npy;
@@ -17,19 +17,16 @@ pub fn run(args: &Args, line: &mut Line) {
     let distance = line.stage("build", || MeshDistance::build(&mesh));
     let signed = line.stage("query", || distance.signed_all(&points, &rt).expect("nothing cancels a benchmark"));
 
-    let values: Vec<f64> = signed.iter().map(|s| if line.mode == "signed" { s.distance_mm } else { s.distance_mm.abs() }).collect();
-    digest(line, &values);
+    let value = |s: &Signed| if line.mode == "signed" { s.distance_mm } else { s.distance_mm.abs() };
     if let Ok(path) = std::env::var("VERIMETRY_KEEP") {
-        std::fs::write(path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("a writable file in VERIMETRY_KEEP");
+        std::fs::write(path, signed.iter().flat_map(|s| value(s).to_le_bytes()).collect::<Vec<u8>>())
+            .expect("a writable file in VERIMETRY_KEEP");
     }
-}
-
-fn digest(line: &mut Line, values: &[f64]) {
-    let n = values.len() as f64;
-    line.digest.insert("mean_abs".into(), json!(values.iter().map(|v| v.abs()).sum::<f64>() / n));
-    line.digest.insert("max_abs".into(), json!(values.iter().fold(0.0_f64, |m, v| m.max(v.abs()))));
+    let n = signed.len() as f64;
+    line.digest.insert("mean_abs".into(), json!(signed.iter().map(|s| s.distance_mm.abs()).sum::<f64>() / n));
+    line.digest.insert("max_abs".into(), json!(signed.iter().fold(0.0_f64, |m, s| m.max(s.distance_mm.abs()))));
     if line.mode == "signed" {
-        line.digest.insert("mean".into(), json!(values.iter().sum::<f64>() / n));
-        line.digest.insert("inside".into(), json!(values.iter().filter(|v| **v < 0.0).count()));
+        line.digest.insert("mean".into(), json!(signed.iter().map(|s| s.distance_mm).sum::<f64>() / n));
+        line.digest.insert("inside".into(), json!(signed.iter().filter(|s| s.distance_mm < 0.0).count()));
     }
 }

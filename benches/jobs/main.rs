@@ -6,7 +6,9 @@ mod job_b;
 mod job_d;
 mod job_e;
 mod job_f;
+mod job_g;
 mod job_h;
+mod job_i;
 mod job_j;
 mod job_k;
 mod npy;
@@ -88,7 +90,9 @@ const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("d", "256", None, "gray", job_d::run),
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),
+    ("g", "256", None, "gyr", job_g::run),
     ("h", "256", None, "gaussian", job_h::run),
+    ("i", "256", None, "report", job_i::run),
     ("j", "4m", Some("gyroid"), "weld", job_j::run),
     ("k", "400", None, "load", job_k::run),
 ];

@@ -1,14 +1,15 @@
 //! A case: nominal, actual and site with everything that quantities share, computed at most once and only when asked for.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use nalgebra::{Point3, Vector3};
 
-use crate::align::{self, Alignment};
-use crate::deviation::Field;
+use crate::align::{self, Achievable, Alignment, Datum, DatumKind, Limited, System, Target};
+use crate::deviation::{Field, Patches};
 use crate::distance::MeshDistance;
+use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
 use crate::features::{Associated, Kind, Seat, Surface, grown, near_patch};
 use crate::finding::Finding;
@@ -16,7 +17,8 @@ use crate::frame::Pose;
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Mesh, Samples};
 use crate::order::{AlignmentMethod, FeatureOrder};
-use crate::porosity::{self, Envelope, Porosity};
+use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
+use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::shrinkage::{self, Shrinkage};
@@ -88,7 +90,7 @@ impl Part {
     ) -> Part {
         let edges = Edges::of(&mesh);
         let not_closed = if !edges.are_closed() {
-            Some(format!("{} of its edges are open, non-manifold or turned around", edges.other))
+            Some(format!("{} of its edges are open, non-manifold or turned around", edges.irregular().count()))
         } else if mesh.volume_mm3() <= 0.0 {
             Some("its triangles face inwards".into())
         } else {
@@ -98,6 +100,18 @@ impl Part {
         // Lattices finer than 1/400 of the part cost memory and say nothing new.
         let cell_mm = cell_mm.max(mesh.bounds().diagonal_mm() / 400.0);
         Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, not_closed, image, edges }
+    }
+
+    /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.
+    pub fn surface_u_mm(&self) -> f64 {
+        (self.offset_u_mm * self.offset_u_mm + self.chord_u_mm * self.chord_u_mm).sqrt()
+    }
+
+    /// Standard uncertainty of a typical point from noise, mm.
+    pub fn typical_noise_mm(&self) -> f64 {
+        let mut noise = self.point_u_mm.clone();
+        noise.sort_unstable_by(f32::total_cmp);
+        noise.get(noise.len() / 2).map_or(0.0, |&u| f64::from(u))
     }
 
     /// Integral of the mean curvature over the surface, mm.
@@ -137,6 +151,12 @@ pub struct FitField {
     pub field: Field,
     /// The device's surface faces the site's.
     pub facing: Vec<bool>,
+}
+
+/// What the method `datum` aligns by: features in order of precedence, each in its region, or reference points.
+pub enum Datums<'a> {
+    Features(Vec<(&'a str, DatumKind, &'a Region)>),
+    Points(Vec<Target>),
 }
 
 /// A feature of the order with the region and the patch that it names.
@@ -185,6 +205,7 @@ pub struct Case<'a> {
     site: Option<Site>,
     method: AlignmentMethod,
     align_region: Option<&'a Region>,
+    datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
     features: Vec<Feature<'a>>,
     seconds: Mutex<BTreeMap<String, f64>>,
@@ -192,14 +213,26 @@ pub struct Case<'a> {
     alignment: OnceLock<Result<Aligned, Error>>,
     moved: OnceLock<Result<Mesh, Error>>,
     actual_field: OnceLock<Result<Field, Error>>,
+    built: OnceLock<Result<MeshDistance, Error>>,
     nominal_field: OnceLock<Result<NominalField, Error>>,
     fit_field: OnceLock<Result<FitField, Error>>,
+    excess: PerRegion<Option<Bracket>>,
+    missing: PerRegion<Option<Bracket>>,
     fitted: OnceLock<Result<Fitted, Error>>,
     fitted_nominal: OnceLock<Result<Fitted, Error>>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
+    hull: OnceLock<Result<[Scene<'static>; 2], Error>>,
+    moved_distance: OnceLock<Result<MeshDistance, Error>>,
+    pore_sizes: PerRegion<OnBoth<Sizes>>,
+    wall_sizes: PerRegion<OnBoth<Sizes>>,
+    throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
+    structures: PerRegion<OnBoth<Structure>>,
+    closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
 }
 
+/// A result on each of a measurement's two lattices.
+type OnBoth<T> = Arc<[T; 2]>;
 fn find<'f>(fitted: &'f Fitted, name: &str) -> Result<&'f Associated, Error> {
     let unknown = || Error::input("order.feature_unknown", format!("there is no feature {name:?}: add a [[feature]] or correct the name"));
     let (_, found) = fitted.iter().find(|(n, _)| n == name).ok_or_else(unknown)?;
@@ -221,6 +254,7 @@ impl<'a> Case<'a> {
             site,
             method: AlignmentMethod::BestFit,
             align_region: None,
+            datums: None,
             closing_mm: porosity::DEFAULT_CLOSING_MM,
             features: vec![],
             seconds: Mutex::default(),
@@ -228,17 +262,33 @@ impl<'a> Case<'a> {
             alignment: OnceLock::new(),
             moved: OnceLock::new(),
             actual_field: OnceLock::new(),
+            built: OnceLock::new(),
             nominal_field: OnceLock::new(),
             fit_field: OnceLock::new(),
+            excess: PerRegion::default(),
+            missing: PerRegion::default(),
             fitted: OnceLock::new(),
             fitted_nominal: OnceLock::new(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
+            hull: OnceLock::new(),
+            moved_distance: OnceLock::new(),
+            pore_sizes: PerRegion::default(),
+            wall_sizes: PerRegion::default(),
+            throats: PerRegion::default(),
+            structures: PerRegion::default(),
+            closed_voids: PerRegion::default(),
         }
     }
 
     pub fn aligned_by(mut self, method: AlignmentMethod, region: Option<&'a Region>) -> Self {
         (self.method, self.align_region) = (method, region);
+        self
+    }
+
+    /// For the method `datum`; `patch_mm` is the radius of the surface patch whose mean stands for a point.
+    pub fn located_by(mut self, datums: Datums<'a>, patch_mm: f64) -> Self {
+        self.datums = Some((datums, patch_mm));
         self
     }
 
@@ -374,7 +424,15 @@ impl<'a> Case<'a> {
         match self.method {
             AlignmentMethod::None => self.once(&self.alignment, "align", || Ok(unfitted(Pose::identity()))),
             AlignmentMethod::Datum => {
-                Err(Error::input("alignment.unavailable", "alignment by datum is not available yet in this version: use best-fit or none"))
+                let (datums, patch_mm) = self.datums.as_ref().ok_or_else(|| {
+                    Error::input("order.no_datums", "alignment by datum needs datums and there are none: name an order that states them")
+                })?;
+                let (nominal, actual) = (self.nominal_distance()?, self.actual()?);
+                self.once(&self.alignment, "align", || {
+                    let near = align::best_fit(nominal, &actual.mesh, None, self.rt)?;
+                    let fit = self.by_datums(datums, *patch_mm, &near)?;
+                    Ok(Aligned { pose: fit.nominal_from_actual, method: self.method, actual_centre, fit: Some(fit) })
+                })
             }
             AlignmentMethod::BestFit => {
                 let (nominal, actual) = (self.nominal_distance()?, self.actual()?);
@@ -386,6 +444,29 @@ impl<'a> Case<'a> {
                 })
             }
         }
+    }
+
+    fn by_datums(&self, datums: &Datums, patch_mm: f64, near: &Alignment) -> Result<Alignment, Error> {
+        let (nominal, actual) = (self.nominal_distance()?, &self.actual()?.mesh);
+        match datums {
+            Datums::Points(targets) => align::by_datums(nominal, actual, &System::Points(targets.clone()), patch_mm, near, self.rt),
+            Datums::Features(features) => {
+                let inside: Vec<_> = features.iter().map(|&(.., region)| move |p: &Point3<f64>| region.contains(p)).collect();
+                let datums = features.iter().zip(&inside).map(|(&(name, kind, _), region)| Datum { name, kind, region }).collect();
+                align::by_datums(nominal, actual, &System::Datums(datums), patch_mm, near, self.rt)
+            }
+        }
+    }
+
+    /// The smallest ratio of the largest patch deviation to its limits that any pose near the ordered one could achieve, with the
+    /// patches it is about; `None` where the selection holds no patch.
+    pub fn achievable(&self, region: Option<&Region>, limits_mm: [f64; 2], patch_mm: f64) -> Result<Option<(Achievable, Patches)>, Error> {
+        let (nominal, field) = (self.nominal_distance()?, self.actual_field()?);
+        self.timed("achievable", || {
+            let patches = Patches::new(field, &field.select(region), patch_mm)?;
+            let limited = Limited { sites: &field.points, patches: patches.members(), limits_mm };
+            Ok(align::best_achievable(nominal, &limited, self.rt)?.map(|found| (found, patches)))
+        })
     }
 
     /// Why the pose forbids a quantity: it is ambiguous and the quantity depends on direction or place, or the fit failed.
@@ -427,6 +508,7 @@ impl<'a> Case<'a> {
             offset_mm: actual.offset_u_mm,
             scale: actual.scale_u,
             centre: aligned.fit.as_ref().map_or_else(|| aligned.pose.apply(&aligned.actual_centre), |fit| fit.centre),
+            offset_moves: aligned.fit.as_ref().map_or_else(Default::default, |fit| Effects::mode_of(&fit.offset_response)),
             pose_modes: aligned.fit.as_ref().map_or_else(Vec::new, |fit| Effects::modes_of(&fit.covariance)),
             chord_mm: self.nominal.as_ref().map_or(0.0, |n| n.chord_u_mm),
             noise_length_mm: actual.noise_length_mm,
@@ -456,12 +538,36 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// The aligned actual surface with its search structure.
+    fn built(&self) -> Result<&MeshDistance, Error> {
+        let moved = self.moved()?;
+        self.once(&self.built, "hierarchy", || Ok(MeshDistance::build(moved)))
+    }
+
+    /// Bounds of the largest distance from the actual surface, in a region or the whole, to the nominal.
+    pub fn largest_excess(&self, region: Option<(&str, &Region)>) -> Result<Option<Bracket>, Error> {
+        let (nominal, moved) = (self.nominal_distance()?, self.moved()?);
+        self.once_per_region(&self.excess, region, "hausdorff", || self.largest(moved, nominal, region))
+    }
+
+    /// Bounds of the largest distance from the nominal surface, in a region or the whole, to the actual.
+    pub fn largest_missing(&self, region: Option<(&str, &Region)>) -> Result<Option<Bracket>, Error> {
+        let (nominal, built) = (self.nominal()?, self.built()?);
+        self.once_per_region(&self.missing, region, "hausdorff", || self.largest(&nominal.mesh, built, region))
+    }
+
+    fn largest(&self, from: &Mesh, to: &MeshDistance, region: Option<(&str, &Region)>) -> Result<Option<Bracket>, Error> {
+        let contains = region.map(|(_, region)| move |p: &Point3<f64>| region.contains(p));
+        let step_mm = self.site_step_mm(&self.nominal()?.mesh);
+        let within = contains.as_ref().map(|f| Within { contains: f, step_mm });
+        hausdorff::directed(from, to, within, self.rt)
+    }
+
     /// Deviation seen from the nominal surface.
     pub fn nominal_field(&self) -> Result<&NominalField, Error> {
-        let (nominal, moved, actual, effects) = (self.nominal()?, self.moved()?, self.actual()?, self.effects()?);
+        let (nominal, built, actual, effects) = (self.nominal()?, self.built()?, self.actual()?, self.effects()?);
         self.once(&self.nominal_field, "coverage", || {
             let samples = Samples::of(&nominal.mesh, self.site_step_mm(&nominal.mesh));
-            let built = MeshDistance::build(moved);
             let signed = built.signed_all(&samples.points, self.rt)?;
             let unit = |mesh: &Mesh, t: u32| mesh.area_vector(t as usize).try_normalize(0.0).unwrap_or_else(Vector3::zeros);
             let normals: Vec<Vector3<f64>> = samples.triangles.iter().map(|&t| unit(&nominal.mesh, t)).collect();
@@ -518,11 +624,72 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// The whole part in its closed hull, on the two lattices of a measurement.
+    fn hull(&self) -> Result<&[Scene<'static>; 2], Error> {
+        let (mesh, actual) = (self.moved()?, self.actual()?);
+        let envelope = Envelope::Hull { radius_mm: self.closing_mm };
+        self.once(&self.hull, "lattice", || Scene::both(mesh, &envelope, actual.cell_mm, self.rt))
+    }
+
+    /// Measures on both lattices of a region, or of the whole in its closed hull.
+    fn on_both<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&[Scene; 2]) -> Result<T, Error>) -> Result<T, Error> {
+        match region {
+            None => measure(self.hull()?),
+            Some((_, region)) => measure(&Scene::both(self.moved()?, &Envelope::Region(region), self.actual()?.cell_mm, self.rt)?),
+        }
+    }
+
+    fn on_each<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&Scene) -> Result<T, Error>) -> Result<OnBoth<T>, Error> {
+        self.on_both(region, |[a, b]| Ok(Arc::new([measure(a)?, measure(b)?])))
+    }
+
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let (mesh, actual) = (self.moved()?, self.actual()?);
-        let envelope = region.map_or(Envelope::Hull { radius_mm: self.closing_mm }, |(_, region)| Envelope::Region(region));
-        self.once_per_region(&self.porosities, region, "porosity", || porosity::porosity(mesh, &envelope, actual.cell_mm, self.rt))
+        let mesh = self.moved()?;
+        self.once_per_region(&self.porosities, region, "porosity", || self.on_both(region, |scenes| porosity::of_scenes(mesh, scenes)))
+    }
+
+    /// Distance to the actual part in the nominal frame.
+    fn moved_distance(&self) -> Result<&MeshDistance, Error> {
+        let moved = self.moved()?;
+        self.once(&self.moved_distance, "hierarchy", || Ok(MeshDistance::build(moved)))
+    }
+
+    /// Local diameters of pores or walls, on two lattices.
+    pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
+        let surface = self.moved_distance()?;
+        let (known, stage) = match phase {
+            Phase::Pores => (&self.pore_sizes, "pore size"),
+            Phase::Walls => (&self.wall_sizes, "wall thickness"),
+        };
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, phase, surface, self.rt)))
+    }
+
+    /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
+    pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
+        let surface = self.moved_distance()?;
+        self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
+    }
+
+    /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
+    pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
+        let surface = self.moved_distance()?;
+        let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
+        self.timed("accessible", || self.on_each(region, all))
+    }
+
+    /// Surface, topology and orientation, on two lattices.
+    pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
+        let mesh = self.moved()?;
+        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, scene)))
+    }
+
+    /// Closed voids that reach into the region, on two lattices.
+    pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
+        let (mesh, surface) = (self.moved()?, self.moved_distance()?);
+        self.once_per_region(&self.closed_voids, region, "voids", || {
+            self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
+        })
     }
 
     /// Findings of the alignment.

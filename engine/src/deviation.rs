@@ -146,6 +146,11 @@ impl Patches {
         Ok(Patches { members: centres.par_iter().filter_map(patch).collect() })
     }
 
+    /// Sites of each patch with their shares of its area.
+    pub fn members(&self) -> &[Vec<(u32, f64)>] {
+        &self.members
+    }
+
     /// Largest patch mean of `sign * value`.
     pub fn peak(&self, values: &[f64], sign: f64) -> Option<f64> {
         let mean = |patch: &Vec<(u32, f64)>| patch.iter().map(|&(i, w)| w * sign * values[i as usize]).sum::<f64>();

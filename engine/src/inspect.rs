@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::io::{self, Loaded, MeshFile, VolumeFile};
+use crate::frame::Grid;
+use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile};
 use crate::mesh::health;
 use crate::volume::{Rescale, with_volume};
 
@@ -83,23 +84,49 @@ pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
 }
 
 pub fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
-    let grid = file.volume.grid();
-    let known = |a: usize| (!file.assumed_steps[a]).then(|| grid.spacing_mm()[a]);
-    let Rescale { slope, .. } = file.volume.rescale();
-    let (min, max) = with_volume!(&file.volume, v => io::range(v.data()));
-    let (low, high) = if slope < 0.0 { (max, min) } else { (min, max) };
+    let (grid, rescale) = (file.volume.grid(), file.volume.rescale());
+    let range = with_volume!(&file.volume, v => io::range(v.data()));
     VolumeItem {
         name: name.into(),
         format: file.format,
         modality: file.modality.clone(),
+        voxel_type: file.volume.voxel_type(),
+        values_sha256: file.values_sha256(),
+        facts: file.facts.clone(),
+        ..item_of_grid(grid, rescale, file.assumed_steps, range)
+    }
+}
+
+/// The same of a volume that is read so many slices at a time.
+pub fn slices_item(name: &str, source: &SliceSource, at_once: usize) -> Result<VolumeItem, Error> {
+    let (range, values_sha256) = source.values(at_once)?;
+    Ok(VolumeItem {
+        name: name.into(),
+        format: source.format,
+        modality: source.modality.clone(),
+        voxel_type: source.voxel_type().name(),
+        values_sha256,
+        facts: source.facts.clone(),
+        ..item_of_grid(source.grid(), source.rescale(), source.assumed_steps, range)
+    })
+}
+
+/// What follows from the grid and the range of stored values; the rest is empty.
+fn item_of_grid(grid: &Grid, rescale: Rescale, assumed_steps: [bool; 3], (min, max): (f64, f64)) -> VolumeItem {
+    let known = |a: usize| (!assumed_steps[a]).then(|| grid.spacing_mm()[a]);
+    let (low, high) = if rescale.slope < 0.0 { (max, min) } else { (min, max) };
+    VolumeItem {
+        name: String::new(),
+        format: "",
+        modality: None,
         dims: grid.dims(),
         spacing_mm: [0, 1, 2].map(known),
         shear_degrees: known(2).map(|_| grid.shear_degrees()),
-        voxel_type: file.volume.voxel_type(),
-        value_min: file.volume.rescale().physical(low),
-        value_max: file.volume.rescale().physical(high),
-        values_sha256: file.values_sha256(),
-        facts: file.facts.clone(),
+        voxel_type: "",
+        value_min: rescale.physical(low),
+        value_max: rescale.physical(high),
+        values_sha256: String::new(),
+        facts: Default::default(),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use nalgebra::Point3;
+use nalgebra::{Point3, Vector3};
 use serde_json::json;
 
-use crate::case::{Aligned, Case, Feature, Nominal};
+use crate::align;
+use crate::case::{Aligned, Case, Datums, Feature, Nominal};
 use crate::decide::{self, Decided, Verdictable};
 use crate::distance::MeshDistance;
 use crate::error::Error;
@@ -14,8 +15,8 @@ use crate::features::Kind;
 use crate::finding::Finding;
 use crate::io;
 use crate::judgement::{
-    self, AlignmentRecord, Contribution, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance, ResultRecord, Retention,
-    Stamp,
+    self, AlignmentRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance,
+    ResultRecord, Retention, Stamp,
 };
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
@@ -77,7 +78,11 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     inputs.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh).map(|f| f.about(&order.actual.file)));
     let align_region = order.alignment.region.as_deref().and_then(find).map(|(_, region)| region);
     let features = inputs.features(&order.feature, &regions)?;
-    let case = Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region).with_features(features);
+    let mut case =
+        Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region).with_features(features);
+    if let Some(datums) = datums(&order, &regions) {
+        case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
+    }
     let mut results = Vec::with_capacity(order.requirement.len());
     for (i, requirement) in order.requirement.iter().enumerate() {
         rt.step("measure", i as f64 / order.requirement.len() as f64)?;
@@ -141,12 +146,6 @@ fn read_order(order_file: &Path) -> Result<(Order, String), Error> {
             );
             return Err(Error::input("order.no_site", message));
         }
-    }
-    if order.alignment.method == AlignmentMethod::Datum {
-        return Err(Error::input(
-            "alignment.unavailable",
-            format!("{name} asks for alignment by datum, which is not available yet in this version: use best-fit or none"),
-        ));
     }
     Ok((order, load::hex(&Sha256::digest(&bytes))))
 }
@@ -266,12 +265,57 @@ pub fn region_of_order(order_file: &Path, name: &str) -> Result<Region, Error> {
     Inputs { folder, records: vec![], findings: vec![] }.region(&found.shape)
 }
 
+/// The datums of an order that aligns by them, with the regions they lie in.
+fn datums<'a>(order: &'a Order, regions: &'a [(String, Region)]) -> Option<Datums<'a>> {
+    let stated = &order.alignment;
+    (stated.method == AlignmentMethod::Datum).then_some(())?;
+    if stated.datum.is_empty() {
+        let target = |t: &order::TargetOrder| align::Target { at: Point3::from(t.at), direction: Vector3::from(t.direction).normalize() };
+        return Some(Datums::Points(stated.point.iter().map(target).collect()));
+    }
+    let feature = |name: &String| {
+        let feature = order.feature.iter().find(|f| f.name == *name)?;
+        let kind = align::DatumKind::ALL.into_iter().find(|k| k.name() == feature.fit)?;
+        let (_, region) = regions.iter().find(|(n, _)| Some(n) == feature.region.as_ref())?;
+        Some((feature.name.as_str(), kind, region))
+    };
+    // All are found: the order was checked.
+    stated.datum.iter().map(feature).collect::<Option<Vec<_>>>().map(Datums::Features)
+}
+
+/// What the measuring commands take from an order to align by: its datums, their regions, the radius of its patch.
+pub struct DatumsOfOrder {
+    order: Order,
+    regions: Vec<(String, Region)>,
+}
+
+impl DatumsOfOrder {
+    pub fn read(order_file: &Path) -> Result<Self, Error> {
+        let (order, _) = read_order(order_file)?;
+        if order.alignment.method != AlignmentMethod::Datum {
+            let message = format!("the order aligns by {}: name one that states datums", order.alignment.method.name());
+            return Err(Error::input("order.no_datums", message));
+        }
+        let folder = order_file.parent().unwrap_or(Path::new("."));
+        let regions = Inputs { folder, records: vec![], findings: vec![] }.regions(&order)?;
+        Ok(DatumsOfOrder { order, regions })
+    }
+
+    pub fn locate<'a>(&'a self, case: Case<'a>) -> Case<'a> {
+        match datums(&self.order, &self.regions) {
+            Some(datums) => case.located_by(datums, self.order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM)),
+            None => case,
+        }
+    }
+}
+
 fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<(&str, &Region)>) -> Result<ResultRecord, Error> {
     let entry = quantities::entry(&requirement.quantity)?;
     let scope = Scope {
         region,
         within_mm: requirement.within,
         patch_mm: requirement.patch.unwrap_or(quantities::DEFAULT_PATCH_MM),
+        sphere_mm: requirement.sphere,
         feature: quantities::feature_of(&requirement.quantity).map(|(feature, _)| feature),
         max: requirement.limits().max,
         ..Scope::default()
@@ -319,6 +363,15 @@ fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
         rms_mm: fit.map(|f| f.rms_mm),
         converged: fit.map(|f| f.converged),
         iterations: fit.map_or(0, |f| f.iterations),
+        proof: fit.map(|f| ConvergenceRecord {
+            gradient_norm_mm: f.gradient_norm_mm,
+            last_step_mm: f.last_step_mm,
+            minima: f.minima as u32,
+            second_best_rms_mm: f.second_best_rms_mm,
+            free_dofs: f.free_dofs as u32,
+            standard_uncertainty: std::array::from_fn(|k| f.covariance[(k, k)].max(0.0).sqrt()),
+            centre_mm: f.centre.into(),
+        }),
     }
 }
 

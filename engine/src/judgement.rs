@@ -202,6 +202,29 @@ pub struct AlignmentRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub converged: Option<bool>,
     pub iterations: u32,
+    /// What shows that the fit ended at a minimum, and how far the next one is; none where nothing was fitted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proof: Option<ConvergenceRecord>,
+}
+
+/// The end of a fit (rotations times the radius of gyration of the nominal, so that they are lengths).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConvergenceRecord {
+    /// Norm of half the gradient of the mean squared distance, mm.
+    pub gradient_norm_mm: f64,
+    /// Largest displacement of the last step, mm.
+    pub last_step_mm: f64,
+    /// Clearly different minima among the starts of the global search, the chosen one included.
+    pub minima: u32,
+    /// Root mean square of the best other minimum, on the same sample as `best_rms_mm`, mm; none where there is no other.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub second_best_rms_mm: Option<f64>,
+    /// Degrees of freedom that nothing holds.
+    pub free_dofs: u32,
+    /// Standard uncertainties: rotation vector (rad) about `centre_mm`, then translation (mm).
+    pub standard_uncertainty: [f64; 6],
+    pub centre_mm: [f64; 3],
 }
 
 /// One requirement's outcome.

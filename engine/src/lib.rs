@@ -8,7 +8,7 @@
 //! [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
 //! library · [`volume`] [`mesh`] valid data · [`io`] [`inspect`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
 //! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`align`]
-//! [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] · [`uncertainty`] [`deviation`] [`features`] fields, shapes, and how sure they are ·
+//! [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`] [`features`] fields, shapes, and how sure they are ·
 //! [`phantom`] parts of known truth · [`order`] [`judgement`] [`decide`] documents · [`case`] what quantities share · [`quantities`]
 //! the catalogue · [`load`] [`judge`] [`measure`] the entries.
 //!
@@ -37,6 +37,7 @@ pub mod mesh;
 pub mod noise;
 pub mod order;
 pub mod phantom;
+pub mod pores;
 pub mod porosity;
 pub mod quantities;
 pub mod region;

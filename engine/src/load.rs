@@ -8,13 +8,13 @@ use crate::case::{Part, Site};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::inspect::{self, Item};
-use crate::io::{self, Loaded, MeshFile, VolumeFile};
+use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile, with_voxel_type};
 use crate::judgement::InputRecord;
 use crate::mesh::Mesh;
 use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use crate::runtime::Runtime;
 use crate::surface::{self, Determined, Keep, Method};
-use crate::volume::AnyVolume;
+use crate::volume::{AnyVolume, Slices};
 
 /// A volume or mesh, with how to read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,9 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
 /// Reads the built part: a mesh as it is, a volume through its determined surface. `accepted` names findings of severity
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
+    if let Some((determined, record, findings)) = streamed(name, source, accepted, rt)? {
+        return Ok(Read { value: part_of(determined, source), record, findings });
+    }
     match io::load(&source.path)? {
         Loaded::Mesh(file) => {
             let (closed, mut findings) = health(&file, name);
@@ -81,9 +84,111 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
         Loaded::Volume(file) => {
             let (determined, record, findings) = determined(name, source, &file, accepted, rt)?;
             drop(file); // the voxels are not needed beside what is measured on their surface
-            let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
-            Ok(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, source.scale_uncertainty, image), record, findings })
+            Ok(Read { value: part_of(determined, source), record, findings })
         }
+    }
+}
+
+fn part_of(determined: Determined, source: &Source) -> Part {
+    let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
+    Part::from_volume(mesh, vertex_u_mm, u_offset_mm, source.scale_uncertainty, image)
+}
+
+/// Reads a volume and determines its surface: read whole where that fits the memory budget, slab by slab with the same bits otherwise.
+pub fn surface_of(
+    name: &str,
+    source: &Source,
+    accepted: &[String],
+    rt: &Runtime,
+) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
+    match streamed(name, source, accepted, rt)? {
+        Some(found) => Ok(found),
+        None => determined(name, source, &io::load_volume(&source.path)?, accepted, rt),
+    }
+}
+
+/// What a volume will need, in one line; `None` of what has no slices to be read one by one.
+pub fn need(name: &str, source: &Source, rt: &Runtime) -> Option<String> {
+    let slices = io::open_slices(&source.path).ok()?;
+    let ([nx, ny, nz], mib) = (slices.grid().dims(), |bytes: u64| bytes.div_ceil(1 << 20));
+    let whole = whole_need(slices.grid().dims(), slices.bytes());
+    let voxels = format!("{name}: {nx} x {ny} x {nz} voxels of {}", slices.voxel_type().name());
+    let Some(budget) = rt.memory_bytes().filter(|&budget| whole > budget) else {
+        return Some(format!("{voxels} need about {} MiB", mib(whole)));
+    };
+    let (at_once, held) = slab_need(&slices, budget);
+    Some(format!(
+        "{voxels} need about {} MiB and are read {at_once} slices at a time: {} MiB and about {} bytes for each vertex of the surface",
+        mib(whole),
+        mib(held),
+        surface::BYTES_PER_VERTEX + 2 * NEAR_VOXELS * slices.voxel_type().bytes()
+    ))
+}
+
+/// Voxels on each side of a vertex that are held while it is refined, about.
+const NEAR_VOXELS: usize = 16;
+
+/// Slices to read at a time, a sixteenth of the budget for them and as much for what they are decoded from; bytes of these and of the mask.
+fn slab_need(slices: &SliceSource, budget: u64) -> (usize, u64) {
+    let [nx, ny, nz] = slices.grid().dims();
+    let slice = (nx * ny * slices.voxel_type().bytes()) as u64;
+    let at_once = (budget / 16 / slice.max(1)).clamp(1, nz as u64);
+    (at_once as usize, 2 * at_once * slice + (nx.div_ceil(64) * 8 * ny * nz) as u64)
+}
+
+/// The surface of a volume that exceeds the memory budget, read slab by slab; `None` where it does not, or is no volume of slices.
+fn streamed(
+    name: &str,
+    source: &Source,
+    accepted: &[String],
+    rt: &Runtime,
+) -> Result<Option<(Determined, InputRecord, Vec<Finding>)>, Error> {
+    let Some(budget) = rt.memory_bytes() else { return Ok(None) };
+    // What cannot be opened is told by reading it whole.
+    let Ok(slices) = io::open_slices(&source.path) else { return Ok(None) };
+    if whole_need(slices.grid().dims(), slices.bytes()) <= budget {
+        return Ok(None);
+    }
+    slices.measurable(accepted)?;
+    let (at_once, held) = slab_need(&slices, budget);
+    rt.afford("slabs and mask", held)?;
+    rt.note(format!("{name} exceeds the memory budget and was read {at_once} slices at a time"));
+    rt.step("load", 0.5)?;
+    let item = Item::Volume(inspect::slices_item(name, &slices, at_once)?);
+    let record = record("actual", name, &slices.files, &item)?;
+    let options = options(source);
+    let found = with_voxel_type!(slices.voxel_type(), T => {
+        let read = |range: std::ops::Range<usize>, out: &mut Vec<T>| {
+            let mut more = vec![];
+            slices.read(range, &mut more)?;
+            out.append(&mut more);
+            Ok(())
+        };
+        let rescale = || Error::defect("a file's rescale is checked when it is opened");
+        let slabs = Slices::read(*slices.grid(), slices.rescale(), at_once, Box::new(read)).ok_or_else(rescale)?;
+        surface::determine_slices(&slabs, &options, rt)?
+    });
+    let unseen = (slices.format == "dicom").then(|| {
+        let text = "read slab by slab, so its padding and saturated values were not looked for: raise --memory to have them checked";
+        Finding::qualify("ct.values_not_checked", text)
+    });
+    let findings = slices.findings.iter().chain(&unseen).chain(&found.findings).map(|f| f.clone().about(name)).collect();
+    Ok(Some((found, record, findings)))
+}
+
+fn options(source: &Source) -> surface::Options {
+    surface::Options {
+        method: match source.surface {
+            SurfaceOrder::Named(SurfaceName::Adaptive) => Method::Adaptive,
+            SurfaceOrder::Named(SurfaceName::Iso50) => Method::Iso50,
+            SurfaceOrder::Named(SurfaceName::Otsu) => Method::Otsu,
+            SurfaceOrder::Value(v) => Method::Value(v),
+        },
+        keep: match source.components {
+            ComponentsOrder::Largest => Keep::Largest,
+            ComponentsOrder::All => Keep::All,
+        },
+        ..surface::Options::default()
     }
 }
 
@@ -96,21 +201,9 @@ pub fn determined(
     rt: &Runtime,
 ) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
     let record = record_of_volume(name, file)?;
-    let options = surface::Options {
-        method: match source.surface {
-            SurfaceOrder::Named(SurfaceName::Adaptive) => Method::Adaptive,
-            SurfaceOrder::Named(SurfaceName::Iso50) => Method::Iso50,
-            SurfaceOrder::Named(SurfaceName::Otsu) => Method::Otsu,
-            SurfaceOrder::Value(v) => Method::Value(v),
-        },
-        keep: match source.components {
-            ComponentsOrder::Largest => Keep::Largest,
-            ComponentsOrder::All => Keep::All,
-        },
-    };
     let volume = file.measurable(accepted)?;
     keep_to_budget(name, volume, rt)?;
-    let found = surface::determine(volume, &options, rt)?;
+    let found = surface::determine(volume, &options(source), rt)?;
     let findings = file.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
     Ok((found, record, findings))
 }
@@ -120,20 +213,25 @@ const BYTES_PER_VERTEX: f64 = 400.0;
 /// Surface vertices per voxel of a cube's faces: what a part with pores and struts has more surface than its box.
 const VERTICES_PER_FACE_VOXEL: f64 = 4.0;
 
+/// Bytes that a volume and its surface need in memory, about.
+fn whole_need(dims: [usize; 3], voxel_bytes: u64) -> u64 {
+    let [nx, ny, nz] = dims.map(|n| n as f64);
+    let vertices = VERTICES_PER_FACE_VOXEL * 2.0 * (nx * ny + ny * nz + nz * nx);
+    (voxel_bytes as f64 + nx * ny * nz / 8.0 + BYTES_PER_VERTEX * vertices) as u64
+}
+
 /// Estimates what a volume and its surface need before it is computed, and refuses what exceeds the budget.
 fn keep_to_budget(name: &str, volume: &AnyVolume, rt: &Runtime) -> Result<(), Error> {
     let Some(budget) = rt.memory_bytes() else { return Ok(()) };
-    let [nx, ny, nz] = volume.grid().dims().map(|n| n as f64);
-    let vertices = VERTICES_PER_FACE_VOXEL * 2.0 * (nx * ny + ny * nz + nz * nx);
-    let needed = volume.bytes() as f64 + nx * ny * nz / 8.0 + BYTES_PER_VERTEX * vertices;
-    if needed <= budget as f64 {
+    let needed = whole_need(volume.grid().dims(), volume.bytes() as u64);
+    if needed <= budget {
         return Ok(());
     }
-    let mib = |bytes: f64| (bytes / f64::from(1 << 20)).ceil();
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let message = format!(
         "{name} needs about {} MiB and the budget is {} MiB: raise --memory, or crop the volume to the part",
         mib(needed),
-        mib(budget as f64)
+        mib(budget)
     );
     Err(Error::resource("memory.budget", message))
 }

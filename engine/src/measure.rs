@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nalgebra::Point3;
 use serde::Serialize;
 
 use crate::case::{Case, Nominal, Part};
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::frame::Pose;
+use crate::frame::{Grid, Pose};
 use crate::io::{self, Loaded, VertexField};
-use crate::judge::{FeatureFile, region_of_order};
+use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
@@ -144,6 +145,8 @@ pub struct Compare<'a> {
     pub nominal: Source,
     pub actual: Source,
     pub align: AlignmentMethod,
+    /// Order whose datums align, for the method `datum`.
+    pub datums: Option<&'a Path>,
     pub tolerance: Option<[f64; 2]>,
     /// Radius of the patch of the extraction operator.
     pub patch_mm: f64,
@@ -157,7 +160,11 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
     let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
     let part = session.part(&job.actual)?;
     session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
-    let case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None);
+    let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None);
+    if let Some(datums) = &datums {
+        case = datums.locate(case);
+    }
     if let Some(path) = &job.map {
         let (field, mesh) = (case.actual_field()?, case.moved()?);
         io::ply::write(path, mesh, &field.vertex_fields(), None)?;
@@ -171,9 +178,7 @@ pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> 
     let mut session = Session::new(rt);
     rt.step("load", 0.0)?;
     let name = name(&volume.path);
-    let file = io::load_volume(&volume.path)?;
-    let (determined, record, findings) = load::determined(&name, volume, &file, &[], rt)?;
-    drop(file); // the voxels are not needed beside what is measured on their surface
+    let (determined, record, findings) = load::surface_of(&name, volume, &[], rt)?;
     let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
     if as_ply {
         let u = VertexField { name: "u_mm".into(), values: vertex_u_mm.iter().map(|&u| f64::from(u)).collect() };
@@ -244,12 +249,35 @@ pub enum Envelope {
 }
 
 /// `pores PART`.
-pub fn pores(part: &Source, envelope: &Envelope, region: Option<RegionRef>, rt: &Runtime) -> Result<Measurement, Error> {
+pub struct Pores<'a> {
+    pub part: Source,
+    pub envelope: Envelope,
+    /// Limits of `pore.in_range`, mm.
+    pub range_mm: Option<[f64; 2]>,
+    /// Diameter of the sphere of `pore.accessible`, mm.
+    pub sphere_mm: Option<f64>,
+    /// Receives a row for each closed pore as comma-separated values.
+    pub table: Option<PathBuf>,
+    pub region: Option<RegionRef<'a>>,
+}
+
+impl Pores<'_> {
+    /// Everything of a part inside its closed hull.
+    pub fn new(part: Source) -> Self {
+        let envelope = Envelope::Hull { closing_mm: porosity::DEFAULT_CLOSING_MM };
+        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, region: None }
+    }
+}
+
+/// Groups of the pores and walls of one part.
+const PORE_GROUPS: [&str; 5] = ["porosity.", "pore.", "wall.", "structure.", "defect."];
+
+pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     let mut session = Session::new(rt);
-    let mut shape = resolve(region)?;
-    let mut named = region.map(|r| r.name);
-    match envelope {
-        Envelope::Volume => return pores_of_image(session, part, region),
+    let mut shape = resolve(job.region)?;
+    let mut named = job.region.map(|r| r.name);
+    match &job.envelope {
+        Envelope::Volume => return pores_of_image(session, job),
         Envelope::File(path) => {
             let mesh = session.mesh("envelope", &Source::new(path))?;
             (shape, named) = (Some(Region::Mesh(Box::new(crate::distance::MeshDistance::build(&mesh)))), Some("envelope"));
@@ -257,19 +285,32 @@ pub fn pores(part: &Source, envelope: &Envelope, region: Option<RegionRef>, rt: 
         Envelope::Hull { .. } => {}
     }
     // Every component counts: what a pore hangs on may be loose.
-    let built = session.part(&Source { components: ComponentsOrder::All, ..part.clone() })?;
+    let built = session.part(&Source { components: ComponentsOrder::All, ..job.part.clone() })?;
     let mut case = Case::new(rt, None, Some(built), None);
-    if let Envelope::Hull { closing_mm } = envelope {
-        case = case.closing(*closing_mm);
+    if let Envelope::Hull { closing_mm } = job.envelope {
+        case = case.closing(closing_mm);
     }
-    let scope = Scope { region: named.zip(shape.as_ref()), ..Scope::default() };
-    session.measure(&case, &["porosity."], &scope)
+    let region = named.zip(shape.as_ref());
+    write_table(job, &case, region)?;
+    session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))
 }
 
-/// Voxel-counted porosity of the whole image.
-fn pores_of_image(mut session: Session, part: &Source, region: Option<RegionRef>) -> Result<Measurement, Error> {
-    let rt = session.rt;
-    if region.is_some() {
+fn pore_scope<'a>(job: &Pores, region: Option<(&'a str, &'a Region)>) -> Scope<'a> {
+    Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() }
+}
+
+fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
+    let Some(path) = &job.table else { return Ok(()) };
+    let voids = case.closed_voids(region)?;
+    std::fs::write(path, crate::pores::csv(&voids[0])).map_err(|e| {
+        Error::input("file.unwritable", format!("the table {} cannot be written: {e}; check the folder and its permissions", name(path)))
+    })
+}
+
+/// The whole image as the envelope: fractions by voxels, everything else on the determined surface between the outermost voxel centres.
+fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Error> {
+    let (rt, part) = (session.rt, &job.part);
+    if job.region.is_some() {
         return Err(Error::input("envelope.region", "a region and the envelope `volume` exclude each other: give one of them"));
     }
     let name = name(&part.path);
@@ -282,15 +323,61 @@ fn pores_of_image(mut session: Session, part: &Source, region: Option<RegionRef>
             ));
         }
     };
-    let (determined, record, findings) = load::determined(&name, part, &file, &[], rt)?;
+    let all = Source { components: ComponentsOrder::All, ..part.clone() };
+    let (determined, record, findings) = load::determined(&name, &all, &file, &[], rt)?;
     let volume = &file.volume;
     let mask = with_volume!(volume, v => material(v, determined.threshold, rt)?);
     let fractions = porosity::of_volume(&mask, rt)?;
+    let grid = *volume.grid();
+    drop((file, mask));
     session.keep(Read { value: (), record, findings });
-    let surface = determined.mesh.area_mm2() / (volume.grid().voxel_volume_mm3() * volume.grid().voxels() as f64);
+    let surface = determined.mesh.area_mm2() / (grid.voxel_volume_mm3() * grid.voxels() as f64);
     let value =
         |value: f64| Measured::Value { value, terms: vec![Term { name: crate::uncertainty::OFFSET, u: surface * determined.u_offset_mm }] };
     let found = [("porosity.total", fractions.total), ("porosity.open", fractions.open), ("porosity.closed", fractions.closed)];
-    let quantities = found.into_iter().map(|(n, v)| (n.to_string(), QuantityJson::new(&value(v), "1"))).collect();
-    Ok(session.close(quantities, None, BTreeMap::new()))
+    let counted = found.map(|(n, v)| (n.to_string(), QuantityJson::new(&value(v), "1")));
+    let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
+    let case = Case::new(rt, None, Some(Part::from_volume(mesh, vertex_u_mm, u_offset_mm, part.scale_uncertainty, image)), None);
+    let shape = image_region(&grid)?;
+    let region = shape.as_ref().map(|shape| ("image", shape));
+    let mut measured = match region {
+        Some(_) => {
+            write_table(job, &case, region)?;
+            session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?
+        }
+        None => session.close(BTreeMap::new(), None, BTreeMap::new()),
+    };
+    measured.quantities.extend(counted);
+    Ok(measured)
+}
+
+/// Between the outermost voxel centres; `None` for an image of a single layer.
+fn image_region(grid: &Grid) -> Result<Option<Region>, Error> {
+    let last = grid.dims().map(|n| (n - 1) as f64);
+    if last.contains(&0.0) {
+        return Ok(None);
+    }
+    let corner = |n: usize| grid.physical(&Point3::from([0, 1, 2].map(|a| if n >> a & 1 == 1 { last[a] } else { 0.0 })));
+    let (low, high) = (corner(0), corner(7));
+    if (0..3).all(|a| (0..3).all(|b| a == b || grid.axes()[(a, b)] == 0.0)) {
+        return Ok(Some(Region::Box { min: low.inf(&high), max: low.sup(&high) }));
+    }
+    const FACES: [[u32; 3]; 12] = [
+        [0, 2, 1],
+        [1, 2, 3],
+        [4, 5, 6],
+        [5, 7, 6],
+        [0, 1, 4],
+        [1, 5, 4],
+        [2, 6, 3],
+        [3, 6, 7],
+        [0, 4, 2],
+        [2, 4, 6],
+        [1, 3, 5],
+        [3, 7, 5],
+    ];
+    let outward = grid.axes().determinant() > 0.0;
+    let faces = FACES.map(|[a, b, c]| if outward { [a, b, c] } else { [a, c, b] });
+    let mesh = crate::mesh::Mesh::new((0..8).map(corner).collect(), faces.to_vec())?;
+    Ok(Some(Region::Mesh(Box::new(crate::distance::MeshDistance::build(&mesh)))))
 }

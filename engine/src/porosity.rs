@@ -55,16 +55,13 @@ pub struct Porosity {
 
 /// Measures a closed mesh given in the nominal frame.
 pub fn porosity(mesh: &Mesh, envelope: &Envelope, step_mm: f64, rt: &Runtime) -> Result<Porosity, Error> {
-    let mut bounds = mesh.bounds();
-    if let Envelope::Hull { radius_mm } = envelope {
-        let margin = Vector3::repeat(*radius_mm + 2.0 * step_mm);
-        bounds = Bounds { min: bounds.min - margin, max: bounds.max + margin };
-    }
-    let mut runs = Vec::new();
-    for (n, phase) in PHASES.into_iter().enumerate() {
-        rt.step("porosity", n as f64 / PHASES.len() as f64)?;
-        runs.push(on_lattice(mesh, envelope, Lattice::covering(&bounds, step_mm, phase), rt)?);
-    }
+    let scenes = Scene::both(mesh, envelope, step_mm, rt)?;
+    of_scenes(mesh, &scenes)
+}
+
+/// The same on lattices that are there.
+pub(crate) fn of_scenes(mesh: &Mesh, scenes: &[Scene; 2]) -> Result<Porosity, Error> {
+    let runs = [on_lattice(mesh, &scenes[0])?, on_lattice(mesh, &scenes[1])?];
     let (a, b) = (&runs[0], &runs[1]);
     let combine = |of: fn(&Fractions) -> f64, w: f64| 0.5 * (of(&a.fractions) + w * of(&b.fractions));
     let both = |w: f64| Fractions {
@@ -76,21 +73,98 @@ pub fn porosity(mesh: &Mesh, envelope: &Envelope, step_mm: f64, rt: &Runtime) ->
     Ok(Porosity { fractions: both(1.0), numeric: both(-1.0), ..a.clone() })
 }
 
+/// A part and its envelope on a lattice.
+pub(crate) struct Scene<'a> {
+    pub lattice: Lattice,
+    pub columns: Columns,
+    /// Cells whose centres are solid.
+    pub solid: Mask,
+    pub voids: Voids,
+    inside: Inside<'a>,
+}
+
 /// More lines than this share on which the surface does not close, and nothing is measured.
 const MOST_BROKEN: f64 = 1e-3;
+/// Cells of a lattice at most; a lattice has some ten bytes a cell.
+const MOST_CELLS: f64 = (1u64 << 30) as f64;
 
-fn on_lattice(mesh: &Mesh, envelope: &Envelope, lattice: Lattice, rt: &Runtime) -> Result<Porosity, Error> {
-    let columns = Columns::of(mesh, lattice);
-    let lines = lattice.dims[1] * lattice.dims[2];
-    if columns.broken as f64 > MOST_BROKEN * lines as f64 {
-        let message = format!("the surface does not close on {} of {lines} lines through it: close the mesh", columns.broken);
-        return Err(Error::input("mesh.open", message));
+impl<'a> Scene<'a> {
+    /// On the two lattices of a measurement.
+    pub fn both(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, rt: &Runtime) -> Result<[Scene<'a>; 2], Error> {
+        rt.step("lattice", 0.0)?;
+        let first = Scene::of(mesh, envelope, step_mm, PHASES[0], rt)?;
+        rt.step("lattice", 0.5)?;
+        Ok([first, Scene::of(mesh, envelope, step_mm, PHASES[1], rt)?])
     }
-    let solid = columns.mask()?;
-    let voids = Voids::of(&solid, rt)?;
-    let inside = Inside::of(envelope, &lattice, &solid, rt)?;
+
+    /// `phase` is the lattice's shift in cells.
+    fn of(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
+        let part = mesh.bounds();
+        let bounds = match envelope {
+            Envelope::Region(region) => {
+                let region = region.bounds();
+                Bounds { min: part.min.inf(&region.min), max: part.max.sup(&region.max) }
+            }
+            Envelope::Hull { radius_mm } => {
+                let margin = Vector3::repeat(*radius_mm + 2.0 * step_mm);
+                Bounds { min: part.min - margin, max: part.max + margin }
+            }
+        };
+        let cells: f64 = (bounds.max - bounds.min).iter().map(|length| length / step_mm + 4.0).product();
+        if cells.is_nan() || cells > MOST_CELLS {
+            let message = format!(
+                "part and envelope cover {cells:.2e} cells of {step_mm} mm, allowed are 2^30: give an envelope or a closing radius of the part's size"
+            );
+            return Err(Error::resource("porosity.too_large", message));
+        }
+        let lattice = Lattice::covering(&bounds, step_mm, phase);
+        let columns = Columns::of(mesh, lattice);
+        let lines = lattice.dims[1] * lattice.dims[2];
+        if columns.broken as f64 > MOST_BROKEN * lines as f64 {
+            let message = format!("the surface does not close on {} of {lines} lines through it: close the mesh", columns.broken);
+            return Err(Error::input("mesh.open", message));
+        }
+        let solid = columns.mask()?;
+        let voids = Voids::of(&solid, rt)?;
+        let inside = Inside::of(envelope, &lattice, &solid, rt)?;
+        Ok(Scene { lattice, columns, solid, voids, inside })
+    }
+
+    /// The cells of the envelope.
+    pub fn envelope(&self) -> Mask {
+        match &self.inside {
+            Inside::Hull { hull, .. } => hull.clone(),
+            Inside::Region { mesh: Some(columns), .. } => columns.mask().unwrap_or_else(|_| self.solid.clone()),
+            Inside::Region { region, lattice, .. } => {
+                let centre = |i, j, k| Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k));
+                Mask::from_fn(lattice.dims, |i, j, k| region.contains(&centre(i, j, k)))
+            }
+        }
+    }
+
+    /// Whether a point lies in a region; everything does in the closed hull of the whole part.
+    pub fn in_region(&self, p: &Point3<f64>) -> bool {
+        match &self.inside {
+            Inside::Hull { .. } => true,
+            Inside::Region { region, .. } => region.contains(p),
+        }
+    }
+
+    /// What lies beside a facet of the part inside the envelope, at nine tenths of a cell.
+    pub fn beside_facet(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
+        let unit = mesh.area_vector(t).try_normalize(0.0)?;
+        let [a, b, c] = mesh.corners(t);
+        let centre = Point3::from((a.coords + b.coords + c.coords) / 3.0);
+        let beside = self.lattice.cell(&(centre + unit * (0.9 * self.lattice.step_mm)));
+        self.inside.holds(&centre, beside).then_some(beside)
+    }
+}
+
+fn on_lattice(mesh: &Mesh, scene: &Scene) -> Result<Porosity, Error> {
+    let Scene { lattice, columns, voids, inside, .. } = scene;
+    let lines = lattice.dims[1] * lattice.dims[2];
     let sums: Vec<[f64; 3]> =
-        (0..lines).into_par_iter().map(|line| inside.line_sums(&columns, &voids, line % lattice.dims[1], line / lattice.dims[1])).collect();
+        (0..lines).into_par_iter().map(|line| inside.line_sums(columns, voids, line % lattice.dims[1], line / lattice.dims[1])).collect();
     let [solid_mm, open_mm, closed_mm] = sums.iter().fold([0.0; 3], |a, s| [a[0] + s[0], a[1] + s[1], a[2] + s[2]]);
     let all = solid_mm + open_mm + closed_mm;
     if all <= 0.0 {
@@ -105,28 +179,21 @@ fn on_lattice(mesh: &Mesh, envelope: &Envelope, lattice: Lattice, rt: &Runtime) 
         closed: closed_mm / all,
         envelope_mm3: all * lattice.step_mm * lattice.step_mm,
     };
-    let [open_mm2, closed_mm2] = pore_surface(mesh, &lattice, &voids, &inside);
+    let [open_mm2, closed_mm2] = pore_surface(mesh, scene);
     let per = |area: f64| area / fractions.envelope_mm3;
     Ok(Porosity { fractions, numeric: fractions, open_surface_per_mm: per(open_mm2), closed_surface_per_mm: per(closed_mm2) })
 }
 
 /// Area of the facets inside the envelope that face open and closed pores.
-fn pore_surface(mesh: &Mesh, lattice: &Lattice, voids: &Voids, inside: &Inside) -> [f64; 2] {
+fn pore_surface(mesh: &Mesh, scene: &Scene) -> [f64; 2] {
     crate::sum::fold(
         mesh.triangles().len(),
         || [0.0; 2],
         |mut areas, t| {
-            let n = mesh.area_vector(t);
-            let Some(unit) = n.try_normalize(0.0) else { return areas };
-            let [a, b, c] = mesh.corners(t);
-            let centre = Point3::from((a.coords + b.coords + c.coords) / 3.0);
-            let beside = lattice.cell(&(centre + unit * (0.9 * lattice.step_mm)));
-            if inside.holds(&centre, beside) {
-                match voids.cell(beside) {
-                    Cell::Open => areas[0] += 0.5 * n.norm(),
-                    Cell::Closed => areas[1] += 0.5 * n.norm(),
-                    Cell::Solid => {}
-                }
+            match scene.beside_facet(mesh, t).map(|beside| scene.voids.cell(beside)) {
+                Some(Cell::Open) => areas[0] += 0.5 * mesh.area_vector(t).norm(),
+                Some(Cell::Closed) => areas[1] += 0.5 * mesh.area_vector(t).norm(),
+                Some(Cell::Solid) | None => {}
             }
             areas
         },

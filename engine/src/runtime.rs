@@ -117,6 +117,22 @@ impl Runtime {
         self.cancel.clone()
     }
 
+    /// Refuses what does not fit the memory budget, before it is taken.
+    pub fn afford(&self, what: &str, bytes: u64) -> Result<(), Error> {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        match self.memory_bytes {
+            Some(budget) if bytes > budget => Err(Error::resource(
+                "memory.budget",
+                format!(
+                    "with {what} {} MiB are needed and the budget is {} MiB: raise --memory, or crop the volume to the part",
+                    mib(bytes),
+                    mib(budget)
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Reports progress and ends a cancelled run. Call it a few hundred times a stage at most.
     pub fn step(&self, stage: &str, fraction: f64) -> Result<(), Cancelled> {
         if let Some(f) = &self.on_progress {

@@ -179,6 +179,16 @@ impl Voids {
         Ok(Voids { components, outside })
     }
 
+    /// The voids by their labels, the outside among them.
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// Label of what lies outside the part.
+    pub fn outside(&self) -> u32 {
+        self.outside
+    }
+
     pub fn cell(&self, [i, j, k]: [usize; 3]) -> Cell {
         match self.components.label_of(i, j, k) {
             0 => Cell::Solid,

@@ -55,6 +55,8 @@ pub const SCALE: &str = "scale";
 pub const POSE: &str = "pose";
 pub const CHORD: &str = "nominal_chord";
 pub const NOISE: &str = "noise";
+/// Distance between the bounds of a largest distance.
+pub const BOUNDS: &str = "bounds";
 
 /// Draws of the noise field: the standard error of a standard deviation from 12 draws is a fifth.
 const DRAWS: u64 = 12;
@@ -79,6 +81,9 @@ pub struct Effects {
     pub scale: f64,
     /// Where scale and rotation leave a point in place.
     pub centre: Point3<f64>,
+    /// How the pose follows a common surface offset, per mm of it: rotation vector (rad/mm) about the centre, translation. Datums lie on
+    /// the surface, so they carry the part along.
+    pub offset_moves: (Vector3<f64>, Vector3<f64>),
     /// Each mode is one standard uncertainty: rotation vector (rad) about the centre, translation (mm).
     pub pose_modes: Vec<(Vector3<f64>, Vector3<f64>)>,
     /// Common part of the nominal's chord error, mm.
@@ -98,14 +103,20 @@ impl Effects {
         (0..6).map(mode).filter(|(w, t)| w.norm() + t.norm() > 0.0).collect()
     }
 
+    /// Six parameters as (rotation vector, translation).
+    pub fn mode_of(parameters: &nalgebra::Vector6<f64>) -> (Vector3<f64>, Vector3<f64>) {
+        (parameters.fixed_rows::<3>(0).into_owned(), parameters.fixed_rows::<3>(3).into_owned())
+    }
+
     /// The displacement of every site by every effect, computed once for all quantities over these sites.
     pub fn patterns(&self, sites: &Sites) -> Patterns {
         let n = sites.points.len();
         let along = |displace: &(dyn Fn(&Vector3<f64>, Vector3<f64>) -> f64 + Sync)| -> Vec<f64> {
             (0..n).into_par_iter().map(|i| displace(&sites.normals[i], sites.points[i] - self.centre)).collect()
         };
+        let (turn, follow) = self.offset_moves;
         let mut common = vec![
-            (OFFSET, along(&|_, _| self.offset_mm)),
+            (OFFSET, along(&|normal, arm| self.offset_mm * (1.0 + normal.dot(&(follow + turn.cross(&arm)))))),
             (SCALE, along(&|normal, arm| self.scale * normal.dot(&arm))),
             (CHORD, along(&|_, _| self.chord_mm)),
         ];
@@ -170,7 +181,15 @@ mod tests {
     use super::*;
 
     fn effects() -> Effects {
-        Effects { offset_mm: 0.01, scale: 0.002, centre: Point3::origin(), pose_modes: vec![], chord_mm: 0.0, noise_length_mm: 0.2 }
+        Effects {
+            offset_mm: 0.01,
+            scale: 0.002,
+            centre: Point3::origin(),
+            offset_moves: Default::default(),
+            pose_modes: vec![],
+            chord_mm: 0.0,
+            noise_length_mm: 0.2,
+        }
     }
 
     fn mean(values: &[f64]) -> Option<f64> {

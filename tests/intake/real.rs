@@ -3,12 +3,12 @@
 //! Sizes, spacings, tilts, positions and ranges of values are those that the list of the files states; digests were made from what pydicom,
 //! SimpleITK and their codecs decode, slices in order along the normal.
 
-use std::f64::NAN;
-
 use verimetry_engine::inspect::volume_item;
 use verimetry_engine::io;
 
 use super::super::{codes, real};
+
+const NAN: f64 = f64::NAN;
 
 /// Path, size, spacing (mm), shear (degrees), z of the first voxel (mm), type, range of physical values, first digits of the digest of the
 /// stored values, findings. What a file does not give is not a number.

@@ -5,14 +5,14 @@
 //! restricted maximum likelihood (Patterson & Thompson 1971); the least-squares estimate then has the covariance
 //! (JᵀJ)⁻¹ Jᵀ V J (JᵀJ)⁻¹. The kernel that gives the larger covariance is reported. The independent part is averaged over the
 //! spread points only, not over every vertex: vertices closer than the blur of the scan share their noise.
-//! Cost: one n³/3 Cholesky factor per trial of (ℓ, σ_n²/σ²).
+//! Cost: one n³/3 Cholesky factor per trial of (ℓ, σ_n²/σ²): the grid on every third point, its best cell on every second, five on all.
 
 use nalgebra::{Point3, SMatrix, SVector};
 use rayon::prelude::*;
 
 use super::linear::{cholesky, dot, forward, pseudo_inverse};
 
-pub(crate) const POINTS: usize = 360;
+pub(crate) const POINTS: usize = 600;
 /// Correlation lengths tried, as fractions of the extent of the points, and shares of the independent part.
 const LENGTHS: [f64; 7] = [0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6];
 const SHARES: [f64; 6] = [0.02, 0.1, 0.25, 0.5, 0.8, 0.999];
@@ -43,18 +43,24 @@ pub(crate) struct Observation<const P: usize> {
 /// Covariance of the unweighted least-squares parameters and the variogram behind it.
 /// Directions that the observations do not hold (below `held` of the strongest) get no covariance: zero.
 pub(crate) fn covariance<const P: usize>(observations: &[Observation<P>], held: f64) -> (SMatrix<f64, P, P>, Variogram) {
-    let fits: Vec<(SMatrix<f64, P, P>, Variogram)> = [Kernel::Gaussian, Kernel::Exponential]
-        .into_par_iter()
-        .map(|kernel| {
-            let variogram = fit(observations, kernel);
-            (sandwich(observations, &variogram, held), variogram)
-        })
-        .collect();
+    let fits = variograms(observations).map(|v| (sandwich(observations, &v, held), v));
     if fits[1].0.trace() > fits[0].0.trace() { fits[1] } else { fits[0] }
 }
 
+/// The most likely covariance of residuals with a Gaussian kernel, and with an exponential one.
+pub(crate) fn variograms<const P: usize>(observations: &[Observation<P>]) -> [Variogram; 2] {
+    let (gaussian, exponential) = rayon::join(|| fit(observations, Kernel::Gaussian), || fit(observations, Kernel::Exponential));
+    [gaussian, exponential]
+}
+
 impl Variogram {
-    fn between(&self, a: &Point3<f64>, b: &Point3<f64>) -> f64 {
+    /// Variance of one residual.
+    pub fn total_mm2(&self) -> f64 {
+        self.correlated_mm2 + self.independent_mm2
+    }
+
+    /// Covariance of two residuals.
+    pub fn between(&self, a: &Point3<f64>, b: &Point3<f64>) -> f64 {
         self.correlated_mm2 * correlation(self.kernel, (a - b).norm_squared(), self.length_mm)
     }
 }
@@ -71,7 +77,7 @@ fn sandwich<const P: usize>(observations: &[Observation<P>], v: &Variogram, held
     let mut spread = SMatrix::<f64, P, P>::zeros();
     for (i, a) in observations.iter().enumerate() {
         information += a.row * a.row.transpose();
-        let mut reach = a.row * (v.correlated_mm2 + v.independent_mm2);
+        let mut reach = a.row * v.total_mm2();
         for (j, b) in observations.iter().enumerate() {
             if i != j {
                 reach += b.row * v.between(&a.at, &b.at);
@@ -92,17 +98,24 @@ fn pseudo_inverse_scaled<const P: usize>(matrix: &SMatrix<f64, P, P>, floor: f64
     SMatrix::from_fn(|r, c| inverse[(r, c)] * unit(r) * unit(c))
 }
 
-/// Restricted maximum likelihood: over the whole grid on every second observation (an eighth of the cost), then around its best cell.
+/// Restricted maximum likelihood: over the whole grid on every third observation (a 27th of the cost), in its best cell on every second,
+/// around the best of that on all.
 fn fit<const P: usize>(observations: &[Observation<P>], kernel: Kernel) -> Variogram {
     let extent = crate::frame::Bounds::of(observations.iter().map(|o| &o.at)).diagonal_mm().max(1e-9);
-    let half: Vec<Observation<P>> = observations.iter().step_by(2).cloned().collect();
-    let coarse = most_likely(&half, kernel, &LENGTHS.map(|l| l * extent), &SHARES);
-    let finer = coarse.and_then(|c| {
-        let shares = [0.5, 0.7, 1.0, 1.4].map(|f| (c.share * f).min(0.999));
-        most_likely(observations, kernel, &[0.75, 1.0, 1.33].map(|f| c.length_mm * f), &shares)
+    let every = |n: usize| -> Vec<Observation<P>> { observations.iter().step_by(n).cloned().collect() };
+    let grid =
+        |lengths: &[f64], shares: &[f64]| lengths.iter().flat_map(|&l| shares.iter().map(move |&s| (l, s.min(0.999)))).collect::<Vec<_>>();
+    let around = |best: Trial, lengths: &[f64], shares: &[f64]| {
+        grid(&lengths.iter().map(|f| f * best.length_mm).collect::<Vec<_>>(), &shares.iter().map(|f| f * best.share).collect::<Vec<_>>())
+    };
+    let coarse = most_likely(&every(3), kernel, &grid(&LENGTHS.map(|l| l * extent), &SHARES));
+    let fine = coarse.and_then(|c| most_likely(&every(2), kernel, &around(c, &[0.75, 1.0, 1.33], &[0.5, 0.7, 1.0, 1.4])));
+    let finest = fine.or(coarse).and_then(|f| {
+        let trials = [around(f, &[0.87, 1.0, 1.15], &[1.0]), around(f, &[1.0], &[0.84, 1.19])].concat();
+        most_likely(observations, kernel, &trials)
     });
     let mean_square = observations.iter().map(|o| o.residual_mm * o.residual_mm).sum::<f64>() / observations.len().max(1) as f64;
-    match finer.or(coarse) {
+    match finest.or(fine).or(coarse) {
         Some(Trial { length_mm, share, sill_mm2, .. }) => {
             Variogram { kernel, length_mm, correlated_mm2: sill_mm2 * (1.0 - share), independent_mm2: sill_mm2 * share }
         }
@@ -120,22 +133,22 @@ struct Trial {
     sill_mm2: f64,
 }
 
-fn most_likely<const P: usize>(observations: &[Observation<P>], kernel: Kernel, lengths_mm: &[f64], shares: &[f64]) -> Option<Trial> {
-    let trials: Vec<Trial> = lengths_mm
-        .par_iter()
-        .flat_map_iter(|&length_mm| {
+/// The best of some (length, share); equal lengths stand together.
+fn most_likely<const P: usize>(observations: &[Observation<P>], kernel: Kernel, trials: &[(f64, f64)]) -> Option<Trial> {
+    let tried: Vec<Trial> = trials
+        .chunk_by(|a, b| a.0 == b.0)
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .flat_map_iter(|same| {
+            let length_mm = same[0].0;
             let correlations = correlations(observations, kernel, length_mm);
-            shares.iter().filter_map(move |&share| {
-                restricted(observations, &correlations, share).map(|(minus_2_log, sill_mm2)| Trial {
-                    minus_2_log,
-                    length_mm,
-                    share,
-                    sill_mm2,
-                })
+            same.iter().filter_map(move |&(_, share)| {
+                let (minus_2_log, sill_mm2) = restricted(observations, &correlations, share)?;
+                Some(Trial { minus_2_log, length_mm, share, sill_mm2 })
             })
         })
         .collect();
-    trials.into_iter().min_by(|a, b| a.minus_2_log.total_cmp(&b.minus_2_log))
+    tried.into_iter().min_by(|a, b| a.minus_2_log.total_cmp(&b.minus_2_log))
 }
 
 /// Lower triangle by rows, without the diagonal.

@@ -6,12 +6,16 @@
 //! The result says what it cannot know: free degrees of freedom (eigenvalues of the normal matrix below 1e-3 of the largest, rotations
 //! in units of the radius of gyration), other poses that fit equally well, a part that is its own mirror image's better match.
 //! Its covariance carries residuals that vary together over the surface (see `correlated`).
-//! Direction: actual to nominal, so missing material does not pull. Known limits: a lattice can lock one cell off.
+//! Direction: actual to nominal, so missing material does not pull. `datum` aligns by features and points instead, `minimax` asks for
+//! the pose of the smallest largest deviation, beside the ordered one.
 //! Cost: about a million closest points for the global search where moments order the axes, three times that where they do not;
 //! then one closest point per vertex and iteration.
 
 mod correlated;
+mod datum;
 mod linear;
+mod minimax;
+mod quadratic;
 mod refine;
 mod samples;
 mod search;
@@ -20,7 +24,9 @@ use nalgebra::{Matrix6, Point3, Vector6};
 use thiserror::Error as ThisError;
 
 pub(crate) use correlated::{Observation, POINTS, covariance};
+pub use datum::{Datum, DatumKind, System, Target, by_datums};
 pub(crate) use linear::{eigen, pseudo_inverse};
+pub use minimax::{Achievable, Limited, best_achievable};
 pub(crate) use samples::{Moments, Samples};
 
 use crate::distance::MeshDistance;
@@ -65,10 +71,17 @@ pub struct Alignment {
     /// Covariance of (rotation vector about `centre` in rad, translation in mm), nominal frame; zero along free directions.
     pub covariance: Matrix6<f64>,
     pub centre: Point3<f64>,
-    /// Half the gradient of the mean squared distance at the pose, over the same parameters.
+    /// Change of the pose, over the same parameters, per mm by which the whole actual surface lies farther out; zero for a best fit.
+    pub offset_response: Vector6<f64>,
+    /// Half the gradient of the mean squared distance at the pose, over the same parameters; of an alignment by datums, what is
+    /// left of its last step.
     pub gradient: Vector6<f64>,
+    /// Norm of the gradient with rotations times the radius of gyration (mm).
+    pub gradient_norm_mm: f64,
     /// Largest displacement of the last step (mm).
     pub last_step_mm: f64,
+    /// Clearly different minima that the global search found, this one included; 0 where there was no search.
+    pub minima: usize,
     /// Root mean square (mm) of the best clearly different pose of the global search.
     pub second_best_rms_mm: Option<f64>,
 }
@@ -95,6 +108,16 @@ pub enum AlignError {
         "the sizes of the two surfaces do not belong together: radius of gyration {actual_mm:.3} mm against {nominal_mm:.3} mm of the nominal, allowed is a factor of 2: check the units"
     )]
     Sizes { nominal_mm: f64, actual_mm: f64 },
+    #[error("datum {datum:?}: its region of the nominal holds {found}, which is no {}: draw the region inside the feature", kind.name())]
+    NotTheFeature { datum: String, kind: DatumKind, found: String },
+    #[error(
+        "datum {datum:?}: {found} surface patches of the actual part face as it does in its region, at least {least} are needed: widen the region or make the patch smaller"
+    )]
+    FewPatches { datum: String, found: usize, least: usize },
+    #[error(
+        "reference point {number}: the {surface} surface has nothing within the patch around it that faces along its direction: correct the point, turn the direction out of the material, or widen the patch"
+    )]
+    NoPoint { number: usize, surface: &'static str },
 }
 
 impl AlignError {
@@ -103,6 +126,9 @@ impl AlignError {
             AlignError::NoArea { .. } => "align.no_area",
             AlignError::TooFewPoints { .. } => "align.too_few_points",
             AlignError::Sizes { .. } => "align.sizes",
+            AlignError::NotTheFeature { .. } => "align.not_the_feature",
+            AlignError::FewPatches { .. } => "align.few_patches",
+            AlignError::NoPoint { .. } => "align.no_point",
         }
     }
 }
@@ -134,6 +160,7 @@ pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>,
     let minima = search.run(rt)?;
     let best = minima.first().ok_or_else(|| Error::defect("the global search gave no pose"))?;
     let mut alignment = local_fit(nominal, actual, &best.pose, include, rt)?;
+    alignment.minima = minima.len();
     alignment.second_best_rms_mm = minima[1..].iter().map(|m| m.mean_square).min_by(f64::total_cmp).map(f64::sqrt);
     if alignment.free_dofs == 0 {
         alignment.add_equal_poses(&minima, nominal_mm);
@@ -178,16 +205,17 @@ pub(crate) fn included(samples: &Samples, pose: &Pose, include: Option<Include>)
 
 fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
     let moments = moments(nominal.mesh(), "nominal")?;
-    // A tenth of the points brings the pose near enough for the full set to need few iterations.
+    // Few points bring the pose near, more bring it nearer, so that the full set needs few iterations.
     let mut pose = *start;
     let mut iterations = 0;
     let mut chosen = included(all, &pose, include)?;
-    if chosen.len() > 20_000 {
-        let few = all.select(chosen.iter().copied().step_by(chosen.len() / 5000));
-        let until = Until { step_mm: 1e-4 * moments.gyration_mm(), iterations: 40, kept: 1.0 };
+    for (few, step) in [(1000, 1e-3), (10_000, 1e-5)].into_iter().filter(|(few, _)| chosen.len() > 4 * few) {
+        let few = all.select(chosen.iter().copied().step_by(chosen.len() / few));
+        let until = Until { step_mm: step * moments.gyration_mm(), iterations: 40, kept: 1.0 };
         let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![0; few.len()], until, Some(rt))?;
-        (pose, iterations) = (refined.pose, refined.iterations);
+        (pose, iterations) = (refined.pose, iterations + refined.iterations);
     }
+    chosen = included(all, &pose, include)?;
     // The set of points is frozen during a solve, so that it can converge, and renewed until it stays.
     for _ in 0..6 {
         chosen = included(all, &pose, include)?;
@@ -239,8 +267,11 @@ fn describe(problem: &Problem, refined: Refined, iterations: u32, seats: &mut [u
         mirrored: false,
         covariance: covariance(&observations, FREE).0,
         centre: problem.centre,
+        offset_response: Vector6::zeros(),
         gradient: refined.normal.gradient,
+        gradient_norm_mm: problem.scaled_gradient(&refined.normal.gradient).norm(),
         last_step_mm: refined.last_step_mm,
+        minima: 0,
         second_best_rms_mm: None,
     }
 }

@@ -121,6 +121,10 @@ impl Problem<'_> {
         Matrix6::from_fn(|r, c| matrix[(r, c)] * unit(r) * unit(c))
     }
 
+    pub fn scaled_gradient(&self, gradient: &Vector6<f64>) -> Vector6<f64> {
+        Vector6::from_fn(|k, _| if k < 3 { gradient[k] / self.gyration_mm } else { gradient[k] })
+    }
+
     fn step(&self, normal: &Normal, damping: f64) -> Vector6<f64> {
         let unit = |k: usize| if k < 3 { 1.0 / self.gyration_mm } else { 1.0 };
         let mut matrix = self.scaled(&normal.matrix);
@@ -128,7 +132,7 @@ impl Problem<'_> {
         for k in 0..6 {
             matrix[(k, k)] += damping * strongest;
         }
-        let gradient = Vector6::from_fn(|k, _| normal.gradient[k] * unit(k));
+        let gradient = self.scaled_gradient(&normal.gradient);
         let step = linear::pseudo_inverse(&matrix, HELD) * gradient;
         Vector6::from_fn(|k, _| -step[k] * unit(k))
     }

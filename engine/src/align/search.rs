@@ -28,6 +28,16 @@ const MINIMA: usize = 30;
 /// A trimmed mean square this many times the best is no rival; a few are refined all the same.
 const RIVAL: f64 = 9.0;
 const RUNNERS_UP: usize = 4;
+/// Shifts along each axis of the nominal, ± this many steps of this fraction of the radius of gyration: repeating shapes (lattices)
+/// have minima a cell apart. The best pose is shifted, and where nothing fits well the best of this many rotations.
+const SHIFTS: u32 = 7;
+const SHIFT: f64 = 0.15;
+const SHIFTED: usize = 24;
+/// Rotations closer than this (radians) are shifted once.
+const TURNED: f64 = 0.2;
+/// Trimmed scores within this factor, and this fraction of the radius of gyration, of the best are equal: then the mean square decides.
+const EQUAL: f64 = 1.5;
+const EQUAL_MM: f64 = 1e-3;
 /// Minima closer than this fraction of the radius of gyration are one.
 const APART: f64 = 0.05;
 const BLOCKS: usize = 48;
@@ -65,6 +75,12 @@ impl Search<'_> {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
+        if !self.reflected {
+            let count = if self.fits_well(&found) { 1 } else { SHIFTED };
+            let starts = self.turned(&found, count).iter().flat_map(|pose| shifted(pose, SHIFT * gyration)).collect();
+            found.extend(self.refine_poses(starts, rt)?);
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
         // Only what may rival the best goes on, and a few more to say how far the next is.
         let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
         let rivals = found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1);
@@ -72,6 +88,9 @@ impl Search<'_> {
         rt.step("align: minima", 0.5)?;
         let mut minima: Vec<Minimum> = distinct.par_iter().map(|pose| self.minimum(pose)).collect();
         minima.sort_by(|a, b| a.score.total_cmp(&b.score));
+        let equal = minima.first().map_or(0.0, |best| EQUAL * best.score + (EQUAL_MM * gyration) * (EQUAL_MM * gyration));
+        let leading = minima.iter().take_while(|m| m.score <= equal).count();
+        minima[..leading].sort_by(|a, b| a.mean_square.total_cmp(&b.mean_square));
         let mut apart: Vec<Minimum> = Vec::new();
         for minimum in minima {
             if apart.iter().all(|other| self.displacement(&minimum.pose, &other.pose) > APART * gyration) {
@@ -94,7 +113,10 @@ impl Search<'_> {
     /// Two short rounds of trimmed fits; the survivors, best first.
     fn refine(&self, rotations: &[Matrix3<f64>], rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
         let (from, to) = (self.actual_centroid(), self.nominal_moments.centroid);
-        let mut poses: Vec<Pose> = rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect();
+        self.refine_poses(rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect(), rt)
+    }
+
+    fn refine_poses(&self, mut poses: Vec<Pose>, rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
         let mut scored = Vec::new();
         for (points, iterations, survivors) in [(120, 8, FINALISTS), (500, 16, MINIMA)] {
             rt.step("align: hypotheses", points as f64 / 1000.0)?;
@@ -147,6 +169,22 @@ impl Search<'_> {
         trimmed(forward, 0.85) + trimmed(backward, 0.65)
     }
 
+    fn fits_well(&self, found: &[(f64, Pose)]) -> bool {
+        let good = super::GOOD * self.nominal_moments.gyration_mm();
+        found.first().is_some_and(|best| best.0 <= good * good)
+    }
+
+    /// The best pose of each of the first few rotations.
+    fn turned(&self, found: &[(f64, Pose)], count: usize) -> Vec<Pose> {
+        let mut kept: Vec<Pose> = Vec::new();
+        for (_, pose) in found {
+            if kept.len() < count && kept.iter().all(|k| k.inverse().then(pose).angle() > TURNED) {
+                kept.push(*pose);
+            }
+        }
+        kept
+    }
+
     fn is_isotropic(&self) -> bool {
         [&self.nominal_moments, &self.actual_moments].iter().any(|m| {
             let (values, _) = linear::eigen(&m.covariance);
@@ -195,6 +233,18 @@ impl Search<'_> {
         }
         kept
     }
+}
+
+fn shifted(pose: &Pose, step_mm: f64) -> Vec<Pose> {
+    let along = |axis: usize, steps: f64| {
+        let mut shifted = *pose;
+        shifted.translation[axis] += steps * step_mm;
+        shifted
+    };
+    (1..=SHIFTS)
+        .flat_map(|k| (0..3).flat_map(move |axis| [(axis, f64::from(k)), (axis, -f64::from(k))]))
+        .map(|(a, s)| along(a, s))
+        .collect()
 }
 
 /// Mean, and its standard error from the means of neighbouring blocks, so that residuals that vary together count once.

@@ -9,6 +9,9 @@
 //! sign is *not defined* where w is more than 0.2 from an integer.
 //! Cost: build O(n log n); a query O(log n), a few microseconds.
 
+mod block;
+pub mod hausdorff;
+mod lanes;
 mod topology;
 mod tree;
 mod triangle;
@@ -23,9 +26,10 @@ use crate::error::Error;
 use crate::frame::Bounds;
 use crate::kernels::{NO_TRIANGLE, ProposalTree, propose};
 use crate::mesh::Mesh;
+use crate::mesh::edges::Edges;
 use crate::runtime::Runtime;
-use topology::Topology;
-use tree::{Hit, Tree};
+use topology::Lately;
+use tree::{GROUP, Hit, Tree};
 pub use triangle::Feature;
 use winding::Winding;
 
@@ -61,14 +65,17 @@ pub struct Signed {
 pub struct MeshDistance {
     mesh: Mesh,
     tree: Tree,
-    topology: Topology,
+    edges: Edges,
+    closed: bool,
     winding: OnceLock<Winding>,
 }
 
 impl MeshDistance {
     pub fn build(mesh: &Mesh) -> Self {
-        let (tree, topology) = rayon::join(|| Tree::build(mesh), || Topology::build(mesh));
-        MeshDistance { mesh: mesh.clone(), tree, topology, winding: OnceLock::new() }
+        let edges = Edges::of(mesh);
+        let tree = Tree::build(mesh);
+        let closed = edges.are_balanced();
+        MeshDistance { mesh: mesh.clone(), tree, edges, closed, winding: OnceLock::new() }
     }
 
     pub fn mesh(&self) -> &Mesh {
@@ -77,15 +84,15 @@ impl MeshDistance {
 
     /// Whether every edge is shared by triangles that run through it in opposite directions equally often.
     pub fn is_closed_and_oriented(&self) -> bool {
-        self.topology.closed
+        self.closed
     }
 
     pub fn nearest(&self, p: &Point3<f64>) -> Nearest {
-        nearest_of(p, &self.tree.nearest(p, 0))
+        nearest_of(p, &self.tree.nearest(&self.mesh, p, 0))
     }
 
     pub fn signed(&self, p: &Point3<f64>) -> Signed {
-        self.sign(p, &self.tree.nearest(p, 0))
+        self.signed_from(p, &mut 0)
     }
 
     /// Whether the solid contains the point; `None` where the surface does not say.
@@ -96,33 +103,56 @@ impl MeshDistance {
 
     /// [`Self::signed`] of many points, on all cores; fails only when cancelled.
     pub fn signed_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Signed>, Error> {
-        let mut all = vec![
-            Signed { distance_mm: 0.0, triangle: 0, point: Point3::origin(), normal: Vector3::zeros(), sign_defined: false };
-            points.len()
-        ];
+        self.of_all(points, rt, |p, hit, lately| self.sign(p, hit, lately))
+    }
+
+    /// [`Self::nearest`] of many points, on all cores; fails only when cancelled.
+    pub fn nearest_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Nearest>, Error> {
+        self.of_all(points, rt, |p, hit, _| nearest_of(p, hit))
+    }
+
+    /// What `answer` makes of the nearest triangle of every point.
+    fn of_all<T: Copy + Send>(
+        &self,
+        points: &[Point3<f64>],
+        rt: &Runtime,
+        answer: impl Fn(&Point3<f64>, &Hit, &mut Lately) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
         let order = coherent_order(points);
         let proposed = self.proposals(points, rt)?;
+        let mut all: Vec<T> = Vec::with_capacity(points.len());
+        let places = Places(all.as_mut_ptr());
         for (batch, indices) in order.chunks(BATCH).enumerate() {
             rt.step("distance", (batch * BATCH) as f64 / points.len() as f64)?;
-            let found: Vec<Vec<Signed>> = indices
-                .par_chunks(RUN)
-                .map(|run| {
-                    let mut slot = 0; // any slot is right, a near one is quick
-                    run.iter()
-                        .map(|&i| {
-                            let p = &points[i as usize];
-                            let hit = self.tree.nearest(p, proposed.as_ref().map_or(slot, |slots| slots[i as usize]));
-                            slot = hit.slot;
-                            self.sign(p, &hit)
-                        })
-                        .collect()
-                })
-                .collect();
-            for (&i, signed) in indices.iter().zip(found.into_iter().flatten()) {
-                all[i as usize] = signed;
-            }
+            indices.par_chunks(RUN).for_each(|run| {
+                let mut lately = Lately::new();
+                self.nearest_run(points, run, proposed.as_deref(), |i, hit| {
+                    let answer = answer(&points[i as usize], hit, &mut lately);
+                    // SAFETY: `order` names every point once, and `places` has one place for each.
+                    unsafe { places.write(i as usize, answer) }
+                });
+            });
         }
+        // SAFETY: each of the places was written, since `order` names every point.
+        unsafe { all.set_len(points.len()) };
         Ok(all)
+    }
+
+    /// Neighbours answered together, each group starting from the answer before it.
+    fn nearest_run(&self, points: &[Point3<f64>], run: &[u32], proposed: Option<&[u32]>, mut found: impl FnMut(u32, &Hit)) {
+        let (mut group, mut hits) = ([Point3::origin(); GROUP], [Hit::NONE; GROUP]);
+        for indices in run.chunks(GROUP) {
+            let count = indices.len();
+            let mut starts = [hits[GROUP - 1].slot; GROUP]; // any slot is right, a near one is quick
+            for (k, &i) in indices.iter().enumerate() {
+                group[k] = points[i as usize];
+                if let Some(slots) = proposed {
+                    starts[k] = slots[i as usize];
+                }
+            }
+            self.tree.nearest_of_group(&self.mesh, &group[..count], &starts[..count], &mut hits[..count]);
+            indices.iter().zip(&hits).for_each(|(&i, hit)| found(i, hit));
+        }
     }
 
     /// Where a GPU says the search for each point should start. It narrows; the search settles, so results do not depend on it.
@@ -138,29 +168,29 @@ impl MeshDistance {
 
     /// The closest point, starting from the place `seat` remembers; the answer does not depend on it.
     pub(crate) fn nearest_from(&self, p: &Point3<f64>, seat: &mut u32) -> Nearest {
-        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        let hit = self.tree.nearest(&self.mesh, p, (*seat).min(self.tree.slots() as u32 - 1));
         *seat = hit.slot;
         nearest_of(p, &hit)
     }
 
     /// The same with its side.
     pub(crate) fn signed_from(&self, p: &Point3<f64>, seat: &mut u32) -> Signed {
-        let hit = self.tree.nearest(p, (*seat).min(self.tree.slots() as u32 - 1));
+        let hit = self.tree.nearest(&self.mesh, p, (*seat).min(self.tree.slots() as u32 - 1));
         *seat = hit.slot;
-        self.sign(p, &hit)
+        self.sign(p, &hit, &mut Lately::none())
     }
 
-    fn sign(&self, p: &Point3<f64>, hit: &Hit) -> Signed {
+    fn sign(&self, p: &Point3<f64>, hit: &Hit, lately: &mut Lately) -> Signed {
         let near = nearest_of(p, hit);
         let normal = match near.feature {
             Feature::Face => topology::unit_normal(&self.mesh, near.triangle),
-            Feature::Edge(k) => self.topology.at_edge(&self.mesh, near.triangle, k as usize),
-            Feature::Vertex(k) => self.topology.at_vertex(self.mesh.triangles()[near.triangle as usize][k as usize]),
+            Feature::Edge(k) => topology::at_edge(&self.mesh, &self.edges, near.triangle, k as usize),
+            Feature::Vertex(k) => lately.at_vertex(&self.mesh, &self.edges, near.triangle, k as usize),
         };
         let along = normal.map(|n| -hit.foot.to_point.dot(&n)).filter(|along| along.abs() > 1e-9 * near.distance_mm);
         let (inside, sign_defined) = match along {
             _ if near.distance_mm == 0.0 => (false, true),
-            Some(along) if self.topology.closed => (along < 0.0, true),
+            Some(along) if self.closed => (along < 0.0, true),
             _ => {
                 let w = self.winding_number(p);
                 (w > 0.5, (w - w.round()).abs() <= WINDING_TOLERANCE)
@@ -181,12 +211,27 @@ impl MeshDistance {
 
     /// How many times the surface goes round the point.
     fn winding_number(&self, p: &Point3<f64>) -> f64 {
-        self.winding.get_or_init(|| Winding::build(&self.mesh, self.tree.order())).at(&self.mesh, p)
+        self.winding.get_or_init(|| Winding::build(&self.mesh, self.tree.order())).at(&self.mesh, self.tree.order(), p)
     }
 }
 
 fn nearest_of(p: &Point3<f64>, hit: &Hit) -> Nearest {
     Nearest { distance_mm: hit.foot.squared.sqrt(), triangle: hit.triangle, point: p + hit.foot.to_point, feature: hit.foot.feature }
+}
+
+/// Places in memory that several threads fill, each its own.
+struct Places<T>(*mut T);
+
+// SAFETY: `write` is the only access, and its callers never share a place.
+unsafe impl<T: Send> Sync for Places<T> {}
+
+impl<T: Copy> Places<T> {
+    /// # Safety
+    /// No other thread may write to place `i`, which must exist.
+    unsafe fn write(&self, i: usize, value: T) {
+        // SAFETY: the place exists and is this thread's alone, as the caller promises.
+        unsafe { self.0.add(i).write(value) };
+    }
 }
 
 /// Indices of the points along a Z-order curve (Morton 1966) of 1024³ cells: neighbours in the list are neighbours in space.
@@ -201,8 +246,29 @@ pub(crate) fn coherent_order(points: &[Point3<f64>]) -> Vec<u32> {
             (cell[0] | cell[1] << 1 | cell[2] << 2) << 32 | i as u64
         })
         .collect();
-    keyed.par_sort_unstable();
+    let mut sorted = vec![0; keyed.len()];
+    for digit in 0..3 {
+        by_digit(&keyed, &mut sorted, 32 + 10 * digit);
+        std::mem::swap(&mut keyed, &mut sorted);
+    }
+    drop(sorted);
     keyed.into_iter().map(|k| k as u32).collect()
+}
+
+/// Sorts stably by ten bits.
+fn by_digit(from: &[u64], to: &mut [u64], shift: u32) {
+    let digit = |key: u64| (key >> shift & 0x3ff) as usize;
+    let mut next = [0_usize; 1024];
+    from.iter().for_each(|&key| next[digit(key)] += 1);
+    let mut before = 0;
+    for n in &mut next {
+        (before, *n) = (before + *n, before);
+    }
+    for &key in from {
+        let place = &mut next[digit(key)];
+        to[*place] = key;
+        *place += 1;
+    }
 }
 
 /// Puts two zero bits between the ten bits of `x`.

@@ -2,7 +2,9 @@
 //!
 //! Region tests (Ericson 2005, §5.1.5) lose all digits on slivers. Here the three edges are measured as segments, which is well
 //! conditioned for any shape, and the face replaces them only where the foot of the perpendicular falls inside. The plane is then
-//! measured from the nearest edge point: the in-plane lever is at most the height of a sliver, so an inexact normal costs nothing.
+//! measured from the nearest edge point: the in-plane lever is at most the height of a sliver, so an inexact normal costs little. A face
+//! is nearer than its edges by no more than the radius r of its incircle allows (d² ≥ edge² − r²); where the normal of an all but
+//! degenerate triangle claims more, the edge stands.
 
 use nalgebra::{Point3, Vector3};
 
@@ -21,6 +23,9 @@ pub(super) struct Foot {
     pub to_point: Vector3<f64>,
     pub feature: Feature,
 }
+
+/// Leaves the incircle room for rounding.
+const INCIRCLE: f64 = 1.01;
 
 /// Foot on the segment from `from` to `from + along`, both relative to the query; parameter clamped to [0, 1].
 #[inline(always)]
@@ -59,7 +64,10 @@ pub(super) fn closest(p: &Point3<f64>, [a, b, c]: &[Point3<f64>; 3]) -> Foot {
     if on_face && length2 > 0.0 {
         let to_point = normal * (foot.dot(&normal) / length2);
         let on_plane = to_point.norm_squared();
-        if on_plane < squared {
+        // r = |normal| / perimeter, and the perimeter is at least twice the longest edge.
+        let longest2 = edges.iter().map(Vector3::norm_squared).fold(0.0, f64::max);
+        let most = INCIRCLE * length2 / (4.0 * longest2);
+        if on_plane < squared && squared - on_plane <= most {
             return Foot { squared: on_plane, to_point, feature: Feature::Face };
         }
     }

@@ -4,7 +4,6 @@
 //! radii) act through their dipole and its first moment (Barill et al. 2018, equations 12 to 14). 1 inside, 0 outside.
 
 use nalgebra::{Matrix3, Point3, Vector3};
-use rayon::prelude::*;
 
 use crate::mesh::Mesh;
 
@@ -22,30 +21,27 @@ struct Group {
 
 /// Groups of eight triangles, of eight such groups, and so on, over triangles in an order that keeps neighbours together.
 pub(super) struct Winding {
-    order: Vec<u32>,
     levels: Vec<Vec<Group>>,
 }
 
 impl Winding {
+    /// On one thread: it is built when the first query needs it, and a thread that waits for others there may be given one of
+    /// their queries, which would wait for it.
     pub fn build(mesh: &Mesh, order: &[u32]) -> Self {
-        let mut levels = Vec::new();
-        let mut span = WIDTH;
-        loop {
-            let groups: Vec<Group> = order.par_chunks(span).map(|members| group(mesh, members)).collect();
-            let last = groups.len() == 1;
-            levels.push(groups);
-            if last {
-                return Winding { order: order.to_vec(), levels };
-            }
-            span *= WIDTH;
+        let mut levels: Vec<Vec<Group>> = vec![order.chunks(WIDTH).map(|members| group(mesh, members)).collect()];
+        while let Some(below) = levels.last().filter(|l| l.len() > 1) {
+            let above = below.chunks(WIDTH).map(joined).collect();
+            levels.push(above);
         }
+        Winding { levels }
     }
 
-    pub fn at(&self, mesh: &Mesh, p: &Point3<f64>) -> f64 {
-        self.of_group(mesh, p, self.levels.len() - 1, 0) / (4.0 * std::f64::consts::PI)
+    /// `order` is the one it was built over.
+    pub fn at(&self, mesh: &Mesh, order: &[u32], p: &Point3<f64>) -> f64 {
+        self.of_group(mesh, order, p, self.levels.len() - 1, 0) / (4.0 * std::f64::consts::PI)
     }
 
-    fn of_group(&self, mesh: &Mesh, p: &Point3<f64>, level: usize, index: usize) -> f64 {
+    fn of_group(&self, mesh: &Mesh, order: &[u32], p: &Point3<f64>, level: usize, index: usize) -> f64 {
         let group = &self.levels[level][index];
         let away = group.centre - p;
         let distance2 = away.norm_squared();
@@ -54,10 +50,10 @@ impl Winding {
         }
         let first = index * WIDTH;
         if level == 0 {
-            let members = &self.order[first..(first + WIDTH).min(self.order.len())];
+            let members = &order[first..(first + WIDTH).min(order.len())];
             return members.iter().map(|&t| solid_angle(p, &mesh.corners(t as usize))).sum();
         }
-        (first..(first + WIDTH).min(self.levels[level - 1].len())).map(|child| self.of_group(mesh, p, level - 1, child)).sum()
+        (first..(first + WIDTH).min(self.levels[level - 1].len())).map(|child| self.of_group(mesh, order, p, level - 1, child)).sum()
     }
 }
 
@@ -84,6 +80,23 @@ fn group(mesh: &Mesh, members: &[u32]) -> Group {
         moment += centroid * area.transpose();
     }
     Group { centre, radius_mm: 0.5 * bounds.diagonal_mm(), dipole, moment }
+}
+
+/// A group of groups; a moment about another centre gains the dipole times the way.
+fn joined(members: &[Group]) -> Group {
+    let (mut low, mut high) = (Point3::from([f64::INFINITY; 3]), Point3::from([f64::NEG_INFINITY; 3]));
+    for g in members {
+        let radius = Vector3::repeat(g.radius_mm);
+        (low, high) = (low.inf(&(g.centre - radius)), high.sup(&(g.centre + radius)));
+    }
+    let centre = nalgebra::center(&low, &high);
+    let radius_mm = members.iter().map(|g| (g.centre - centre).norm() + g.radius_mm).fold(0.0, f64::max);
+    let (mut dipole, mut moment) = (Vector3::zeros(), Matrix3::zeros());
+    for g in members {
+        dipole += g.dipole;
+        moment += g.moment + (g.centre - centre) * g.dipole.transpose();
+    }
+    Group { centre, radius_mm, dipole, moment }
 }
 
 fn solid_angle(p: &Point3<f64>, [a, b, c]: &[Point3<f64>; 3]) -> f64 {

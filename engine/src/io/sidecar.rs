@@ -89,10 +89,11 @@ impl Type {
     }
 }
 
-/// The sidecar of a file, if it has one.
+/// The sidecar of a file, if it has one. What calls itself STL has none: an order of the same name may lie beside a broken mesh.
 pub(super) fn of(path: &Path) -> Option<PathBuf> {
     let sidecar = path.with_extension("toml");
-    (sidecar != path && sidecar.is_file()).then_some(sidecar)
+    let mesh = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl"));
+    (!mesh && sidecar != path && sidecar.is_file()).then_some(sidecar)
 }
 
 impl Sidecar {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::bytes::{self, Stream};
 use super::dicom::Frames;
@@ -38,14 +39,22 @@ pub enum VoxelType {
 }
 
 /// `with_voxel_type!(voxel_type, T => expression)` evaluates the expression with `T` standing for the type.
+#[rustfmt::skip]
 #[macro_export]
 macro_rules! with_voxel_type {
-    ($voxel_type:expr, $t:ident => $body:expr) => {
-        $crate::with_voxel_type!(@ $voxel_type, $t => $body; U8 u8, I8 i8, U16 u16, I16 i16, U32 u32, I32 i32, F32 f32, F64 f64)
-    };
-    (@ $voxel_type:expr, $t:ident => $body:expr; $($variant:ident $type:ty),*) => {
-        match $voxel_type { $($crate::io::VoxelType::$variant => { type $t = $type; $body })* }
-    };
+    ($voxel_type:expr, $t:ident => $body:expr) => {{
+        use $crate::io::VoxelType as Held;
+        match $voxel_type {
+            Held::U8 => { type $t = u8; $body }
+            Held::I8 => { type $t = i8; $body }
+            Held::U16 => { type $t = u16; $body }
+            Held::I16 => { type $t = i16; $body }
+            Held::U32 => { type $t = u32; $body }
+            Held::I32 => { type $t = i32; $body }
+            Held::F32 => { type $t = f32; $body }
+            Held::F64 => { type $t = f64; $body }
+        }
+    }};
 }
 
 pub use with_voxel_type;
@@ -218,6 +227,30 @@ impl SliceSource {
         out.try_reserve_exact(count).map_err(|_| self.at_fault(short))?;
         out.resize(count, T::zeroed());
         Ok(self.fill(slices, out)?)
+    }
+
+    /// Least and largest stored value and [`VolumeFile::values_sha256`], read so many slices at a time.
+    pub fn values(&self, at_once: usize) -> Result<((f64, f64), String), Error> {
+        with_voxel_type!(self.voxel_type, T => self.values_as::<T>(at_once))
+    }
+
+    fn values_as<T: Voxel>(&self, at_once: usize) -> Result<((f64, f64), String), Error> {
+        let [nx, ny, nz] = self.grid.dims();
+        let reversed = self.grid.axes().determinant() < 0.0;
+        let (mut range, mut digest, mut data) = ((f64::INFINITY, f64::NEG_INFINITY), Sha256::new(), Vec::<T>::new());
+        for first in (0..nz).step_by(at_once.max(1)) {
+            let end = (first + at_once.max(1)).min(nz);
+            self.read(if reversed { nz - end..nz - first } else { first..end }, &mut data)?;
+            let (low, high) = super::range(&data);
+            range = (range.0.min(low), range.1.max(high));
+            voxels::order(&mut data, false);
+            let mut slices: Vec<&[T]> = data.chunks(nx * ny).collect();
+            if reversed {
+                slices.reverse();
+            }
+            slices.into_iter().for_each(|slice| digest.update(bytemuck::cast_slice(slice)));
+        }
+        Ok((range, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
     }
 
     /// The whole volume and all findings.

@@ -247,7 +247,7 @@ fn fault(e: TiffError) -> Fault {
         }
         TiffError::IoError(e) => Fault::unreadable(&e),
         TiffError::LimitsExceeded | TiffError::IntSizeError => {
-            Fault::TooLarge { what: "a value of the TIFF file in bytes", found: 1 << 31, allowed: 1 << 30 }
+            Fault::Pixels { reason: "a page or a directory of the TIFF file is larger than 1 GiB".into() }
         }
         other => malformed("its directories or values", quoted(other.to_string().as_bytes()), "grey TIFF without loss"),
     }

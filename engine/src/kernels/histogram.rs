@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
-use crate::volume::{Volume, Voxel};
+use crate::volume::{Slices, Volume, Voxel};
 
 use super::codes::Coding;
 use super::keys;
@@ -63,16 +63,38 @@ impl Histogram {
 
 /// The histogram of the stored values. Errors: a volume without a finite value; faults of the GPU where the run insists on it.
 pub fn histogram<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Histogram, Error> {
+    histogram_of_slices(&volume.slices(), rt)
+}
+
+/// The same for a volume that may not fit memory; on the CPU where it is read piece by piece.
+pub fn histogram_of_slices<T: Voxel>(slices: &Slices<T>, rt: &Runtime) -> Result<Histogram, Error> {
     rt.step("histogram", 0.0)?;
-    let found = match rt.on_gpu("histogram", |gpu| on_gpu(volume, gpu, rt))? {
+    let on_gpu = |values: &[T]| rt.on_gpu("histogram", |gpu| on_gpu(values, gpu, rt));
+    let found = match slices.held().map(|whole| on_gpu(whole.data())).transpose()?.flatten() {
         Some(found) => found,
-        None => {
-            let mut counting = Counting::<T>::new(value_range(volume.data()));
-            counting.add(volume.data());
-            counting.finish()
-        }
+        None => counted(slices, rt)?,
     };
     found.ok_or_else(|| Error::input("histogram.no_values", "no voxel has a finite value; allowed are numbers: export the volume again"))
+}
+
+fn counted<T: Voxel>(slices: &Slices<T>, rt: &Runtime) -> Result<Option<Histogram>, Error> {
+    let done = |slice: usize| slice as f64 / slices.grid().dims()[2] as f64;
+    let mut range: Option<(f64, f64)> = None;
+    if Coding::of_type::<T>().is_none() {
+        slices.pass(0, |own, slab| {
+            rt.step("histogram", 0.5 * done(own.start))?;
+            let wider = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
+            range = [range, value_range(slab.of(own))].into_iter().flatten().reduce(wider);
+            Ok(())
+        })?;
+    }
+    let mut counting = Counting::<T>::new(range);
+    slices.pass(0, |own, slab| {
+        rt.step("histogram", 0.5 + 0.5 * done(own.start))?;
+        counting.add(slab.of(own));
+        Ok(())
+    })?;
+    Ok(counting.finish())
 }
 
 /// Counts values handed over in any pieces and order; the histogram is that of all of them at once.
@@ -231,10 +253,10 @@ fn edge<T: Voxel>(x: f64) -> [u32; 2] {
     keys::key(keys::smallest_at_least::<T>(x).expect("edges lie between the smallest and the largest value"))
 }
 
-fn on_gpu<T: Voxel>(volume: &Volume<T>, gpu: &Gpu, rt: &Runtime) -> Result<Option<Histogram>, Error> {
+fn on_gpu<T: Voxel>(data: &[T], gpu: &Gpu, rt: &Runtime) -> Result<Option<Histogram>, Error> {
     let program = gpu.program("histogram", &[keys::WGSL, include_str!("../../../shaders/histogram.wgsl")].concat(), "main")?;
     let a_bin_a_code = Coding::of_type::<T>().is_some();
-    let mut counting = Counting::<T>::new(if a_bin_a_code { None } else { value_range(volume.data()) });
+    let mut counting = Counting::<T>::new(if a_bin_a_code { None } else { value_range(data) });
     let edges = match &counting.bins {
         Some(bins) => bins.edges.clone(),
         None if a_bin_a_code => (0..1u32 << (8 * size_of::<T>())).map(|code| [0, code]).collect(),
@@ -244,8 +266,8 @@ fn on_gpu<T: Voxel>(volume: &Volume<T>, gpu: &Gpu, rt: &Runtime) -> Result<Optio
     // Bins are cut too: their edges and counts must fit a slab.
     let bins_at_once = (gpu.slab_bytes() / 8).min(edges.len());
     let voxels_at_once = (gpu.slab_bytes() / size_of::<T>()).max(1);
-    let tasks = volume.data().len().div_ceil(voxels_at_once);
-    for (task, values) in volume.data().chunks(voxels_at_once).enumerate() {
+    let tasks = data.len().div_ceil(voxels_at_once);
+    for (task, values) in data.chunks(voxels_at_once).enumerate() {
         rt.step("histogram", task as f64 / tasks as f64)?;
         let values_there = gpu.upload("the voxels of a slab", values)?;
         for first in (0..edges.len()).step_by(bins_at_once) {

@@ -2,25 +2,30 @@
 //!
 //! Results are integers and the same on every backend; where they are proposals the file says so.
 
+mod canvas;
 mod cells;
 mod codes;
 mod components;
 mod distance_transform;
+mod euler;
 mod gaussian;
 mod gradient;
 mod histogram;
 mod keys;
 mod median;
 mod nearest;
+mod thickness;
 mod threshold;
 
 pub use cells::{CellCounts, cells};
 pub use codes::{Coding, Slab};
 pub use components::{Component, Components, Connectivity, components};
 pub use distance_transform::{Border, NO_BACKGROUND, distance_transform, distance_transform_mm2};
+pub use euler::{euler_eighths_within, euler_number};
 pub use gaussian::{Gaussian, gaussian};
 pub use gradient::gradient;
-pub use histogram::{BINS, Counting, Histogram, histogram, value_range};
+pub use histogram::{BINS, Counting, Histogram, histogram, histogram_of_slices, value_range};
 pub use median::median;
 pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
-pub use threshold::threshold;
+pub use thickness::{Ball, Centre, first_ball, local_thickness, local_thickness_mm2, maximal_balls};
+pub use threshold::{threshold, threshold_of_slices};

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
-use crate::volume::{Mask, Volume, Voxel};
+use crate::volume::{Mask, Slices, Volume, Voxel};
 
 use super::keys;
 
@@ -18,36 +18,39 @@ const WORDS_PER_TASK: usize = 1 << 12;
 /// The voxels whose stored value is `at_least` or more.
 /// Errors: a threshold that is not a number; faults of the GPU where the run insists on it.
 pub fn threshold<T: Voxel>(volume: &Volume<T>, at_least: f64, rt: &Runtime) -> Result<Mask, Error> {
+    threshold_of_slices(&volume.slices(), at_least, rt)
+}
+
+/// The same for a volume that may not fit memory.
+pub fn threshold_of_slices<T: Voxel>(slices: &Slices<T>, at_least: f64, rt: &Runtime) -> Result<Mask, Error> {
     if at_least.is_nan() {
         return Err(Error::input("threshold.not_a_number", "the threshold is not a number; allowed are numbers: name a grey value"));
     }
-    rt.step("threshold", 0.0)?;
-    let dims = volume.grid().dims();
-    let Some(least) = keys::smallest_at_least::<T>(at_least) else {
-        return Ok(mask(dims, vec![0; dims[0].div_ceil(64) * dims[1] * dims[2]]));
-    };
-    let words = match rt.on_gpu("threshold", |gpu| on_gpu(volume, least, gpu, rt))? {
-        Some(words) => words,
-        None => on_cpu(volume, least),
-    };
-    Ok(mask(dims, words))
-}
-
-fn mask(dims: [usize; 3], words: Vec<u64>) -> Mask {
-    Mask::from_words(dims, words).expect("a word for every 64 voxels of every row")
-}
-
-fn on_cpu<T: Voxel>(volume: &Volume<T>, least: T) -> Vec<u64> {
-    let [nx, ny, nz] = volume.grid().dims();
+    let [nx, ny, nz] = slices.grid().dims();
     let per_row = nx.div_ceil(64);
-    let mut words = vec![0u64; per_row * ny * nz];
+    let mut words = vec![0; per_row * ny * nz];
+    if let Some(least) = keys::smallest_at_least::<T>(at_least) {
+        slices.pass(0, |own, slab| {
+            rt.step("threshold", own.start as f64 / nz as f64)?;
+            let (values, words) = (slab.of(own.clone()), &mut words[own.start * ny * per_row..own.end * ny * per_row]);
+            if rt.on_gpu("threshold", |gpu| on_gpu(values, nx, least, words, gpu, rt))?.is_none() {
+                on_cpu(values, nx, least, words);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(Mask::from_words([nx, ny, nz], words).expect("a word for every 64 voxels of every row"))
+}
+
+/// Rows of `nx` values to rows of words.
+fn on_cpu<T: Voxel>(values: &[T], nx: usize, least: T, words: &mut [u64]) {
+    let per_row = nx.div_ceil(64);
     let rows = (WORDS_PER_TASK / per_row).max(1);
-    words.par_chunks_mut(rows * per_row).zip(volume.data().par_chunks(rows * nx)).for_each(|(words, values)| {
+    words.par_chunks_mut(rows * per_row).zip(values.par_chunks(rows * nx)).for_each(|(words, values)| {
         for (words, values) in words.chunks_mut(per_row).zip(values.chunks(nx)) {
             words.iter_mut().zip(values.chunks(64)).for_each(|(word, values)| *word = bits(values, least));
         }
     });
-    words
 }
 
 /// Bit b says whether value b is `least` or more. In eights, which compilers turn into vector compares.
@@ -69,10 +72,8 @@ fn bits<T: Voxel>(values: &[T], least: T) -> u64 {
     word
 }
 
-fn on_gpu<T: Voxel>(volume: &Volume<T>, least: T, gpu: &Gpu, rt: &Runtime) -> Result<Vec<u64>, Error> {
-    let [nx, ny, nz] = volume.grid().dims();
+fn on_gpu<T: Voxel>(values: &[T], nx: usize, least: T, words: &mut [u64], gpu: &Gpu, rt: &Runtime) -> Result<(), Error> {
     let per_row = nx.div_ceil(64);
-    let mut words = vec![0u64; per_row * ny * nz];
     let program = gpu.program("threshold", &[keys::WGSL, include_str!("../../../shaders/threshold.wgsl")].concat(), "main")?;
     let [low, high] = [keys::key(least), keys::key(keys::largest::<T>())];
     // A slab is a run of words; their voxels lie in one piece.
@@ -83,11 +84,11 @@ fn on_gpu<T: Voxel>(volume: &Volume<T>, least: T, gpu: &Gpu, rt: &Runtime) -> Re
         rt.step("threshold", first as f64 / end as f64)?;
         let last = first + words.len() - 1;
         let voxels = first_voxel(first)..first_voxel(last) + (nx - last % per_row * 64).min(64);
-        let values = gpu.upload("the voxels of a slab", &volume.data()[voxels])?;
+        let values_there = gpu.upload("the voxels of a slab", &values[voxels])?;
         let out = gpu.zeroed("the mask of a slab", words.len() * 8)?;
         let parameters = [keys::kind::<T>(), nx as u32, per_row as u32, (first % per_row) as u32, low[0], low[1], high[0], high[1]];
-        gpu.run(&program, &parameters, &[&values, &out], words.len())?;
+        gpu.run(&program, &parameters, &[&values_there, &out], words.len())?;
         gpu.read(&out, words)?;
     }
-    Ok(words)
+    Ok(())
 }

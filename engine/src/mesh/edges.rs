@@ -1,9 +1,18 @@
-//! Edges of a mesh with the triangles that share them, and what their dihedral angles say.
+//! Edges of a mesh: which triangle lies across each, where that is not one triangle, and what the dihedral angles say.
+//!
+//! Half-edges are gathered by their smaller vertex by counting, each bucket is sorted, and every triangle then looks its three
+//! partners up. A triangle with a repeated vertex is a line: it carries no surface and neither closes nor opens anything.
+//! Cost: O(n), on all cores; 12 bytes a triangle and 4 a vertex kept, 24 a triangle and 8 a vertex on the way.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nalgebra::Vector3;
 use rayon::prelude::*;
 
 use super::Mesh;
+
+/// Stands for no triangle across an edge.
+pub const NONE: u32 = u32::MAX;
 
 /// An edge shared by exactly two triangles that cross it in opposite directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,37 +23,155 @@ pub struct ManifoldEdge {
     pub triangles: [u32; 2],
 }
 
-/// The manifold edges, ordered by their vertices; `open` counts the edges of which that is not true.
+/// One triangle's side of an edge that is not shared by exactly two triangles in opposite directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Side {
+    /// The smaller and the larger vertex.
+    pub low: u32,
+    pub high: u32,
+    pub triangle: u32,
+    /// Whether the triangle runs from `low` to `high`.
+    pub forward: bool,
+}
+
+/// The edges of a mesh.
 pub struct Edges {
-    pub manifold: Vec<ManifoldEdge>,
-    pub other: usize,
+    across: Vec<[u32; 3]>,
+    degree: Vec<u32>,
+    /// Sides of the irregular edges, ordered by edge, then by triangle.
+    irregular: Vec<Side>,
 }
 
 impl Edges {
     pub fn of(mesh: &Mesh) -> Edges {
-        let mut halves: Vec<(u32, u32, u32, bool)> = mesh
-            .triangles()
-            .par_iter()
-            .enumerate()
-            .flat_map_iter(|(t, c)| [(c[0], c[1]), (c[1], c[2]), (c[2], c[0])].map(|(a, b)| (a.min(b), a.max(b), t as u32, a < b)))
-            .collect();
-        halves.par_sort_unstable();
-        let (mut manifold, mut other) = (Vec::with_capacity(halves.len() / 2), 0);
-        for group in halves.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            match group {
-                [a, b] if a.3 != b.3 => {
-                    let (first, second) = if a.3 { (a, b) } else { (b, a) };
-                    manifold.push(ManifoldEdge { from: a.0, to: a.1, triangles: [first.2, second.2] });
-                }
-                _ => other += 1,
+        let triangles = mesh.triangles();
+        let (start, degree) = buckets(mesh);
+        let mut halves = filled(triangles, &start);
+        sort_buckets(&mut halves, &start);
+        let partner = |t: usize, k: usize| {
+            let side = Side::of(triangles[t], t as u32, k);
+            let bucket = &halves[start[side.low as usize] as usize..start[side.low as usize + 1] as usize];
+            let from = bucket.partition_point(|h| ((h >> 32) as u32) < side.high);
+            let same = bucket[from..].iter().take(3).take_while(|h| (*h >> 32) as u32 == side.high);
+            let mut others = same.clone().map(|h| *h as u32).filter(|&u| u != t as u32);
+            match (same.count(), others.next()) {
+                (2, Some(other)) if runs(triangles[other as usize], side.high, side.low) == side.forward => other,
+                _ => NONE,
             }
-        }
-        Edges { manifold, other }
+        };
+        let across: Vec<[u32; 3]> = (0..triangles.len())
+            .into_par_iter()
+            .map(|t| if is_line(&triangles[t]) { [NONE; 3] } else { [partner(t, 0), partner(t, 1), partner(t, 2)] })
+            .collect();
+        let across_of = &across;
+        let alone = |t: usize| {
+            let open = (0..3).filter(move |&k| !is_line(&triangles[t]) && across_of[t][k] == NONE);
+            open.map(move |k| Side::of(triangles[t], t as u32, k))
+        };
+        let mut irregular: Vec<Side> = (0..triangles.len()).into_par_iter().flat_map_iter(alone).collect();
+        irregular.par_sort_unstable();
+        Edges { across, degree, irregular }
+    }
+
+    /// The triangles across the regular edges of a triangle.
+    pub fn neighbours(&self, triangle: u32) -> impl Iterator<Item = usize> + '_ {
+        self.across[triangle as usize].iter().filter(|t| **t != NONE).map(|t| *t as usize)
+    }
+
+    /// The triangle across edge `k` (from corner `k` to `k + 1`); [`NONE`] where the edge is irregular.
+    #[inline]
+    pub fn across(&self, triangle: u32, k: usize) -> u32 {
+        self.across[triangle as usize][k]
+    }
+
+    /// Triangles that meet in a vertex, lines apart.
+    #[inline]
+    pub fn degree(&self, vertex: u32) -> u32 {
+        self.degree[vertex as usize]
+    }
+
+    /// The sides of each edge that does not lie in exactly two triangles that run along it in opposite directions.
+    pub fn irregular(&self) -> impl Iterator<Item = &[Side]> {
+        self.irregular.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
     }
 
     /// Every edge lies in two triangles that run along it in opposite directions.
     pub fn are_closed(&self) -> bool {
-        self.other == 0
+        self.irregular.is_empty()
+    }
+
+    /// Every edge is run through as often forwards as backwards: a closed, oriented surface, of any number of shells, which may touch.
+    pub fn are_balanced(&self) -> bool {
+        let balance = |edge: &[Side]| edge.iter().map(|s| if s.forward { 1_i64 } else { -1 }).sum::<i64>();
+        self.irregular().all(|edge| balance(edge) == 0)
+    }
+
+    /// The manifold edge that is edge `k` of a triangle, told by the triangle that runs from its smaller vertex to the larger.
+    fn manifold(&self, mesh: &Mesh, t: usize, k: usize) -> Option<ManifoldEdge> {
+        let other = self.across[t][k];
+        let side = Side::of(mesh.triangles()[t], t as u32, k);
+        (other != NONE && side.forward).then_some(ManifoldEdge { from: side.low, to: side.high, triangles: [t as u32, other] })
+    }
+}
+
+impl Side {
+    fn of(corners: [u32; 3], triangle: u32, k: usize) -> Side {
+        let (from, to) = (corners[k], corners[(k + 1) % 3]);
+        Side { low: from.min(to), high: from.max(to), triangle, forward: from < to }
+    }
+}
+
+/// A repeated vertex.
+pub fn is_line([a, b, c]: &[u32; 3]) -> bool {
+    a == b || b == c || c == a
+}
+
+fn runs([a, b, c]: [u32; 3], from: u32, to: u32) -> bool {
+    [(a, b), (b, c), (c, a)].contains(&(from, to))
+}
+
+/// Where each vertex's half-edges start, and how many triangles meet in each vertex.
+fn buckets(mesh: &Mesh) -> (Vec<u64>, Vec<u32>) {
+    let counts: Vec<AtomicU64> = (0..=mesh.vertices().len()).map(|_| AtomicU64::new(0)).collect();
+    mesh.triangles().par_iter().filter(|t| !is_line(t)).for_each(|t| {
+        for k in 0..3 {
+            let (v, others) = (t[k], [t[(k + 1) % 3], t[(k + 2) % 3]]);
+            let edges = others.iter().filter(|&&other| v < other).count() as u64;
+            counts[v as usize].fetch_add(1 << 32 | edges, Relaxed);
+        }
+    });
+    let mut start: Vec<u64> = counts.into_iter().map(AtomicU64::into_inner).collect();
+    let degree = start[..mesh.vertices().len()].iter().map(|c| (c >> 32) as u32).collect();
+    let mut before = 0;
+    for s in &mut start {
+        (before, *s) = (before + u64::from(*s as u32), before);
+    }
+    (start, degree)
+}
+
+/// The half-edges of each bucket, in any order: larger vertex, then triangle.
+fn filled(triangles: &[[u32; 3]], start: &[u64]) -> Vec<u64> {
+    let next: Vec<AtomicU64> = start.par_iter().map(|&s| AtomicU64::new(s)).collect();
+    let halves: Vec<AtomicU64> = (0..start[start.len() - 1]).into_par_iter().map(|_| AtomicU64::new(0)).collect();
+    triangles.par_iter().enumerate().filter(|(_, t)| !is_line(t)).for_each(|(t, &corners)| {
+        for k in 0..3 {
+            let side = Side::of(corners, t as u32, k);
+            let place = next[side.low as usize].fetch_add(1, Relaxed);
+            halves[place as usize].store(u64::from(side.high) << 32 | t as u64, Relaxed);
+        }
+    });
+    halves.into_iter().map(AtomicU64::into_inner).collect() // in place
+}
+
+/// Sorts each bucket; vertices are divided among tasks.
+fn sort_buckets(halves: &mut [u64], start: &[u64]) {
+    const GRAIN: usize = 1 << 14;
+    if start.len() > GRAIN {
+        let middle = start.len() / 2;
+        let (left, right) = halves.split_at_mut((start[middle] - start[0]) as usize);
+        rayon::join(|| sort_buckets(left, &start[..=middle]), || sort_buckets(right, &start[middle..]));
+    } else {
+        start.windows(2).for_each(|w| halves[(w[0] - start[0]) as usize..(w[1] - start[0]) as usize].sort_unstable());
     }
 }
 
@@ -59,11 +186,11 @@ fn exterior_angle(mesh: &Mesh, edge: &ManifoldEdge) -> Option<f64> {
 /// Integral of the mean curvature (κ₁ + κ₂)/2 over the surface, mm: half the sum of edge length times exterior angle
 /// (Steiner's formula for polyhedra). A ball of radius R has 4πR, a cube of edge a 3πa.
 pub fn mean_curvature_integral_mm(mesh: &Mesh, edges: &Edges) -> f64 {
-    0.5 * crate::sum::sum(edges.manifold.len(), |e| {
-        let edge = &edges.manifold[e];
+    let of_edge = |edge: ManifoldEdge| {
         let length = (mesh.vertices()[edge.to as usize] - mesh.vertices()[edge.from as usize]).norm();
-        exterior_angle(mesh, edge).map_or(0.0, |angle| angle * length)
-    })
+        exterior_angle(mesh, &edge).map_or(0.0, |angle| angle * length)
+    };
+    0.5 * crate::sum::sum(edges.across.len(), |t| (0..3).filter_map(|k| edges.manifold(mesh, t, k)).map(of_edge).sum())
 }
 
 /// Facets that meet at more than this are taken as meeting at a designed edge, not as approximating a curve.
@@ -74,21 +201,21 @@ const SMOOTH_BELOW: f64 = 35.0 * std::f64::consts::PI / 180.0;
 /// A circle's chord c turned by θ to the next one is cθ/8 away from its arc; c is the mean height of the two triangles over
 /// their common edge. Facets around designed (sharp) edges count as flat there.
 pub fn sagitta_mm(mesh: &Mesh, edges: &Edges) -> f64 {
-    let (squares, area) = crate::sum::fold(
-        edges.manifold.len(),
-        || (0.0, 0.0),
-        |(squares, area), e| {
-            let edge = &edges.manifold[e];
-            let length = (mesh.vertices()[edge.to as usize] - mesh.vertices()[edge.from as usize]).norm();
-            let around: f64 = edge.triangles.iter().map(|&t| mesh.area_vector(t as usize).norm()).sum();
-            match exterior_angle(mesh, edge) {
-                Some(angle) if angle.abs() < SMOOTH_BELOW && length > 0.0 => {
-                    let sagitta = angle.abs() * (0.5 * around / length) / 8.0;
-                    (squares + around * sagitta * sagitta, area + around)
-                }
-                _ => (squares, area + around),
+    let add = |(squares, area): (f64, f64), edge: ManifoldEdge| {
+        let length = (mesh.vertices()[edge.to as usize] - mesh.vertices()[edge.from as usize]).norm();
+        let around: f64 = edge.triangles.iter().map(|&t| mesh.area_vector(t as usize).norm()).sum();
+        match exterior_angle(mesh, &edge) {
+            Some(angle) if angle.abs() < SMOOTH_BELOW && length > 0.0 => {
+                let sagitta = angle.abs() * (0.5 * around / length) / 8.0;
+                (squares + around * sagitta * sagitta, area + around)
             }
-        },
+            _ => (squares, area + around),
+        }
+    };
+    let (squares, area) = crate::sum::fold(
+        edges.across.len(),
+        || (0.0, 0.0),
+        |sums, t| (0..3).filter_map(|k| edges.manifold(mesh, t, k)).fold(sums, add),
         |a, b| (a.0 + b.0, a.1 + b.1),
     );
     // Three edges a triangle: a triangle's sagitta is that of its most bent edge, so the sum over its edges counts, not their mean.
@@ -111,7 +238,9 @@ mod tests {
     fn a_cube_has_eighteen_edges_and_three_pi_a_of_mean_curvature_and_no_sagitta() {
         let mesh = cube(2.0);
         let edges = Edges::of(&mesh);
-        assert!(edges.are_closed() && edges.manifold.len() == 18);
+        assert!(edges.are_closed());
+        let manifold = (0..12).flat_map(|t| (0..3).map(move |k| (t, k))).filter(|&(t, k)| edges.manifold(&mesh, t, k).is_some());
+        assert_eq!(manifold.count(), 18);
         assert!((mean_curvature_integral_mm(&mesh, &edges) - 3.0 * PI * 2.0).abs() < 1e-12);
         assert_eq!(sagitta_mm(&mesh, &edges), 0.0);
     }
@@ -139,6 +268,6 @@ mod tests {
         let whole = cube(1.0);
         let open = Mesh::new(whole.vertices().to_vec(), whole.triangles()[1..].to_vec()).unwrap();
         let edges = Edges::of(&open);
-        assert!(!edges.are_closed() && edges.other == 3);
+        assert!(!edges.are_closed() && !edges.are_balanced() && edges.irregular().count() == 3);
     }
 }

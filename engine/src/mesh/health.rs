@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::Mesh;
+use super::edges::{Edges, is_line};
 use crate::finding::Finding;
 
 /// How many, and the first place where.
@@ -115,15 +116,6 @@ impl Health {
     }
 }
 
-/// One triangle's run along an edge.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Side {
-    low: u32,
-    high: u32,
-    /// Triangle times 2, plus 1 where it runs from high to low.
-    run: u64,
-}
-
 /// Looks at every edge and triangle.
 pub fn examine(mesh: &Mesh) -> Health {
     let mut health = Health::default();
@@ -160,30 +152,24 @@ fn duplicates(mesh: &Mesh) -> Vec<usize> {
 /// Counts the faults of edges; gives the number of shells.
 fn by_edges(mesh: &Mesh, health: &mut Health) -> usize {
     let triangles = mesh.triangles();
-    let side = |t: usize, from: u32, to: u32| Side { low: from.min(to), high: from.max(to), run: (t as u64) << 1 | u64::from(from > to) };
-    let sides = |(t, [a, b, c]): (usize, &[u32; 3])| [side(t, *a, *b), side(t, *b, *c), side(t, *c, *a)];
-    // A triangle with a repeated vertex is a line: it neither closes nor opens anything.
-    let mut edges: Vec<Side> = triangles.par_iter().enumerate().filter(|(_, t)| !is_line(t)).flat_map_iter(sides).collect();
-    edges.par_sort_unstable();
+    let edges = Edges::of(mesh);
     let mut shells = Shells::new(triangles.len());
-    for edge in edges.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high)) {
+    for edge in edges.irregular() {
         let place = || {
             let [a, b] = [edge[0].low, edge[0].high].map(|v| mesh.vertices()[v as usize]);
             nalgebra::center(&a, &b).coords.into()
         };
         match edge {
             [_] => health.open_edges.add(place),
-            [a, b] if a.run & 1 == b.run & 1 => health.flipped_edges.add(place),
-            [_, _] => {}
+            [_, _] => health.flipped_edges.add(place),
             _ => health.non_manifold_edges.add(place),
         }
-        edge.windows(2).for_each(|w| shells.join((w[0].run >> 1) as u32, (w[1].run >> 1) as u32));
+        edge.windows(2).for_each(|w| shells.join(w[0].triangle, w[1].triangle));
+    }
+    for t in 0..triangles.len() as u32 {
+        (0..3).map(|k| edges.across(t, k)).filter(|&other| other < t).for_each(|other| shells.join(t, other));
     }
     (0..triangles.len()).filter(|&t| shells.is_root(t) && !is_line(&triangles[t])).count()
-}
-
-fn is_line([a, b, c]: &[u32; 3]) -> bool {
-    a == b || b == c || c == a
 }
 
 /// Disjoint sets of triangles.

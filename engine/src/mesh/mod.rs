@@ -10,6 +10,8 @@ mod sample;
 
 pub use sample::Samples;
 
+use std::sync::Arc;
+
 use nalgebra::{Point3, Vector3};
 use thiserror::Error;
 
@@ -48,11 +50,11 @@ impl From<MeshError> for crate::Error {
     }
 }
 
-/// An indexed triangle mesh in millimetres.
+/// An indexed triangle mesh in millimetres. Clones share the arrays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mesh {
-    vertices: Vec<Point3<f64>>,
-    triangles: Vec<[u32; 3]>,
+    vertices: Arc<Vec<Point3<f64>>>,
+    triangles: Arc<Vec<[u32; 3]>>,
 }
 
 impl Mesh {
@@ -74,7 +76,16 @@ impl Mesh {
             let vertex = *triangles[triangle].iter().max().unwrap_or(&0);
             return Err(MeshError::Index { triangle, vertex: vertex.into(), last: u64::from(count).saturating_sub(1) });
         }
-        Ok(Mesh { vertices, triangles })
+        Ok(Mesh { vertices: Arc::new(vertices), triangles: Arc::new(triangles) })
+    }
+
+    /// For a maker who knows that its triangles name its vertices and that these lie within the hull of some points, which alone are checked.
+    pub(crate) fn within(hull: &[Point3<f64>], vertices: Vec<Point3<f64>>, triangles: Vec<[u32; 3]>) -> Result<Self, MeshError> {
+        if let Some(vertex) = hull.iter().position(|p| !p.iter().all(|x| x.abs() < 1e6)) {
+            return Err(MeshError::NotFinite { vertex });
+        }
+        debug_assert!(triangles.iter().flatten().all(|&v| (v as usize) < vertices.len()));
+        Ok(Mesh { vertices: Arc::new(vertices), triangles: Arc::new(triangles) })
     }
 
     pub fn vertices(&self) -> &[Point3<f64>] {
@@ -112,7 +123,7 @@ impl Mesh {
     }
 
     pub fn bounds(&self) -> Bounds {
-        Bounds::of(&self.vertices)
+        Bounds::of(self.vertices())
     }
 
     /// A third of the area of the triangles around each vertex (mm²): the weight that makes sums over vertices integrals over the surface.
@@ -138,11 +149,11 @@ impl Mesh {
 
     /// The same mesh moved.
     pub fn moved(&self, pose: &Pose) -> Mesh {
-        Mesh { vertices: self.vertices.iter().map(|p| pose.apply(p)).collect(), triangles: self.triangles.clone() }
+        Mesh { vertices: Arc::new(self.vertices.iter().map(|p| pose.apply(p)).collect()), triangles: self.triangles.clone() }
     }
 
     /// The same mesh with every coordinate multiplied (unit conversion).
     pub fn scaled(&self, factor: f64) -> Mesh {
-        Mesh { vertices: self.vertices.iter().map(|p| p * factor).collect(), triangles: self.triangles.clone() }
+        Mesh { vertices: Arc::new(self.vertices.iter().map(|p| p * factor).collect()), triangles: self.triangles.clone() }
     }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::error::{Fault, OrderError, shown};
 use super::path::refused_path;
-use super::{FeatureOrder, Order, RegionOrder, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
+use super::{AlignmentMethod, FeatureOrder, Order, RegionOrder, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
 use crate::features::Kind;
+
+/// Fits of features that can be datums.
+const DATUM_FITS: [&str; 3] = ["plane", "cylinder", "sphere"];
 
 /// A fault and its place; the order's name is added by the caller.
 type Found = Result<(), (String, Fault)>;
@@ -36,6 +39,7 @@ impl Order {
         let regions = self.check_regions()?;
         self.check_features(&regions)?;
         self.check_requirements(&regions)?;
+        self.check_datums()?;
         if let Some(region) = &self.alignment.region {
             known_region("alignment.region", region, &regions)?;
         }
@@ -92,6 +96,46 @@ impl Order {
         features(&self.feature, regions)
     }
 
+    fn check_datums(&self) -> Found {
+        let a = &self.alignment;
+        let (named, points) = (a.datum.len(), a.point.len());
+        let found = || format!("method {} with {named} datums and {points} points", a.method.name());
+        let holds = match a.method {
+            AlignmentMethod::Datum => ((1..=3).contains(&named) && points == 0) || (named == 0 && (6..=64).contains(&points)),
+            AlignmentMethod::BestFit | AlignmentMethod::None => named + points == 0 && a.patch.is_none(),
+        };
+        value(
+            "alignment",
+            holds,
+            found,
+            "method datum with one to three datums or with six to 64 points; any other method with neither nor a patch",
+        )?;
+        number("alignment.patch", a.patch, |x| x > 0.0, "a radius above 0 (mm)")?;
+        let mut seen = BTreeSet::new();
+        for name in &a.datum {
+            once("datum", name, &mut seen)?;
+            let feature = self.feature.iter().find(|f| f.name == *name);
+            let usable = feature.is_some_and(|f| f.region.is_some() && DATUM_FITS.contains(&f.fit.as_str()));
+            value(
+                "alignment.datum",
+                usable,
+                || shown(name),
+                "the name of a [[feature]] of fit plane, cylinder or sphere that has a region",
+            )?;
+        }
+        for target in &a.point {
+            let length: f64 = target.direction.iter().map(|x| x * x).sum();
+            let usable = target.at.iter().all(|x| x.is_finite()) && length.is_finite() && length > 0.0;
+            value(
+                "alignment.point",
+                usable,
+                || format!("{:?} along {:?}", target.at, target.direction),
+                "a finite place and a direction above 0 long",
+            )?;
+        }
+        Ok(())
+    }
+
     fn check_requirements(&self, regions: &BTreeSet<&str>) -> Found {
         let mut ids = BTreeSet::new();
         for (i, r) in self.requirement.iter().enumerate() {
@@ -105,6 +149,7 @@ impl Order {
             }
             limits(&at, r)?;
             number(&format!("{at}, patch"), r.patch, |x| x > 0.0, "a radius above 0 (mm)")?;
+            number(&format!("{at}, sphere"), r.sphere, |x| x > 0.0, "a diameter above 0 (mm)")?;
             let ordered = r.within.is_none_or(|[lower, upper]| lower.is_finite() && upper.is_finite() && lower < upper);
             value(&format!("{at}, within"), ordered, || format!("{:?}", r.within), "two finite limits, lower below upper (mm)")?;
         }

@@ -188,6 +188,26 @@ pub struct AlignmentOrder {
     /// Only this region aligns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Method `datum`: one to three features of the order (plane, cylinder or sphere, each with a region), the one of highest precedence
+    /// first (ISO 5459).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datum: Vec<String>,
+    /// Method `datum` with a reference point system instead of features: at least six points.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub point: Vec<TargetOrder>,
+    /// Method `datum`: radius of the surface patch whose mean stands for a point, mm; 0.5 unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<f64>,
+}
+
+/// A reference point on the nominal surface and the direction, out of the material, along which the part is held there.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetOrder {
+    /// Nominal frame, mm.
+    pub at: [f64; 3],
+    /// Of any length above 0.
+    pub direction: [f64; 3],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -255,12 +275,15 @@ pub struct Requirement {
     /// Key requirement: passes the capability gate before it is decided. Requirements with a limit of 0.1 mm or less always do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub key: bool,
-    /// Limits within which `in_tolerance` counts area, mm.
+    /// Limits within which `deviation.in_tolerance` counts area and `pore.in_range` pore volume, mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<[f64; 2]>,
     /// Radius of the surface patch of `deviation.peak_min` and `peak_max`, mm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<f64>,
+    /// Diameter of the sphere of `pore.accessible`, mm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sphere: Option<f64>,
 }
 
 /// Limits of a requirement, in its quantity's unit.

@@ -39,6 +39,15 @@ pub const ENTRIES: &[Entry] = &[
         SOURCE,
         u_rotation,
     ),
+    Entry::new(
+        "alignment.achievable",
+        "1",
+        CLAUSE,
+        "最佳可达公差占用比",
+        "largest |patch deviation - middle of the limits given| ÷ half their width, at the pose that makes it smallest; up to 1 some pose fits",
+        "minimax over poses near the ordered one, patch-mean extraction operator",
+        achievable,
+    ),
 ];
 
 /// An exact number: a property of the computation, not of the part.
@@ -78,4 +87,27 @@ fn u_translation(case: &Case, _: &Scope) -> Result<Measured, Error> {
 
 fn u_rotation(case: &Case, _: &Scope) -> Result<Measured, Error> {
     Ok(largest(case, 0)?.map_or_else(|| Measured::not(NO_FIT), |u| exact(u.to_degrees())))
+}
+
+/// Beside the ordered alignment, never instead of it: whether any pose would bring the part inside the limits.
+fn achievable(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    let Some(limits_mm) = scope.within_mm else {
+        return Ok(Measured::not("the limits that a pose should achieve are not given: state `within` (two limits, mm)"));
+    };
+    let region = scope.region.map(|(_, region)| region);
+    let Some((found, patches)) = case.achievable(region, limits_mm, scope.patch_mm)? else {
+        return Ok(Measured::not(format!("no surface patch of {} mm radius with a defined sign lies in the region", scope.patch_mm)));
+    };
+    if !found.converged {
+        return Ok(Measured::not(format!("the best pose was not found in {} programmes: choose a larger patch", found.programmes)));
+    }
+    let field = case.actual_field()?;
+    let half = 0.5 * (limits_mm[1] - limits_mm[0]);
+    let mean = |patch: usize, values: &[f64]| patches.members()[patch].iter().map(|&(i, share)| share * values[i as usize]).sum::<f64>();
+    // The multipliers are the derivatives of the optimum by the deviations of the patches that bind.
+    let optimum = |values: &[f64]| {
+        let change = found.binding.iter().map(|&(p, l)| l * (mean(p, values) - mean(p, &field.values_mm)) / half).sum::<f64>();
+        Some(found.ratio + change)
+    };
+    Ok(field.patterns.measure(&field.values_mm, optimum, ""))
 }

@@ -7,7 +7,6 @@ const fn later(name: &'static str, unit: &'static str, clause: &'static str, zh:
 }
 
 const D: &str = "8.3.2.1 d)";
-const A: &str = "8.3.2.2 a)";
 const B: &str = "8.3.2.2 b)";
 
 pub const ENTRIES: &[Entry] = &[
@@ -24,32 +23,6 @@ pub const ENTRIES: &[Entry] = &[
     later("roughness.Ra", "µm", D, "轮廓算术平均偏差", "arithmetical mean deviation of the profile"),
     later("roughness.Rq", "µm", D, "轮廓均方根偏差", "root mean square deviation of the profile"),
     later("roughness.Rz", "µm", D, "轮廓最大高度", "maximum height of the profile"),
-    later("porosity.interconnectivity", "1", "8.3.2.3 a)", "孔隙连通率", "open porosity / total porosity"),
-    later("pore.size_mean", "mm", A, "平均孔径", "volume-weighted mean local pore diameter"),
-    later("pore.size_sd", "mm", A, "孔径标准差", "standard deviation of the local pore diameter"),
-    later("pore.size_d10", "mm", A, "孔径 d10", "10th percentile of the local pore diameter"),
-    later("pore.size_d50", "mm", A, "孔径 d50", "median local pore diameter"),
-    later("pore.size_d90", "mm", A, "孔径 d90", "90th percentile of the local pore diameter"),
-    later("pore.in_range", "1", A, "孔径合格体积分数", "fraction of pore volume within given diameters"),
-    later("pore.throat_x", "mm", A, "X 向喉道直径", "largest sphere that percolates along x"),
-    later("pore.throat_y", "mm", A, "Y 向喉道直径", "largest sphere that percolates along y"),
-    later("pore.throat_z", "mm", A, "Z 向喉道直径", "largest sphere that percolates along z"),
-    later("pore.accessible", "1", "8.3.2.3 a)", "可达孔隙分数", "fraction of pore volume that a given sphere reaches from outside"),
-    later("wall.thickness_mean", "mm", B, "平均壁厚", "volume-weighted mean local wall thickness"),
-    later("wall.thickness_sd", "mm", B, "壁厚标准差", "standard deviation of the local wall thickness"),
-    later("wall.thickness_min", "mm", B, "最小壁厚", "smallest local wall thickness"),
-    later("wall.thickness_d10", "mm", B, "壁厚 d10", "10th percentile of the local wall thickness"),
-    later("wall.thickness_d50", "mm", B, "壁厚 d50", "median local wall thickness"),
-    later("wall.thickness_d90", "mm", B, "壁厚 d90", "90th percentile of the local wall thickness"),
-    later("structure.surface_density", "1/mm", B, "比表面", "surface area / envelope volume"),
-    later("structure.euler_number", "1", B, "欧拉数", "Euler number of the solid"),
-    later("structure.connectivity_density", "1/mm³", B, "连通密度", "(1 - Euler number) / envelope volume"),
-    later("structure.anisotropy", "1", B, "各向异性度", "1 - smallest / largest principal mean intercept length"),
-    later("defect.count", "1", "8.3.2.3 b)", "缺陷数", "closed voids inside the solid"),
-    later("defect.largest_diameter", "mm", "8.3.2.3 b)", "最大缺陷直径", "largest inscribed diameter of a void"),
-    later("defect.largest_volume", "mm³", "8.3.2.3 b)", "最大缺陷体积", "volume of the largest void"),
-    later("defect.total_fraction", "1", "8.3.2.3 b)", "缺陷体积分数", "void volume / solid volume"),
-    later("defect.nearest_to_surface", "mm", "8.3.2.3 b)", "缺陷距表面最小距离", "smallest distance of a void to the surface"),
     later("lattice.struts", "1", B, "支柱数", "struts of the nominal"),
     later("lattice.missing", "1", B, "缺失支柱数", "struts without material over more than half their length"),
     later("lattice.broken", "1", B, "断裂支柱数", "struts with a gap between solid ends"),

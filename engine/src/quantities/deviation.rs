@@ -5,9 +5,11 @@
 
 use crate::case::Case;
 use crate::deviation::{Field, Patches, Selection};
+use crate::distance::hausdorff::Bracket;
 use crate::error::Error;
+use crate::uncertainty;
 
-use super::{Entry, Measured, Scope};
+use super::{Entry, Measured, Scope, Term};
 
 /// Radius of the patch of the extraction operator unless the requirement states another, mm.
 pub const DEFAULT_PATCH_MM: f64 = 0.5;
@@ -67,14 +69,14 @@ pub const ENTRIES: &[Entry] = &[
         "deviation.missing_max",
         "最大缺失",
         "largest distance from the nominal to the actual surface",
-        "directed Hausdorff distance, sampled",
+        "directed Hausdorff distance, between certified bounds",
         missing_max,
     ),
     row(
         "deviation.hausdorff",
         "Hausdorff 距离",
         "larger of the two directed distances between the surfaces",
-        "symmetric Hausdorff distance, sampled",
+        "symmetric Hausdorff distance, between certified bounds",
         hausdorff,
     ),
     Entry::new(
@@ -201,18 +203,31 @@ fn missing_p95(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 }
 
 fn missing_max(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    on_nominal(case, scope, |_, s, v| s.extreme_of_all(v, f64::abs))
+    let sampled = on_nominal(case, scope, |_, s, v| s.extreme_of_all(v, f64::abs))?;
+    bounded(sampled, || case.largest_missing(scope.region))
 }
 
 /// The larger side decides, with its own uncertainty.
 fn hausdorff(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    let forth = on_actual(case, scope, |_, s, v| s.extreme_of_all(v, f64::abs))?;
+    let sampled = on_actual(case, scope, |_, s, v| s.extreme_of_all(v, f64::abs))?;
+    let forth = bounded(sampled, || case.largest_excess(scope.region))?;
     let back = missing_max(case, scope)?;
     Ok(match (forth.value(), back.value()) {
         (Some(a), Some(b)) if a >= b => forth,
         (Some(_), Some(_)) | (_, None) => back,
         (None, _) => forth,
     })
+}
+
+/// The largest distance itself in place of the largest at the sites, which tell how it moves. It lies anywhere between its bounds: u of the
+/// lower one is their distance over √3 (JCGM 100:2008 4.3.7).
+fn bounded(sampled: Measured, bracket: impl FnOnce() -> Result<Option<Bracket>, Error>) -> Result<Measured, Error> {
+    let Measured::Value { value, mut terms } = sampled else { return Ok(sampled) };
+    let Some(bracket) = bracket()? else { return Ok(Measured::Value { value, terms }) };
+    let value = value.max(bracket.lower_mm);
+    let gap = (bracket.upper_mm - value).max(0.0);
+    terms.push(Term { name: uncertainty::BOUNDS, u: gap / 3.0_f64.sqrt() });
+    Ok(Measured::Value { value, terms: uncertainty::merge(terms) })
 }
 
 fn coverage(case: &Case, scope: &Scope) -> Result<Measured, Error> {

@@ -6,12 +6,16 @@
 mod alignment;
 mod announced;
 mod body;
+mod defect;
 mod deviation;
 mod dimension;
 mod fit;
 mod image;
+mod pore;
 mod porosity;
 mod shrinkage;
+mod structure;
+mod wall;
 
 use serde::Serialize;
 
@@ -39,12 +43,14 @@ pub struct Definition {
 pub struct Scope<'a> {
     /// Name and shape; the whole part without it.
     pub region: Option<(&'a str, &'a Region)>,
-    /// Limits within which `in_tolerance` counts area, mm.
+    /// Limits within which `in_tolerance` counts area and `in_range` pore volume, mm.
     pub within_mm: Option<[f64; 2]>,
     /// Radius of the patch of the extraction operator, mm.
     pub patch_mm: f64,
     /// Gap up to which surfaces count as touching, mm.
     pub contact_mm: f64,
+    /// Diameter of the sphere of `pore.accessible`, mm.
+    pub sphere_mm: Option<f64>,
     /// Feature of a `dimension.` quantity.
     pub feature: Option<&'a str>,
     /// Largest value allowed, in the quantity's unit: form below the noise of the scan is not measured against it.
@@ -56,7 +62,15 @@ pub const DEFAULT_CONTACT_MM: f64 = 0.1;
 
 impl Default for Scope<'_> {
     fn default() -> Self {
-        Scope { region: None, within_mm: None, patch_mm: DEFAULT_PATCH_MM, contact_mm: DEFAULT_CONTACT_MM, feature: None, max: None }
+        Scope {
+            region: None,
+            within_mm: None,
+            patch_mm: DEFAULT_PATCH_MM,
+            contact_mm: DEFAULT_CONTACT_MM,
+            sphere_mm: None,
+            feature: None,
+            max: None,
+        }
     }
 }
 
@@ -104,6 +118,10 @@ pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
         dimension::ENTRIES,
         shrinkage::ENTRIES,
         porosity::ENTRIES,
+        pore::ENTRIES,
+        wall::ENTRIES,
+        structure::ENTRIES,
+        defect::ENTRIES,
         fit::ENTRIES,
         image::ENTRIES,
         announced::ENTRIES,

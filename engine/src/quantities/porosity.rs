@@ -30,26 +30,46 @@ pub const ENTRIES: &[Entry] = &[
         SOURCE,
         closed,
     ),
+    Entry::new(
+        "porosity.interconnectivity",
+        "1",
+        "8.3.2.3 a)",
+        "孔隙连通率",
+        "volume of pores connected with the part's outside / volume of all pores",
+        SOURCE,
+        interconnectivity,
+    ),
 ];
 
 /// Three cells across.
-const SMALLEST_VOID_CELLS: f64 = 27.0;
+pub(super) const SMALLEST_VOID_CELLS: f64 = 27.0;
+
+/// Why nothing can be said of pores and walls: the surface is open, or the pose is not known well enough for the region.
+pub(super) fn cannot_carry(case: &Case, scope: &Scope) -> Result<Option<String>, Error> {
+    if let Some(why) = case.actual()?.not_closed.as_ref() {
+        return Ok(Some(format!("the actual surface encloses no volume: {why}")));
+    }
+    case.pose_cannot_carry(scope.region.is_some())
+}
+
+/// A void of less than this many cells may be missed: its share of the envelope.
+fn unseen(case: &Case, porosity: &Porosity) -> Result<f64, Error> {
+    let cell = case.actual()?.cell_mm;
+    Ok(SMALLEST_VOID_CELLS * cell * cell * cell / porosity.fractions.envelope_mm3)
+}
 
 /// A surface offset d changes a fraction by the surface per envelope volume times d.
 fn fraction(case: &Case, scope: &Scope, of: fn(&Fractions) -> f64, surface: fn(&Porosity) -> f64) -> Result<Measured, Error> {
-    if let Some(why) = case.actual()?.not_closed.as_ref() {
-        return Ok(Measured::not(format!("the actual surface encloses no volume: {why}")));
-    }
-    if let Some(reason) = case.pose_cannot_carry(scope.region.is_some())? {
+    if let Some(reason) = cannot_carry(case, scope)? {
         return Ok(Measured::not(reason));
     }
     let porosity = case.porosity(scope.region)?;
     let part = case.actual()?;
-    // A void of less than this many cells may be missed; one of them stands for what is not seen, between nothing and all of it.
-    let unseen = SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm / porosity.fractions.envelope_mm3;
+    // One void too small to be seen stands for what is not seen, between nothing and all of it.
+    let unseen = unseen(case, &porosity)?;
     let terms = vec![
         Term { name: "detection", u: unseen / 3.0_f64.sqrt() },
-        Term { name: OFFSET, u: surface(&porosity) * (part.offset_u_mm * part.offset_u_mm + part.chord_u_mm * part.chord_u_mm).sqrt() },
+        Term { name: OFFSET, u: surface(&porosity) * part.surface_u_mm() },
         Term { name: "lattice", u: of(&porosity.numeric).abs() },
     ];
     Ok(Measured::Value { value: of(&porosity.fractions), terms: merge(terms) })
@@ -65,4 +85,24 @@ fn open(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 
 fn closed(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     fraction(case, scope, |f| f.closed, |p| p.closed_surface_per_mm)
+}
+
+fn interconnectivity(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    if let Some(reason) = cannot_carry(case, scope)? {
+        return Ok(Measured::not(reason));
+    }
+    let porosity = case.porosity(scope.region)?;
+    let Fractions { total, open, .. } = porosity.fractions;
+    let unseen = unseen(case, &porosity)?;
+    if total <= unseen {
+        return Ok(Measured::not("the envelope holds no pores: name a region or an envelope that does"));
+    }
+    let value = open / total;
+    let (of_open, of_closed) = (porosity.open_surface_per_mm, porosity.closed_surface_per_mm);
+    let terms = vec![
+        Term { name: "detection", u: value * unseen / total / 3.0_f64.sqrt() },
+        Term { name: OFFSET, u: (of_open - value * (of_open + of_closed)).abs() / total * case.actual()?.surface_u_mm() },
+        Term { name: "lattice", u: (porosity.numeric.open - value * porosity.numeric.total).abs() / total },
+    ];
+    Ok(Measured::Value { value, terms: merge(terms) })
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::kernels;
 use crate::runtime::Runtime;
-use crate::volume::{Rescale, Volume, Voxel};
+use crate::volume::{Rescale, Slices, Volume, Voxel};
 
 /// Counts of stored values in bins of equal width; physical values by the volume's rescale.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,12 @@ pub struct Histogram {
 impl Histogram {
     /// Of all finite voxels.
     pub fn of<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Self, Error> {
-        Ok(Histogram { stored: kernels::histogram(volume, rt)?, rescale: volume.rescale() })
+        Histogram::of_slices(&volume.slices(), rt)
+    }
+
+    /// The same for a volume that may not fit memory.
+    pub fn of_slices<T: Voxel>(slices: &Slices<T>, rt: &Runtime) -> Result<Self, Error> {
+        Ok(Histogram { stored: kernels::histogram_of_slices(slices, rt)?, rescale: slices.rescale() })
     }
 
     /// Counts from the lowest physical value up.

@@ -81,6 +81,38 @@ impl Histogram {
         Modes { air, material, u: [0.1 * (material - air).abs(); 2], padding: 0, from_peaks: false }
     }
 
+    /// Modes of air and of so many materials, from the darkest up: of the peaks that stand out those that stand out most, by the part of
+    /// their height above the saddle to a higher one. A material needs a thousandth of the voxels at least.
+    pub fn materials(&self, materials: u8) -> Result<Vec<Modes>, SegmentError> {
+        let mut counts = self.ascending();
+        let padded = padding(&counts);
+        counts[..padded].fill(0);
+        let half = half_width(&counts);
+        let smooth = smoothed(&counts, half);
+        let peaks = peaks(&smooth, half);
+        let wanted = usize::from(materials) + 1;
+        if peaks.len() < wanted {
+            return Err(SegmentError::FewModes { found: peaks.len(), wanted });
+        }
+        let mut chosen: Vec<usize> = (0..peaks.len()).collect();
+        chosen.sort_by(|&a, &b| prominence(&smooth, &peaks, b).total_cmp(&prominence(&smooth, &peaks, a)).then(a.cmp(&b)));
+        chosen.truncate(wanted);
+        chosen.sort_unstable();
+        let at: Vec<usize> = chosen.iter().map(|&n| peaks[n]).collect();
+        let per_bin = (self.physical(1.0) - self.physical(0.0)).abs();
+        let apart = |n: usize| {
+            let below = n.checked_sub(1).map_or(usize::MAX, |m| at[n] - at[m]);
+            below.min(at.get(n + 1).map_or(usize::MAX, |next| next - at[n]))
+        };
+        let found: Vec<(f64, f64)> = (0..wanted).map(|n| centre(&counts, at[n], half, apart(n))).collect();
+        let mode = |n: usize| (self.physical(found[n].0), found[n].1 * per_bin);
+        let between = |n: usize| {
+            let ((air, u_air), (material, u_material)) = (mode(n), mode(n + 1));
+            Modes { air, material, u: [u_air, u_material], padding: 0, from_peaks: true }
+        };
+        Ok((0..wanted - 1).map(between).collect())
+    }
+
     fn two_peaks(&self, counts: &[u64]) -> Result<Modes, SegmentError> {
         let split = otsu(counts).ok_or_else(|| self.no_contrast(counts, "one grey value"))?;
         let half = half_width(counts);
@@ -214,6 +246,15 @@ fn peaks(smooth: &[f64], half: usize) -> Vec<usize> {
         }
     }
     found
+}
+
+/// How far a peak stands above the higher of the two saddles that lead to higher ones: logarithm of the ratio, infinite for the highest.
+fn prominence(smooth: &[f64], peaks: &[usize], n: usize) -> f64 {
+    let height = smooth[peaks[n]];
+    let lowest = |from: usize, to: usize| smooth[from.min(to)..=from.max(to)].iter().copied().fold(f64::INFINITY, f64::min);
+    let below = peaks[..n].iter().rev().find(|&&p| smooth[p] >= height).map_or(0.0, |&p| lowest(p, peaks[n]));
+    let above = peaks[n + 1..].iter().find(|&&p| smooth[p] > height).map_or(0.0, |&p| lowest(p, peaks[n]));
+    libm::log(height / below.max(above))
 }
 
 /// The mean of the voxels near a peak and its standard uncertainty, in bins.

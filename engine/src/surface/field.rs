@@ -2,9 +2,6 @@
 
 use rayon::prelude::*;
 
-/// Rounds of averaging over the neighbouring triangles; they make a patch of a standard deviation of about a voxel.
-const ROUNDS: usize = 8;
-
 /// The triangles around each vertex.
 pub(super) struct Ring {
     first: Vec<u32>,
@@ -34,25 +31,33 @@ impl Ring {
         &self.triangles[self.first[v] as usize..self.first[v + 1] as usize]
     }
 
+    /// How many triangles are around a vertex.
+    fn valence(&self, v: usize) -> f32 {
+        (self.first[v + 1] - self.first[v]) as f32
+    }
+
     /// The corners of the triangles around a vertex, itself and its neighbours several times.
     pub fn corners<'a>(&'a self, v: usize, triangles: &'a [[u32; 3]]) -> impl Iterator<Item = u32> + 'a {
         self.around(v).iter().flat_map(|&t| triangles[t as usize])
     }
 
-    /// For each vertex the sum of `term(vertex, triangle)` over its triangles.
+    /// For each vertex the mean of `term(vertex, triangle)` over its triangles. Averaging prefers vertices in proportion to their
+    /// triangles, so that ratios of averaged means weigh all vertices of a patch alike.
     pub fn gather<const N: usize>(&self, term: impl Fn(usize, usize) -> [f32; N] + Sync) -> Vec<[f32; N]> {
         let sum = |v: usize| {
-            self.around(v).iter().fold([0.0; N], |mut sum, &t| {
+            let total = self.around(v).iter().fold([0.0; N], |mut sum, &t| {
                 sum.iter_mut().zip(term(v, t as usize)).for_each(|(s, x)| *s += x);
                 sum
-            })
+            });
+            total.map(|s| s / self.valence(v).max(1.0))
         };
         (0..self.first.len() - 1).into_par_iter().map(sum).collect()
     }
 
-    /// Averages over the corners of the triangles around each vertex, several times over.
-    pub fn smooth<const N: usize>(&self, mut values: Vec<[f32; N]>, triangles: &[[u32; 3]]) -> Vec<[f32; N]> {
-        for _ in 0..ROUNDS {
+    /// Averages over the corners of the triangles around each vertex, several times over: eight rounds on the triangles of a
+    /// fresh iso-surface make a patch of a standard deviation of a little more than a voxel.
+    pub fn smooth<const N: usize>(&self, mut values: Vec<[f32; N]>, triangles: &[[u32; 3]], rounds: usize) -> Vec<[f32; N]> {
+        for _ in 0..rounds {
             let mean = |v: usize| {
                 let mut sum = [0.0f32; N];
                 let mut count = 0u32;

@@ -4,22 +4,33 @@
 //! ([`crate::segment`]), iso-surface in index space mapped by the full affine ([`iso_surface`]), the solid component asked for,
 //! then local sub-voxel refinement along the normals with correction of the curvature bias.
 //! Accepts volumes of every voxel type, anisotropic, sheared and left-handed grids; measures on the raw data, never on a filtered copy.
-//! Known bias: walls thinner than three times the edge blur come out thin (flagged); tunnels through a single voxel cell are closed.
+//! Known bias: walls thinner than three times the edge blur come out thin (flagged).
 //! Cost: one bit a voxel for the mask, and some 200 bytes a vertex while refining.
 
 mod artefacts;
 mod cases;
 mod components;
+mod crossings;
+mod displace;
+mod edge;
 mod extract;
 mod field;
 mod image;
+mod interior;
+mod place;
+mod plateaus;
+mod quality;
+mod reach;
 mod refine;
+mod shape;
+mod space;
 
 use thiserror::Error;
 
 pub use artefacts::{Artefacts, Estimate};
 pub use extract::IndexMesh;
-pub use image::ImageQuality;
+pub use quality::ImageQuality;
+pub use refine::BYTES_PER_VERTEX;
 
 use crate::error::Error;
 use crate::finding::Finding;
@@ -27,7 +38,7 @@ use crate::kernels;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::segment::Histogram;
-use crate::volume::{AnyVolume, Mask, Volume, Voxel, with_volume};
+use crate::volume::{AnyVolume, Mask, Slices, Volume, Voxel, with_volume};
 
 /// How the surface is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,24 +63,47 @@ pub enum Keep {
     All,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub method: Method,
     pub keep: Keep,
+    /// Materials beside air that the histogram must show, 1 to [`MOST_MATERIALS`].
+    pub materials: u8,
+    /// The part is the so-many-th densest of them, or denser; 1 is the densest.
+    pub material: u8,
+    /// Grey value where the adaptive search starts, instead of half-way between the modes beside the part's boundary.
+    pub start: Option<f64>,
+}
+
+/// Materials that one histogram is asked to tell apart, at most.
+pub const MOST_MATERIALS: u8 = 6;
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { method: Method::Adaptive, keep: Keep::Largest, materials: 1, material: 1, start: None }
+    }
 }
 
 /// What is known of a vertex; bits of [`Determined::flags`].
 pub mod flag {
-    /// Moved to the local edge.
-    pub const REFINED: u8 = 1;
-    /// Stays where the global threshold lies, because no edge was found within a voxel.
-    pub const KEPT_ISO50: u8 = 2;
-    /// The edge is less than half as steep as the blur and contrast of the image make it.
-    pub const LOW_CONTRAST: u8 = 4;
-    /// A wall or a gap of less than about three times the edge blur: the position is biased.
-    pub const THIN_WALL: u8 = 8;
+    /// Moved to the local edge of a bundle of voxels.
+    pub const REFINED: u16 = 1;
+    /// Stays where the global threshold lies, because no edge was found within reach.
+    pub const KEPT_ISO50: u16 = 2;
+    /// The edge is less than half as strong as the contrast of the image makes it.
+    pub const LOW_CONTRAST: u16 = 4;
+    /// A wall or a gap of less than three times the edge blur: the position rests on blur and contrast.
+    pub const THIN_WALL: u16 = 8;
     /// Where material reaches the border of the volume: no edge of the part.
-    pub const CUT: u8 = 16;
+    pub const CUT: u16 = 16;
+    /// A wall or a gap of less than one and a half times the edge blur: blur and thickness cannot be told apart.
+    pub const NOT_MEASURABLE: u16 = 32;
+    /// Near a line where three materials meet: the level is that of neither pair.
+    pub const MIXED: u16 = 64;
+    /// Not like a blurred edge: placed at the local half-way level of a single profile.
+    pub const LOCAL_ISO50: u16 = 128;
+    /// Without a half-way level: placed where a single profile is steepest.
+    pub const STEEPEST: u16 = 256;
 }
 
 /// A surface with what is known of its uncertainty.
@@ -80,9 +114,13 @@ pub struct Determined {
     /// Standard uncertainty of each vertex along its normal from noise, uncorrelated over more than a voxel or two (mm).
     pub vertex_u_mm: Vec<f32>,
     /// Bits of [`flag`].
-    pub flags: Vec<u8>,
-    /// Standard uncertainty of a common offset of the whole surface: threshold, curvature model, interpolation (mm).
+    pub flags: Vec<u16>,
+    /// Standard uncertainty of a common offset of the whole surface: level, noise that the whole surface does not average out, curvature
+    /// model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
+    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
+    /// hollows prevail.
+    pub facet_loss_mm3: f64,
     /// Physical grey value.
     pub threshold: f64,
     pub image: ImageQuality,
@@ -102,6 +140,10 @@ pub enum SurfaceError {
     TooLarge { triangles: u64 },
     #[error("the threshold is {found}; allowed are finite grey values: give another threshold")]
     Threshold { found: f64 },
+    #[error(
+        "the part is material {material} of {materials}, the densest being 1; allowed are 1 to 6 materials and one of them: state both again"
+    )]
+    Materials { materials: u8, material: u8 },
 }
 
 impl SurfaceError {
@@ -110,6 +152,7 @@ impl SurfaceError {
             SurfaceError::Empty => "surface.empty",
             SurfaceError::TooLarge { .. } => "surface.too_large",
             SurfaceError::Threshold { .. } => "surface.threshold",
+            SurfaceError::Materials { .. } => "surface.materials",
         }
     }
 }
@@ -122,53 +165,81 @@ impl From<SurfaceError> for Error {
 
 /// The bare iso-surface in millimetres: inside is where the stored value is at least the threshold. Closed and outward.
 pub fn iso_surface<T: Voxel>(volume: &Volume<T>, stored_threshold: f64, rt: &Runtime) -> Result<Mesh, Error> {
-    let mask = kernels::threshold(volume, stored_threshold, rt)?;
-    extract::extract(volume, &mask, stored_threshold, rt)?.into_physical(volume.grid())
+    iso_surface_of_slices(&volume.slices(), stored_threshold, rt)
 }
 
-/// The bare iso-surface in voxel indices.
-pub fn iso_surface_in_indices<T: Voxel>(volume: &Volume<T>, stored_threshold: f64, rt: &Runtime) -> Result<IndexMesh, Error> {
-    let mask = kernels::threshold(volume, stored_threshold, rt)?;
-    extract::extract(volume, &mask, stored_threshold, rt)
+/// The same for a volume that may not fit memory. Errors: `surface.too_large`, `mesh.not_finite` for a grid of more than a kilometre,
+/// and what reading gives.
+pub fn iso_surface_of_slices<T: Voxel>(slices: &Slices<T>, stored_threshold: f64, rt: &Runtime) -> Result<Mesh, Error> {
+    let grid = slices.grid();
+    let mask = kernels::threshold_of_slices(slices, stored_threshold, rt)?;
+    let mut found = extract::extract(slices, &mask, stored_threshold, &extract::Place::physical(grid), rt)?;
+    extract::turn_outward(&mut found.triangles, grid);
+    Ok(Mesh::within(&extract::corners(grid), found.vertices.into_iter().map(Into::into).collect(), found.triangles)?)
 }
 
 /// The voxels of material at a physical threshold. Where the rescale slope is negative these are the stored values not above it.
 pub fn material<T: Voxel>(volume: &Volume<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
-    let stored = volume.rescale().stored(threshold);
-    if volume.rescale().slope > 0.0 {
-        return kernels::threshold(volume, stored, rt);
+    material_of_slices(&volume.slices(), threshold, rt)
+}
+
+fn material_of_slices<T: Voxel>(slices: &Slices<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
+    let stored = slices.rescale().stored(threshold);
+    if slices.rescale().slope > 0.0 {
+        return kernels::threshold_of_slices(slices, stored, rt);
     }
-    Ok(kernels::threshold(volume, stored.next_up(), rt)?.complement())
+    Ok(kernels::threshold_of_slices(slices, stored.next_up(), rt)?.complement())
 }
 
 /// Determines the surface of the part in a volume.
 pub fn determine(volume: &AnyVolume, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
-    with_volume!(volume, v => determine_typed(v, options, rt))
+    with_volume!(volume, v => determine_slices(&v.slices(), options, rt))
 }
 
-fn determine_typed<T: Voxel>(volume: &Volume<T>, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
+/// The same, bit for bit, for a volume that may not fit memory. It is gone through some seven times; mask, mesh and the voxels near the
+/// surface are held. Errors: `memory.budget` where these exceed the budget, and what reading gives.
+pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
     rt.step("segment", 0.0)?;
     let mut findings = vec![];
-    let histogram = Histogram::of(volume, rt)?;
-    let modes = histogram.modes();
+    let histogram = Histogram::of_slices(slices, rt)?;
+    let Options { materials, material: rank, .. } = *options;
+    if !(1..=MOST_MATERIALS).contains(&materials) || !(1..=materials).contains(&rank) {
+        return Err(SurfaceError::Materials { materials, material: rank }.into());
+    }
+    let steps = if materials > 1 { histogram.materials(materials) } else { histogram.modes().map(|m| vec![m]) };
+    // The step of grey values at the part's boundary.
+    let boundary = usize::from(materials - rank);
     let threshold = match options.method {
         Method::Value(value) if !value.is_finite() => return Err(SurfaceError::Threshold { found: value }.into()),
         Method::Value(value) => value,
         Method::Otsu => histogram.otsu()?,
-        Method::Adaptive | Method::Iso50 => modes.clone()?.threshold(),
+        Method::Adaptive | Method::Iso50 => steps.clone()?[boundary].threshold(),
     };
+    let threshold = options.start.filter(|s| s.is_finite() && options.method == Method::Adaptive).unwrap_or(threshold);
     // A grey value given by hand may lie where there are no two modes; then the classes' means stand for the plateaus.
-    let plateaus = modes.unwrap_or_else(|_| histogram.means(threshold));
+    let means = || histogram.means(threshold);
+    let plateaus = steps.as_ref().map_or_else(|_| means(), |steps| steps[boundary]);
+    let normalised = |value: f64| (value - plateaus.air) / plateaus.contrast();
+    let modes: Vec<f64> = match &steps {
+        Ok(steps) => steps.iter().map(|s| normalised(s.air)).chain(steps.last().map(|s| normalised(s.material))).collect(),
+        Err(_) => vec![0.0, 1.0],
+    };
     findings.push(plateaus.finding(threshold));
 
-    let mask = material(volume, threshold, rt)?;
-    let stored = volume.rescale().stored(threshold);
-    let all = extract::extract(volume, &mask, stored, rt)?;
+    let mask = material_of_slices(slices, threshold, rt)?;
+    let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
+    let levels: Vec<f64> = others.chain([threshold]).map(|level| slices.rescale().stored(level)).collect();
+    let noise = quality::noise(slices, &mask, &levels, rt)?;
+    let stored = slices.rescale().stored(threshold);
+    let all = extract::extract(slices, &mask, stored, &extract::Place::indices(), rt)?;
     rt.step("components", 0.0)?;
     let kept = match options.keep {
         Keep::All => all,
-        Keep::Largest => components::largest(all, &mask, volume.grid(), &mut findings),
+        Keep::Largest => components::largest(all, &mask, slices.grid(), &mut findings),
     };
-    let scene = image::Scene::new(volume, &mask, threshold, &plateaus, histogram.saturation(threshold));
-    refine::settle(kept, &scene, options.method == Method::Adaptive, findings, rt)
+    drop(mask);
+    let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };
+    let boundary = if modes.len() > 2 { boundary + 1 } else { 1 };
+    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary, noise };
+    refine::settle(kept, slices, &greys, &task, findings, rt)
 }

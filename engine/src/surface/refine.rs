@@ -1,383 +1,324 @@
 //! Local sub-voxel refinement of an iso-surface, and the uncertainty of what comes out.
 //!
-//! Each vertex moves along its smoothed normal to where the raw data, cubically interpolated, cross the level half-way between the local plateaus of
-//! material and air, by at most a voxel; then by `+ sigma^2 H`, since a Gaussian blur moves the half-way level of a surface of mean curvature H
-//! (outward positive) by `- sigma^2 H` to first order (Bouma et al. 2005). H is that of the blurred surface, which takes up half of
-//! the next order: what remains on spheres is `0.3 sigma (sigma H)^3`; `0.8` of it is stated as the model's error, as for other shapes.
-//! H comes from the first variation of area over a patch of about a voxel in radius, so noise enters at the patch's rim only.
-//! A triangle that would turn over gets its corners' displacements smoothed.
+//! Each vertex moves along its smoothed normal to the edge that the raw voxels around it show ([`super::place`]), then by `+ sigma² H`,
+//! since a Gaussian blur moves a surface of mean curvature H (outward positive) by `- sigma² H` to first order (Bouma et al. 2005). H is
+//! that of the refined surface, over a patch of about a voxel in radius. A triangle that would turn over gets its displacements smoothed.
 //!
-//! Uncertainty of a vertex: `u = noise * sqrt(sum of squared weights) / edge slope`, exact for white noise. Common offset: threshold (half the
-//! difference between plateaus' modes and the local levels, and the modes' own), curvature model, blur, interpolation.
-//! Known bias: walls and gaps under three blurs (flagged), radii under three blurs. Cost: some 200 bytes a vertex, 300 voxel reads.
+//! Stages touch either the voxels within reach of one vertex (looks, edges) or the mesh alone (shapes, levels, displacement), so that
+//! slabs of a volume give the same bits as the whole. Known bias: see the stages. Cost: [`BYTES_PER_VERTEX`].
 
 use rayon::prelude::*;
 
+use super::displace::displace;
+use super::edge;
 use super::extract::IndexMesh;
 use super::field::Ring;
-use super::image::{ImageQuality, Scene, TWO_PI};
+use super::image::{Bundle, Geometry, Greys, Scene, TWO_PI};
+use super::place::{self, Edge, Placing};
+use super::plateaus::{self, Levels, Look, View};
+use super::quality::{self, ImageQuality, Noise, PROFILES};
+use super::reach::{self, Places};
+use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
+use super::space::{V3, add, area_vector, dot};
 use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
+use crate::frame::Grid;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::sum;
-use crate::volume::Voxel;
+use crate::volume::{Slices, Voxel};
 
-type V3 = [f64; 3];
+/// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, views 20, levels and their smoothing 32, edges 12, new points 24.
+pub const BYTES_PER_VERTEX: usize = 196;
 
-/// Vertices whose profiles make the edge blur, at most.
-const PROFILES: usize = 2000;
-/// Plateaus are looked for at these multiples of the edge blur.
-const PLATEAU_AT: [f64; 3] = [3.0, 3.5, 4.0];
-/// Bounds of the normalised grey value on the plateaus; a wall or a gap of less than about 3.5 blurs leaves them.
-const PLATEAU_IN: f64 = 0.25;
-/// Weight of the global level against the local one, whose weight is 1 where the whole patch has plateaus.
-const GLOBAL_WEIGHT: f64 = 0.1;
 /// Curvature counts up to a radius of three blurs.
 const MOST_SIGMA_H: f64 = 1.0 / 3.0;
+/// The quality of the image is first looked for so many voxels along the normals.
+const FIRST_REACH: f64 = 80.0;
+/// Vertices whose bundles tell how correlated noise adds up.
+const CORRELATED: usize = 300;
 
-/// Direction and mean curvature (1/mm) at a vertex.
-#[derive(Clone, Copy)]
-struct Shape {
-    normal: V3,
-    curvature: f64,
+/// What is asked for.
+pub(super) struct Task<'a> {
+    pub adaptive: bool,
+    /// Normalised modes from air upwards, and which of them is the lowest of the part.
+    pub modes: &'a [f64],
+    pub boundary: usize,
+    pub noise: Option<Noise>,
 }
 
-/// What one vertex became.
-#[derive(Clone, Copy)]
-struct Edge {
-    /// Along the normal, from the iso-surface to the local edge (mm).
-    shift: f64,
-    u: f64,
-    flags: u8,
-}
-
-/// Places and judges the vertices. Without `adaptive` they stay on the iso-surface.
+/// Places and judges the vertices. Unless adaptive they stay on the iso-surface.
 pub(super) fn settle<T: Voxel>(
     mesh: IndexMesh,
-    scene: &Scene<T>,
-    adaptive: bool,
+    slices: &Slices<T>,
+    greys: &Greys,
+    task: &Task,
     mut findings: Vec<Finding>,
     rt: &Runtime,
 ) -> Result<Determined, Error> {
     rt.step("refine", 0.0)?;
-    let (mut points, triangles) = mesh.into_millimetres(scene.grid());
+    let (mut points, triangles) = mesh.into_millimetres(slices.grid());
     let ring = Ring::new(points.len(), &triangles);
-    let shapes = shapes(&points, &triangles, &ring);
-    rt.step("refine", 0.3)?;
-    let image = image_quality(scene, &points, &shapes, &mut findings);
-    let levels = Levels::find(scene, &points, &shapes, (&ring, &triangles), image.edge_sigma_mm);
-    rt.step("refine", 0.5)?;
+    let first = shapes(&points, &triangles, &ring, CURVATURE_ROUNDS);
+    rt.step("refine", 0.2)?;
+    let picked = flattest(slices.grid(), &points, &first);
+    let (widest, _) = Geometry::new(slices.grid()).steps();
+    let held_bytes = (BYTES_PER_VERTEX * points.len()) as u64;
+    let lines: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
+    let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
+    let (image, usual, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
+    findings.extend(more);
+    let sigma = image.edge_sigma_mm;
 
-    let limit = scene.grid().steps_mm().into_iter().fold(f64::INFINITY, f64::min);
-    let look = Look { scene, image: &image, levels: &levels, limit };
-    let place = |v: usize| if adaptive { look.refined(v, points[v], &shapes[v]) } else { look.kept(v, points[v]) };
-    let mut edges: Vec<Edge> = (0..points.len()).into_par_iter().map(place).collect();
+    let near = Places::Around { points: &points, reach_mm: 8.0 * sigma + 4.0 * widest };
+    let placed = |scene: &Scene<T>| place_all(scene, &image, usual, task, (&points, &first), (&ring, &triangles), rt);
+    let (placed, scene) = reach::with(slices, greys, &near, held_bytes, rt, placed)?;
+    let (mut edges, mixed, departure) = placed?;
+    let radius = place::bundle_radius(&scene);
     rt.step("refine", 0.8)?;
-    if adaptive {
-        move_vertices(&mut points, &triangles, &ring, &shapes, &mut edges);
+    let squares = |v: usize| f64::from(edges[v].u) * f64::from(edges[v].u);
+    let mean_variance = sum::sum(edges.len(), squares) / edges.len().max(1) as f64;
+    let mut bends = first.clone();
+    if task.adaptive {
+        let moved: Vec<V3> =
+            (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
+        let rounds = curvature_rounds(sigma / scene.voxel());
+        bends = shapes(&moved, &triangles, &ring, rounds);
+        let bending = Bending { sigma, aside: radius * radius / 8.0, patch: patch_variance(&moved, &triangles, rounds) };
+        edges.par_iter_mut().zip(first.par_iter().zip(&bends)).for_each(|(edge, (before, after))| bending.correct(edge, before, after));
+        displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
-    let u_offset_mm = u_offset(scene, &image, &levels, &shapes, adaptive);
+    let area_mm2 = sum::sum(triangles.len(), |t| 0.5 * area_vector(&points, triangles[t]).map(|x| x * x).iter().sum::<f64>().sqrt());
+    let u_offset_mm = u_offset(&scene, &image, departure, &Surface { shapes: &bends, area_mm2, mean_variance }, task);
+    let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
+    edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
     Ok(Determined {
-        vertex_u_mm: edges.iter().map(|e| e.u as f32).collect(),
+        vertex_u_mm: edges.iter().map(|e| e.u).collect(),
         flags: edges.iter().map(|e| e.flags).collect(),
         mesh: Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?,
         u_offset_mm,
-        threshold: scene.threshold,
+        facet_loss_mm3,
+        threshold: greys.threshold,
         image,
         findings,
     })
 }
 
-fn add(a: V3, b: V3, s: f64) -> V3 {
-    [a[0] + s * b[0], a[1] + s * b[1], a[2] + s * b[2]]
-}
-
-fn dot(a: V3, b: V3) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn cross(a: V3, b: V3) -> V3 {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
-
-/// Twice the area vector of a triangle.
-fn area_vector(points: &[V3], t: [u32; 3]) -> V3 {
-    let [a, b, c] = t.map(|v| points[v as usize]);
-    cross(add(b, a, -1.0), add(c, a, -1.0))
-}
-
-/// Normals and mean curvatures over patches. The first variation of the area of a patch is `2 H n` times its area; both are summed
-/// with the same weights, and the area as that of its projection along the patch's normal, so that neither roughness nor the patch's
-/// own turning counts.
-fn shapes(points: &[V3], triangles: &[[u32; 3]], ring: &Ring) -> Vec<Shape> {
-    let start = ring.gather(|v, t| {
-        let tri = triangles[t];
-        let n = area_vector(points, tri);
-        let norm = dot(n, n).sqrt();
-        if norm == 0.0 {
-            return [0.0; 6];
-        }
-        let at = tri.iter().position(|&x| x as usize == v).unwrap_or(0);
-        let opposite = add(points[tri[(at + 2) % 3] as usize], points[tri[(at + 1) % 3] as usize], -1.0);
-        let variation = cross(n, opposite).map(|x| (0.5 * x / norm) as f32);
-        let area = n.map(|x| (x / 6.0) as f32);
-        [variation[0], variation[1], variation[2], area[0], area[1], area[2]]
-    });
-    let smooth = ring.smooth(start, triangles);
-    smooth
+/// What became of each vertex on the voxels at hand, whether it lies where materials meet, and the mean departure of the levels from the modes.
+fn place_all<T: Voxel>(
+    scene: &Scene<T>,
+    image: &ImageQuality,
+    usual: [f64; 2],
+    task: &Task,
+    (points, first): (&[V3], &[Shape]),
+    (ring, triangles): (&Ring, &[[u32; 3]]),
+    rt: &Runtime,
+) -> Result<(Vec<Edge>, Vec<bool>, f64), Error> {
+    let sigma = image.edge_sigma_mm;
+    let look = look(scene, task, image, sigma);
+    let mut views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
+    // Where three materials meet, plateaus of all three are within four blurs; an edge of the iso-surface is some 0.7 voxels.
+    let rounds = libm::ceil(3.0 * sigma / (0.7 * scene.voxel())) as usize;
+    let mixed = plateaus::mixed(&mut views, task.modes.len() > 2, rounds, (ring, triangles));
+    let levels = Levels::new(&views, image.relative_noise(), usual, (ring, triangles));
+    rt.step("refine", 0.4)?;
+    let (_, least) = scene.steps();
+    let radius = place::bundle_radius(scene);
+    let mut placing = Placing { image, radius, limit: least.max(1.25 * sigma), inflation: [1.0; 3], u_level: levels.u };
+    placing.inflation = inflation(scene, image, points, first, radius);
+    let edges = (0..points.len())
         .into_par_iter()
-        .map(|[gx, gy, gz, nx, ny, nz]| {
-            let (g, n) = ([gx, gy, gz].map(f64::from), [nx, ny, nz].map(f64::from));
-            let area = dot(n, n).sqrt();
-            if area == 0.0 {
-                return Shape { normal: [0.0; 3], curvature: 0.0 };
+        .map_init(Vec::new, |near, v| {
+            if !task.adaptive {
+                return placing.kept(scene, points[v], &views[v]);
             }
-            let normal = n.map(|x| x / area);
-            Shape { normal, curvature: 0.5 * dot(g, normal) / area }
+            placing.refined(scene, near, (points[v], &first[v]), &views[v], &levels.model(v, &views[v], task.modes, sigma))
         })
-        .collect()
+        .collect();
+    Ok((edges, mixed, levels.mean))
 }
 
-fn image_quality<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape], findings: &mut Vec<Finding>) -> ImageQuality {
-    let noise = scene.noise();
-    let voxel_mm = scene.grid().spacing_mm();
-    let widest = voxel_mm.into_iter().fold(0.0, f64::max);
-    let flattest = flattest(scene, points, shapes);
-    let edge_sigma_mm = scene.edge_sigma(&flattest).unwrap_or_else(|| {
+fn bend(sigma: f64, shape: &Shape) -> f64 {
+    (sigma * shape.curvature()).clamp(-MOST_SIGMA_H, MOST_SIGMA_H)
+}
+
+/// Blurred edges show nothing finer than their blur, so curvature may come from patches that grow with it.
+fn curvature_rounds(blur_voxels: f64) -> usize {
+    (CURVATURE_ROUNDS as f64 * (blur_voxels * blur_voxels).clamp(1.0, 3.0)) as usize
+}
+
+/// What curvature does to edges.
+struct Bending {
+    sigma: f64,
+    /// Half the mean square distance of a bundle's voxels from its axis (mm²).
+    aside: f64,
+    /// Variance of the patch that curvature comes from (mm²).
+    patch: f64,
+}
+
+impl Bending {
+    /// Takes back what the blur did to a curved edge, and gives a bundle the curvature of the refined surface in place of that of the
+    /// iso-surface, which has more noise.
+    fn correct(&self, edge: &mut Edge, before: &Shape, after: &Shape) {
+        let [old, new] = [before, after].map(|shape| bend(self.sigma, shape) / self.sigma);
+        let variance = self.sigma * self.sigma;
+        // The blurred surface is a parallel of the true one, and bent the more (exact for a ball).
+        let blur = variance * new / (1.0 + variance * new * new);
+        if edge.flags & flag::REFINED != 0 {
+            edge.shift = (f64::from(edge.shift) + blur + self.aside * (new - old)) as f32;
+            edge.u = (f64::from(edge.u) * self.roughening().sqrt()) as f32;
+        } else if edge.flags & (flag::LOCAL_ISO50 | flag::STEEPEST) != 0 {
+            edge.shift = (f64::from(edge.shift) + blur) as f32;
+        }
+    }
+
+    /// Factor on the variance of a vertex, since its own noise bends the surface the way it moves it. With Gaussian kernels of variance s²
+    /// for the bundle and m² for the patch it is the integral of `(1 + c k²/2 · exp(-k² m²/2))² exp(-k² s²)` over that of `exp(-k² s²)`.
+    fn roughening(&self) -> f64 {
+        let (s, m, c) = (self.aside, self.patch, self.sigma * self.sigma + self.aside);
+        let (half, whole) = (s + 0.5 * m, s + m);
+        1.0 + c * s / (half * half) + 0.5 * c * c * s / (whole * whole * whole)
+    }
+}
+
+fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, sigma: f64) -> Look<'a> {
+    let start = (scene.threshold - scene.modes.air) / scene.modes.contrast();
+    let ahead = if task.adaptive { edge::quantile(start.clamp(0.02, 0.98)) } else { 0.0 };
+    Look { modes: task.modes, boundary: task.boundary, blur: sigma.max(0.6 * scene.voxel()), noise: image.relative_noise(), ahead }
+}
+
+/// Also the departures from the modes of the level and the contrast that the flattest vertices show.
+fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task) -> (ImageQuality, [f64; 2], Vec<Finding>) {
+    let (widest, _) = scene.steps();
+    let mut findings = vec![];
+    let quality = |sigma: f64| ImageQuality::new(scene, task.noise, sigma);
+    let first = quality::first_blur(scene, picked);
+    let alone = |first: f64| -> Vec<(V3, Shape)> {
+        let look = look(scene, task, &quality(first), first);
+        picked.par_iter().filter(|(p, shape)| look.at(scene, *p, shape).stands_alone()).copied().collect()
+    };
+    // Thin walls make the first value too large, and the larger it is the fewer edges stand alone.
+    let guesses = first.into_iter().flat_map(|first| (0..6).map(move |n| first * [1.0, 0.67, 0.45, 0.3, 0.2, 0.13][n]));
+    let fitted =
+        guesses.map(|guess| (guess, alone(guess))).filter(|(_, alone)| alone.len() * 20 >= picked.len()).find_map(|(guess, alone)| {
+            let model = quality::blur(scene, &alone, guess, place::bundle_radius(scene))?;
+            // Whether they stand alone at the blur found, too.
+            (model.sigma < 1.5 * guess).then_some(model)
+        });
+    let sigma = fitted.map(|m| m.sigma).or(first).unwrap_or_else(|| {
         let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
         findings.push(Finding::qualify("surface.no_edge_blur", text));
         widest
     });
-    let contrast = scene.modes.contrast();
-    ImageQuality {
-        voxel_mm,
-        slices: scene.grid().dims()[2],
-        edge_sigma_mm,
-        noise,
-        contrast,
-        air: scene.modes.air,
-        material: scene.modes.material,
-        contrast_to_noise: contrast / noise,
-        contrast_to_noise_relative_u: scene.modes_u() / contrast.abs(),
-        saturation: scene.saturation,
-        artefacts: Artefacts::seen(|p| scene.grey_within(p), &flattest, edge_sigma_mm, widest),
-    }
+    let normals: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
+    let voxel_mm = scene.grid().spacing_mm().into_iter().fold(0.0, f64::max);
+    let artefacts = Artefacts::seen(|p| scene.grey_within(p), &normals, sigma, voxel_mm);
+    let usual = fitted.map_or([0.0; 2], |m| [m.low + 0.5 * m.contrast - 0.5, m.contrast - 1.0]);
+    (ImageQuality { artefacts, ..quality(sigma) }, usual, findings)
 }
 
 /// Up to [`PROFILES`] vertices of the flatter half of the surface.
-fn flattest<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape]) -> Vec<(V3, V3)> {
+fn flattest(grid: &Grid, points: &[V3], shapes: &[Shape]) -> Vec<(V3, Shape)> {
+    let geometry = Geometry::new(grid);
     let stride = points.len().div_ceil(2 * PROFILES).max(1);
-    let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !scene.is_beyond(points[v])).collect();
+    let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !geometry.is_beyond(points[v])).collect();
     picked.sort_by(|&a, &b| shapes[a].curvature.abs().total_cmp(&shapes[b].curvature.abs()).then(a.cmp(&b)));
     picked.truncate(picked.len().div_ceil(2));
-    picked.into_iter().map(|v| (points[v], shapes[v].normal)).collect()
+    picked.into_iter().map(|v| (points[v], shapes[v])).collect()
 }
 
-/// Levels half-way between the plateaus.
-struct Levels {
-    /// Smoothed local level and contrast with the weight of what they come from, a vertex.
-    local: Vec<[f32; 3]>,
-    /// Vertices in a thin wall or beside a narrow gap.
-    thin: Vec<bool>,
-    /// Mean of the local levels; the threshold where no vertex has plateaus.
-    global: f64,
-}
-
-impl Levels {
-    fn find<T: Voxel>(scene: &Scene<T>, points: &[V3], shapes: &[Shape], (ring, triangles): (&Ring, &[[u32; 3]]), sigma: f64) -> Levels {
-        let mid = scene.modes.threshold();
-        // Blur below the voxel size is not seen at its own scale.
-        let reach = sigma.max(0.6 * libm::cbrt(scene.grid().voxel_volume_mm3()));
-        let plateaus = |v: usize| {
-            let (p, shape) = (points[v], &shapes[v]);
-            let mean = |side: f64| PLATEAU_AT.iter().map(|m| scene.linear(add(p, shape.normal, side * m * reach)).value).sum::<f64>() / 3.0;
-            let worst = |side: f64| scene.normalised(scene.linear(add(p, shape.normal, side * PLATEAU_AT[0] * reach)).value);
-            let thin = worst(-1.0) < 1.0 - PLATEAU_IN || worst(1.0) > PLATEAU_IN;
-            let (inner, outer) = (mean(-1.0), mean(1.0));
-            let contrast = scene.normalised(inner) - scene.normalised(outer);
-            let bent = shape.curvature.abs() * PLATEAU_AT[2] * reach > 0.5;
-            let beyond = scene.is_beyond(add(p, shape.normal, -PLATEAU_AT[2] * reach)) || scene.is_beyond(p);
-            let counts = !thin && !bent && !beyond && contrast > 0.5 && contrast.is_finite();
-            let weight = f32::from(u8::from(counts));
-            let level = if counts { (scene.normalised(0.5 * (inner + outer)) - scene.normalised(mid)) as f32 } else { 0.0 };
-            ([level, if counts { contrast as f32 } else { 0.0 }, weight], thin && !bent)
-        };
-        let (local, thin): (Vec<[f32; 3]>, Vec<bool>) = (0..points.len()).into_par_iter().map(plateaus).unzip();
-        let (level, weight) = sum::fold(
-            local.len(),
-            || (0.0, 0.0),
-            |(l, w), v| (l + f64::from(local[v][0]), w + f64::from(local[v][2])),
-            |a, b| (a.0 + b.0, a.1 + b.1),
-        );
-        let global = if weight > 0.0 { level / weight } else { 0.0 };
-        Levels { local: ring.smooth(local, triangles), thin, global }
+/// Factor of the noise's correlation on the variance of an edge whose normal lies along each axis of the world: least squares over some bundles.
+fn inflation<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, points: &[V3], shapes: &[Shape], radius: f64) -> V3 {
+    if image.noise_correlation == [[0.0; 3]; 3] {
+        return [1.0; 3];
     }
-
-    /// Normalised level less one half, and contrast, at a vertex.
-    fn at(&self, v: usize) -> (f64, f64) {
-        let [level, contrast, weight] = self.local[v].map(f64::from);
-        let all = weight + GLOBAL_WEIGHT;
-        ((level + GLOBAL_WEIGHT * self.global) / all, (contrast + GLOBAL_WEIGHT) / all)
-    }
-}
-
-/// Finds the edge of one vertex.
-struct Look<'a, T> {
-    scene: &'a Scene<'a, T>,
-    image: &'a ImageQuality,
-    levels: &'a Levels,
-    /// Farthest move (mm): the smallest voxel step.
-    limit: f64,
-}
-
-impl<T: Voxel> Look<'_, T> {
-    /// Slope of the normalised grey value at an ideal edge (1/mm).
-    fn ideal_slope(&self) -> f64 {
-        1.0 / (TWO_PI.sqrt() * self.image.edge_sigma_mm)
-    }
-
-    fn noise(&self) -> f64 {
-        self.image.noise / self.image.contrast.abs()
-    }
-
-    /// A vertex of the iso-surface as it is: its noise is that of the linear interpolation that placed it.
-    fn kept(&self, v: usize, p: V3) -> Edge {
-        let cut = self.scene.is_beyond(p);
-        let gain = self.scene.linear(p).noise_gain;
-        let thin = if self.levels.thin[v] { flag::THIN_WALL } else { 0 };
-        let flags = thin | if cut { flag::CUT } else { flag::KEPT_ISO50 };
-        Edge { shift: 0.0, u: self.u(gain, self.ideal_slope(), flags), flags }
-    }
-
-    fn u(&self, gain: f64, slope: f64, flags: u8) -> f64 {
-        let noise = self.noise() * gain.sqrt() / slope;
-        // Between 1.5 and 3 blurs a wall's half-way level is off by up to 0.28 blurs a side, 0.1 in the mean.
-        let thin = if flags & flag::THIN_WALL != 0 { 0.1 * self.image.edge_sigma_mm } else { 0.0 };
-        (noise * noise + thin * thin).sqrt()
-    }
-
-    fn refined(&self, v: usize, p: V3, shape: &Shape) -> Edge {
-        let kept = self.kept(v, p);
-        if kept.flags & flag::CUT != 0 || shape.normal == [0.0; 3] {
-            return kept;
-        }
-        let (level, contrast) = self.levels.at(v);
-        let excess = |t: f64| self.scene.normalised(self.scene.cubic(add(p, shape.normal, t)).value) - (0.5 + level);
-        let Some((t, slope)) = root(&excess, self.ideal_slope() * contrast, self.limit) else { return kept };
-        let sigma = self.image.edge_sigma_mm;
-        let bend = (sigma * shape.curvature).clamp(-MOST_SIGMA_H, MOST_SIGMA_H);
-        let shift = (t + sigma * bend).clamp(-self.limit, self.limit);
-        let ideal = self.ideal_slope() * contrast;
-        let low = if slope < 0.5 * ideal { flag::LOW_CONTRAST } else { 0 };
-        let flags = kept.flags & !flag::KEPT_ISO50 | flag::REFINED | low;
-        // The slope found is noisy itself: it counts only where it is clearly less than the ideal one.
-        let slope = if slope < 0.7 * ideal { slope.max(0.05 * ideal) } else { ideal };
-        let gain = self.scene.cubic(add(p, shape.normal, t)).noise_gain;
-        Edge { shift, u: self.u(gain, slope, flags), flags }
-    }
-}
-
-/// Where a falling function crosses zero within `limit` of 0, and how steeply; regula falsi (Illinois) from a bracket that grows the way the
-/// value at 0 points.
-fn root(excess: &impl Fn(f64) -> f64, slope: f64, limit: f64) -> Option<(f64, f64)> {
-    let here = excess(0.0);
-    let (mut a, mut b) = ((0.0, here), (0.0, here));
-    for factor in [1.5, 4.0, f64::INFINITY] {
-        let t = (here / slope * factor).clamp(-limit, limit);
-        let t = if t == 0.0 { 1e-3 * limit } else { t };
-        b = (t, excess(t));
-        if !b.1.is_finite() || a.1 * b.1 <= 0.0 {
-            break;
-        }
-        a = b;
-    }
-    // A product that is not a number brackets nothing either.
-    let brackets = a.1 * b.1 <= 0.0 && a.0 != b.0;
-    if !brackets {
-        return None;
-    }
-    let found = (b.1 - a.1) / (a.0 - b.0);
-    for _ in 0..12 {
-        if b.1.abs() < 1e-5 || a.1 == b.1 {
-            break;
-        }
-        let t = b.0 - b.1 * (b.0 - a.0) / (b.1 - a.1);
-        let c = (t, excess(t));
-        a = if c.1 * b.1 <= 0.0 { b } else { (a.0, 0.5 * a.1) };
-        b = c;
-    }
-    Some((b.0, found))
-}
-
-/// Moves all vertices, with the displacements smoothed where a triangle would turn over, and none where that is not enough.
-fn move_vertices(points: &mut [V3], triangles: &[[u32; 3]], ring: &Ring, shapes: &[Shape], edges: &mut [Edge]) {
-    const ROUNDS: usize = 12;
-    let moved = |edges: &[Edge]| -> Vec<V3> {
-        (0..points.len()).into_par_iter().map(|v| add(points[v], shapes[v].normal, edges[v].shift)).collect()
-    };
-    let mut at = moved(edges);
-    for round in 0.. {
-        let turned = |t: &&[u32; 3]| {
-            dot(area_vector(points, **t), area_vector(&at, **t)) <= 0.0 && t.iter().any(|&v| edges[v as usize].shift != 0.0)
-        };
-        let mut corners: Vec<u32> = triangles.par_iter().filter(turned).flat_map_iter(|t| t.iter().copied()).collect();
-        if corners.is_empty() {
-            break;
-        }
-        corners.sort_unstable();
-        corners.dedup();
-        let mean = |&v: &u32| {
-            let mut near = ring.corners(v as usize, triangles).map(|c| edges[c as usize].shift);
-            let first = near.next().unwrap_or(0.0);
-            let (n, s) = near.fold((1.0, first), |(n, s), d| (n + 1.0, s + d));
-            s / n
-        };
-        let shifts: Vec<f64> = if round < ROUNDS { corners.par_iter().map(mean).collect() } else { vec![0.0; corners.len()] };
-        for (&v, shift) in corners.iter().zip(shifts) {
-            let edge = &mut edges[v as usize];
-            edge.shift = shift;
-            if round >= ROUNDS {
-                edge.flags = edge.flags & !flag::REFINED | flag::KEPT_ISO50;
-            }
-            at[v as usize] = add(points[v as usize], shapes[v as usize].normal, shift);
-        }
-    }
-    points.copy_from_slice(&at);
-}
-
-/// Standard uncertainty of an offset common to the whole surface (mm). Terms, each a standard deviation:
-/// threshold, from how well the modes are known and, as a rectangular distribution, from what local levels say otherwise;
-/// curvature model and its blur (known to 2 %), or the whole correction where it is not made; interpolation, 0.01 voxel at a blur of
-/// half a voxel and falling with its fourth power.
-fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, shapes: &[Shape], adaptive: bool) -> f64 {
     let sigma = image.edge_sigma_mm;
-    let per_grey = TWO_PI.sqrt() * sigma / image.contrast.abs();
-    let [air, material] = scene.modes.u;
-    let modes = 0.5 * (air * air + material * material).sqrt() * per_grey;
-    let used = if adaptive { scene.modes.threshold() } else { scene.threshold };
-    let best = scene.modes.threshold() + levels.global * image.contrast;
-    let threshold = (used - best) * per_grey / 3f64.sqrt();
+    let model = edge::Model { low: 0.0, contrast: 1.0, sigma };
+    let stride = points.len().div_ceil(CORRELATED).max(1);
+    let one = |v: usize| {
+        let normal = shapes[v].normal();
+        let mut near = vec![];
+        scene.bundle(&Bundle { point: points[v], normal, curvature: 0.0, along: [-2.5 * sigma, 2.5 * sigma], radius }, &mut near);
+        let factor = image.inflation(&near, &edge::parts(&near, &model, 0.0));
+        factor.is_finite().then_some((normal.map(|x| x * x), factor))
+    };
+    let found: Vec<(V3, f64)> = (0..points.len()).step_by(stride).collect::<Vec<_>>().into_par_iter().filter_map(one).collect();
+    let mean = found.iter().map(|f| f.1).sum::<f64>() / found.len().max(1) as f64;
+    let (mut normal, mut right) = ([[0.0; 3]; 3], [0.0; 3]);
+    for (squares, factor) in &found {
+        for a in 0..3 {
+            right[a] += squares[a] * (factor - mean);
+            (0..3).for_each(|b| normal[a][b] += squares[a] * squares[b]);
+        }
+    }
+    // Directions that the surface does not have follow the mean.
+    (0..3).for_each(|a| normal[a][a] += 0.05 * found.len() as f64);
+    let apart = edge::solve_shared(&normal, &right).unwrap_or([0.0; 3]);
+    if found.is_empty() { [1.0; 3] } else { apart.map(|x| (mean + x).max(0.1)) }
+}
 
-    let n = shapes.len().max(1) as f64;
-    let bend = |v: usize| (sigma * shapes[v].curvature).clamp(-MOST_SIGMA_H, MOST_SIGMA_H);
-    let mean_bend = sum::sum(shapes.len(), bend) / n;
-    let mean_cube = sum::sum(shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
-    let model = if adaptive { 0.8 * sigma * mean_cube } else { sigma * mean_bend };
-    let blur = 2.0 * ImageQuality::EDGE_SIGMA_RELATIVE_U * sigma * mean_bend;
-    let voxel = libm::cbrt(scene.grid().voxel_volume_mm3());
+/// Standard uncertainty of an offset common to the whole surface (mm). Terms, each a standard deviation, from phantoms where they are
+/// not derived: level, what averages of plateaus leave of the noise and a tenth of what they say against the modes; or all of that where
+/// the threshold of the modes is used. Noise of the edges that the whole surface does not average out. Curvature model, `0.3 sigma
+/// (sigma H)³`, and the blur in it; or the whole correction where it is not made. Sampling, 0.001 voxel at a blur of half a voxel and
+/// falling with its fourth power; without refinement the interpolation's, ten times that.
+fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, surface: &Surface, task: &Task) -> f64 {
+    let (sigma, noise, voxel) = (image.edge_sigma_mm, image.relative_noise(), scene.voxel());
     let coarse = 0.5 * voxel / sigma;
-    let interpolation = 0.01 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
-    [modes, threshold, model, blur, interpolation].iter().map(|u| u * u).sum::<f64>().sqrt()
+    let sampling = 0.001 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
+    let bend = |v: usize| bend(sigma, &surface.shapes[v]);
+    let n = surface.shapes.len().max(1) as f64;
+    let mean_bend = sum::sum(surface.shapes.len(), bend) / n;
+    if !task.adaptive {
+        let per_level = TWO_PI.sqrt() * sigma;
+        let [air, material] = scene.modes.u;
+        let modes = 0.5 * (air * air + material * material).sqrt() * per_level / image.contrast.abs();
+        let used = (scene.threshold - scene.modes.threshold()) / image.contrast;
+        let level = (used - departure) * per_level / 3f64.sqrt();
+        return root_of_squares(&[modes, level, sigma * mean_bend, 10.0 * sampling]);
+    }
+    let per_level = 2.0 * (0.5 * TWO_PI).sqrt() * sigma;
+    // The plateaus' samples cover a layer of a blur and the reach of linear interpolation on either side.
+    let averaged = noise * (0.5 * voxel * voxel * voxel / (surface.area_mm2 * (1.3 * voxel + sigma))).sqrt();
+    let level = per_level * root_of_squares(&[averaged, 0.1 * departure]);
+    let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
+    let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
+    let blur = root_of_squares(&[0.0015, 0.06 * noise]);
+    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, 2.0 * blur * sigma * mean_bend, sampling])
+}
+
+/// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
+/// lies inside it by `H (a² + b² + c²) / 24` in the mean.
+fn facet_loss(points: &[V3], triangles: &[[u32; 3]], shapes: &[Shape]) -> f64 {
+    let loss = |t: usize| {
+        let [a, b, c] = triangles[t].map(|v| points[v as usize]);
+        let sides = [(a, b), (b, c), (c, a)].map(|(p, q)| add(p, q, -1.0));
+        let n = area_vector(points, triangles[t]);
+        let curvature = triangles[t].iter().map(|&v| shapes[v as usize].curvature()).sum::<f64>() / 3.0;
+        0.5 * dot(n, n).sqrt() * curvature * sides.iter().map(|&s| dot(s, s)).sum::<f64>() / 24.0
+    };
+    sum::sum(triangles.len(), loss)
+}
+
+/// What the common uncertainty takes of a surface.
+struct Surface<'a> {
+    shapes: &'a [Shape],
+    area_mm2: f64,
+    /// Mean square of the vertices' standard uncertainties from noise, without that of their curvature, whose mean is none (mm²).
+    mean_variance: f64,
+}
+
+fn root_of_squares(terms: &[f64]) -> f64 {
+    terms.iter().map(|u| u * u).sum::<f64>().sqrt()
 }
 
 fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
-    let share = |bit: u8| edges.iter().filter(|e| e.flags & bit != 0).count() as f64 / edges.len().max(1) as f64;
+    let share = |bit: u16| edges.iter().filter(|e| e.flags & bit != 0).count() as f64 / edges.len().max(1) as f64;
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let mut tell = |bit: u8, least: f64, code: &str, text: &str| {
+    let mut tell = |bit: u16, least: f64, code: &str, text: &str| {
         let part = share(bit);
         if part > least {
             findings.push(Finding::qualify(code, format!("{} of the surface vertices {text}", percent(part))));
@@ -387,7 +328,7 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
         flag::THIN_WALL,
         0.0,
         "surface.thin_wall",
-        "lie on walls or gaps thinner than about three times the edge blur, where the surface is biased",
+        "lie on walls or gaps thinner than three times the edge blur, whose thickness rests on the blur and the contrast of the rest",
     );
     tell(
         flag::LOW_CONTRAST,
@@ -395,5 +336,12 @@ fn summarise(edges: &[Edge], findings: &mut Vec<Finding>) {
         "surface.low_contrast",
         "lie on edges less than half as steep as the image's blur and contrast make them",
     );
+    tell(
+        flag::NOT_MEASURABLE,
+        0.0,
+        "surface.not_measurable",
+        "lie on walls or gaps thinner than one and a half times the edge blur, which cannot be measured",
+    );
+    tell(flag::MIXED, 0.0, "surface.mixed", "lie near a line where three materials meet, where no level is half-way");
     tell(flag::CUT, 0.0, "surface.cut", "lie where material reaches the border of the volume: no edge of the part");
 }

@@ -1,10 +1,15 @@
-//! Voxel data on a [`Grid`]: [`Volume`] of one voxel type, [`AnyVolume`] of the type a file had, [`Mask`] of one bit a voxel.
+//! Voxel data on a [`Grid`]: [`Volume`] of one voxel type, [`AnyVolume`] of the type a file had, [`Slices`] where it may not
+//! fit memory, [`Mask`] of one bit a voxel.
 //!
 //! A value of these types is valid and immutable: the data has exactly the grid's size. Order is i fastest, then j, then k.
 
+mod band;
 mod mask;
+mod slices;
 
+pub use band::{Band, Bricks, Voxels};
 pub use mask::Mask;
+pub use slices::{Read, Slab, Slices};
 
 use crate::frame::Grid;
 

@@ -15,6 +15,7 @@ use crate::staging::{Staged, differs_from_inputs};
 #[command(after_help = "Examples:
   verimetry compare design.stl scan.ply
   verimetry compare design.stl ct/ --tolerance -0.1,0.1 --map deviation.ply
+  verimetry compare design.stl scan.stl --align datum --datums order.toml
   verimetry compare design.stl scan.stl --order order.toml --region endplate --json")]
 pub(super) struct Args {
     /// Mesh of the design
@@ -23,6 +24,9 @@ pub(super) struct Args {
     actual: PathBuf,
     #[arg(long, value_enum, default_value_t = Align::BestFit, help = "How the actual shape is brought to the nominal")]
     align: Align,
+    /// Order that states the datums of --align datum
+    #[arg(long, value_name = "FILE", required_if_eq("align", "datum"))]
+    datums: Option<PathBuf>,
     /// Limits within which deviation.in_tolerance counts area, mm
     #[arg(long, value_name = "LO,HI", value_parser = limits, allow_hyphen_values = true)]
     tolerance: Option<[f64; 2]>,
@@ -57,6 +61,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         nominal,
         actual: args.reading.source(&args.actual),
         align: args.align.into(),
+        datums: args.datums.as_deref(),
         tolerance: args.tolerance,
         patch_mm: args.patch,
         map: map.as_ref().map(|m| m.path().to_path_buf()),

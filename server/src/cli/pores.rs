@@ -1,20 +1,22 @@
-//! `pores`: porosity of a volume or a mesh.
+//! `pores`: porosity, pore sizes, throats, walls, structure and voids of a volume or a mesh.
 
 use std::path::PathBuf;
 
-use verimetry_engine::measure::{self, Envelope};
+use verimetry_engine::measure::{self, Envelope, Pores};
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
-use super::options::{Reading, Region, length};
+use super::options::{Reading, Region, length, limits};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
+use crate::staging::{Staged, differs_from_inputs};
 
-/// Measure the porosity of a part
+/// Measure porosity, pore sizes, throats, walls, structure and closed voids of a part
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   verimetry pores ct/
   verimetry pores block.mha --envelope volume --json
-  verimetry pores scan.nii.gz --envelope envelope.stl")]
+  verimetry pores scan.nii.gz --envelope envelope.stl --range 0.3,0.8 --sphere 0.3
+  verimetry pores ct/ --table pores.csv")]
 pub(super) struct Args {
     /// CT volume or mesh of the part
     part: PathBuf,
@@ -24,6 +26,15 @@ pub(super) struct Args {
     /// Radius of the ball that closes the hull: what it cannot enter from outside belongs to the envelope, mm
     #[arg(long, value_name = "MM", default_value_t = DEFAULT_CLOSING_MM, value_parser = length)]
     closing: f64,
+    /// Local pore diameters that pore.in_range counts, mm
+    #[arg(long, value_name = "LO,HI", value_parser = limits)]
+    range: Option<[f64; 2]>,
+    /// Diameter of the sphere of pore.accessible, mm
+    #[arg(long, value_name = "MM", value_parser = length)]
+    sphere: Option<f64>,
+    /// Write a row for each closed pore as comma-separated values
+    #[arg(long, value_name = "FILE.csv")]
+    table: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -36,9 +47,33 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         "volume" => Envelope::Volume,
         file => Envelope::File(file.into()),
     };
+    let table = match &args.table {
+        Some(path) => {
+            differs_from_inputs(path, &[&args.part])?;
+            Some(Staged::file(path)?)
+        }
+        None => None,
+    };
+    let job = Pores {
+        part: args.reading.source(&args.part),
+        envelope,
+        range_mm: args.range,
+        sphere_mm: args.sphere,
+        table: table.as_ref().map(|t| t.path().to_path_buf()),
+        region: args.region.named(),
+    };
     let rt = session.runtime()?;
-    let measured = measure::pores(&args.reading.source(&args.part), &envelope, args.region.named(), &rt)?;
+    let measured = measure::pores(&job, &rt)?;
+    if let Some(table) = table {
+        table.place()?;
+    }
     session.finish(&rt);
-    session.print(&measured, |paint| measurement::table(&measured, *paint))?;
+    session.print(&measured, |paint| {
+        let mut text = measurement::table(&measured, *paint);
+        if let Some(table) = &args.table {
+            text.push_str(&format!("\nWrote {}\n", table.display()));
+        }
+        text
+    })?;
     Ok(Outcome::Done)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use verimetry_engine::measure;
+use verimetry_engine::{load, measure};
 
 use super::options::Reading;
 use super::{Outcome, Session, measurement};
@@ -29,7 +29,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let mesh = Staged::file(&args.output)?;
     let as_ply = args.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("ply"));
     let rt = session.runtime()?;
-    let measured = measure::segment(&args.reading.source(&args.volume), mesh.path(), as_ply, &rt)?;
+    let source = args.reading.source(&args.volume);
+    let name = args.volume.file_name().map_or_else(|| "input".into(), |n| n.to_string_lossy());
+    if let Some(need) = load::need(&name, &source, &rt) {
+        session.note(&need);
+    }
+    let measured = measure::segment(&source, mesh.path(), as_ply, &rt)?;
     mesh.place()?;
     session.finish(&rt);
     session.print(&measured, |paint| format!("{}\nWrote {}\n", measurement::table(&measured, *paint), args.output.display()))?;

@@ -194,11 +194,9 @@ impl Image {
 /// Fails where the file cannot hold its pixels, before memory is taken for them.
 fn check(image: &Image, len: u64) -> Result<(), Fault> {
     let needed = image.frame_bytes().saturating_mul(u64::from(image.frames));
-    let found = match image.pixels.length {
-        Some(length) => length,
-        // No codec here packs tighter than deflate does.
-        None => len.saturating_mul(bytes::DEFLATE_LIMIT),
-    };
+    // No codec here packs tighter than deflate does.
+    let unpacked = len.saturating_mul(bytes::DEFLATE_LIMIT);
+    let found = image.pixels.length.map_or(unpacked, |length| length.min(unpacked));
     // Other types of pixels are refused by their own name.
     if needed > found && image.sample().is_ok() {
         return Err(Fault::Truncated { format: "DICOM pixel data", needed, found });

@@ -1,0 +1,26 @@
+//! Pores and walls of a part: how large, how connected, how many.
+//!
+//! Sizes are diameters of the largest ball that holds a place and stays inside its phase (Hildebrand & Rüegsegger 1997), by
+//! volume. Ball centres are found on a lattice as maximal balls and grow from there to the determined surface itself, so diameters
+//! do not depend on the lattice's grid; a lattice only decides how densely balls stand and volume is counted.
+//! Border rule: the envelope is no wall. Pores are measured with centres inside it, walls of the whole part are counted inside it; what
+//! the envelope cuts is kept.
+//!
+//! Accepts closed meshes in the nominal frame. Known limits: walls and pores thinner than a cell are seen in part; corners
+//! count with the balls that fit into them. Cost: some twenty bytes a cell, and a few microseconds a ball.
+
+mod grow;
+mod passage;
+mod sizes;
+mod structure;
+mod table;
+mod voids;
+
+pub(crate) use passage::{accessible, throats};
+pub(crate) use sizes::sizes;
+pub use sizes::{Phase, Sizes};
+pub use structure::Structure;
+pub(crate) use structure::structure;
+pub use table::csv;
+pub use voids::ClosedVoid;
+pub(crate) use voids::closed_voids;

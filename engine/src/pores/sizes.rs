@@ -1,0 +1,161 @@
+//! Pore size and wall thickness as distributions over the volume.
+
+use nalgebra::Point3;
+use rayon::prelude::*;
+
+use super::grow::{Ball, grown};
+use crate::distance::MeshDistance;
+use crate::error::Error;
+use crate::kernels::{self, Border, distance_transform, first_ball, maximal_balls};
+use crate::porosity::Scene;
+use crate::runtime::Runtime;
+use crate::solid::Lattice;
+use crate::volume::Mask;
+
+/// What is measured inside the envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Pores,
+    Walls,
+}
+
+/// Local diameters of equal shares of a volume.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sizes {
+    /// Diameter (mm), ascending, and cells of the lattice that have it.
+    classes: Vec<(f64, u64)>,
+    /// Smallest diameter of a ball between two facing sides, mm.
+    pub narrowest_mm: Option<f64>,
+}
+
+impl Sizes {
+    fn of(mut classes: Vec<(f64, u64)>, narrowest_mm: Option<f64>) -> Sizes {
+        classes.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        Sizes { classes, narrowest_mm }
+    }
+
+    /// Cells measured.
+    pub fn cells(&self) -> u64 {
+        self.classes.iter().map(|c| c.1).sum()
+    }
+
+    pub fn mean_mm(&self) -> f64 {
+        self.classes.iter().map(|(d, n)| d * *n as f64).sum::<f64>() / self.cells() as f64
+    }
+
+    pub fn sd_mm(&self) -> f64 {
+        let mean = self.mean_mm();
+        let squares: f64 = self.classes.iter().map(|(d, n)| (d - mean) * (d - mean) * *n as f64).sum();
+        (squares / self.cells() as f64).sqrt()
+    }
+
+    /// The diameter that this share of the volume does not exceed.
+    pub fn quantile_mm(&self, share: f64) -> f64 {
+        let wanted = share * self.cells() as f64;
+        let mut below = 0;
+        let found = self.classes.iter().find(|(_, n)| {
+            below += n;
+            below as f64 >= wanted
+        });
+        found.or(self.classes.last()).map_or(f64::NAN, |c| c.0)
+    }
+
+    /// The share of the volume whose diameter lies within limits, both included.
+    pub fn share_within(&self, [low, high]: [f64; 2]) -> f64 {
+        let within: u64 = self.classes.iter().filter(|(d, _)| (low..=high).contains(d)).map(|c| c.1).sum();
+        within as f64 / self.cells() as f64
+    }
+}
+
+/// How far a ball may grow beyond the cell it starts from: no neighbouring cell is farther.
+const REACH_CELLS: f64 = 2.0;
+/// Balls stand a cell apart, so their hull stays this many squared cells over twice the radius short of the surface they all touch.
+const GAP: f64 = 0.75;
+
+/// The local diameters of a phase inside the envelope.
+pub(crate) fn sizes(scene: &Scene, phase: Phase, surface: &MeshDistance, rt: &Runtime) -> Result<Sizes, Error> {
+    let (lattice, envelope) = (&scene.lattice, scene.envelope());
+    let body = if phase == Phase::Walls { scene.solid.clone() } else { scene.solid.complement() };
+    let counted = both(&body, &envelope)?;
+    if counted.count() == 0 || scene.solid.count() == 0 {
+        return Ok(Sizes::default());
+    }
+    let mut squares = distance_transform(&body, Border::Unknown, rt)?;
+    if phase == Phase::Pores {
+        keep_only(&mut squares, &counted);
+    }
+    let centres = maximal_balls(&squares, lattice.dims, 1, rt)?;
+    drop(squares);
+    rt.step("local thickness", 0.2)?;
+    let mut balls: Vec<Ball> = grown_all(&centres, lattice, surface);
+    balls.sort_by(|a, b| b.radius_mm.total_cmp(&a.radius_mm));
+    let numbers = first_ball(&counted, [lattice.step_mm; 3], &balls.iter().map(|b| painted(b, lattice)).collect::<Vec<_>>(), rt)?;
+
+    let mut cells = vec![0u64; balls.len() + 1];
+    numbers.iter().for_each(|&n| cells[n as usize] += 1);
+    let held = balls.iter().zip(&cells[1..]).filter(|(_, n)| **n > 0);
+    let mut classes: Vec<(f64, u64)> = held.clone().map(|(b, &n)| (2.0 * b.radius_mm, n)).collect();
+    let narrowest = held.filter(|(b, _)| b.between).map(|(b, _)| 2.0 * b.radius_mm).fold(f64::INFINITY, f64::min);
+    // Cells in corners finer than the lattice: each has at least the ball that grows from it.
+    classes.extend(left_over(&counted, &numbers, lattice, surface).into_iter().map(|radius| (2.0 * radius, 1)));
+    Ok(Sizes::of(classes, narrowest.is_finite().then_some(narrowest)))
+}
+
+pub(super) fn both(a: &Mask, b: &Mask) -> Result<Mask, Error> {
+    let words = a.words().iter().zip(b.words()).map(|(a, b)| a & b).collect();
+    Mask::from_words(a.dims(), words).ok_or_else(|| Error::defect("masks of one lattice differ in size"))
+}
+
+/// Sets the values of cells outside a mask to 0.
+fn keep_only(values: &mut [u32], mask: &Mask) {
+    let [nx, ny, _] = mask.dims();
+    values.par_chunks_mut(nx).enumerate().for_each(|(row, values)| {
+        values.iter_mut().enumerate().filter(|(i, _)| !mask.get(*i, row % ny, row / ny)).for_each(|(_, v)| *v = 0);
+    });
+}
+
+pub(super) fn centre(lattice: &Lattice, i: usize, j: usize, k: usize) -> Point3<f64> {
+    Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
+}
+
+fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: &MeshDistance) -> Vec<Ball> {
+    let nx = lattice.dims[0];
+    let in_slice = |(k, slice): (usize, &Vec<kernels::Centre>)| -> Vec<Ball> {
+        let mut seat = 0;
+        let grow = |&(place, _): &kernels::Centre| {
+            let start = centre(lattice, place as usize % nx, place as usize / nx, k);
+            grown(surface, &start, REACH_CELLS * lattice.step_mm, &mut seat)
+        };
+        slice.iter().filter_map(grow).collect()
+    };
+    let slices: Vec<Vec<Ball>> = centres.par_iter().enumerate().map(in_slice).collect();
+    slices.into_iter().flatten().collect()
+}
+
+/// A ball as it is painted: wider by what neighbouring balls leave between them at the surface.
+fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
+    let step = lattice.step_mm;
+    let reach = ball.radius_mm + (0.5 * GAP * step * step / ball.radius_mm.max(1e-300)).min(0.5 * step);
+    let centre_mm = [0, 1, 2].map(|a| ball.centre[a] - lattice.centre(a, 0));
+    kernels::Ball { centre_mm, square_mm2: reach * reach }
+}
+
+/// Radii of the balls that grow from the cells that no ball holds.
+fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: &MeshDistance) -> Vec<f64> {
+    let [nx, ny, nz] = lattice.dims;
+    let in_slice = |k: usize| -> Vec<f64> {
+        let mut seat = 0;
+        let mut radii = vec![];
+        for j in 0..ny {
+            for i in 0..nx {
+                if numbers[(k * ny + j) * nx + i] == 0 && counted.get(i, j, k) {
+                    let ball = grown(surface, &centre(lattice, i, j, k), REACH_CELLS * lattice.step_mm, &mut seat);
+                    radii.push(ball.map_or(0.0, |b| b.radius_mm));
+                }
+            }
+        }
+        radii
+    };
+    let slices: Vec<Vec<f64>> = (0..nz).into_par_iter().map(in_slice).collect();
+    slices.into_iter().flatten().collect()
+}

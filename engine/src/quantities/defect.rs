@@ -1,0 +1,130 @@
+//! `defect.`: closed voids inside the solid. Voids of less than 27 cells (three across) are below the detection limit and not
+//! counted.
+
+use crate::case::Case;
+use crate::error::Error;
+use crate::pores::ClosedVoid;
+use crate::uncertainty::{NOISE, OFFSET, SCALE, merge};
+
+use super::pore::length;
+use super::porosity::{SMALLEST_VOID_CELLS, cannot_carry};
+use super::{Entry, Measured, Scope, Term};
+
+const CLAUSE: &str = "8.3.2.3 b)";
+const SOURCE: &str = "voids of at least 27 cells, pores by 6-connectivity; facets of the determined surface";
+
+const fn entry(name: &'static str, unit: &'static str, zh: &'static str, definition: &'static str, measure: super::Measure) -> Entry {
+    Entry::new(name, unit, CLAUSE, zh, definition, SOURCE, measure)
+}
+
+pub const ENTRIES: &[Entry] = &[
+    entry("defect.count", "1", "缺陷数", "closed voids of at least 27 cells that reach into the envelope", count),
+    entry("defect.largest_diameter", "mm", "最大缺陷直径", "diameter of the largest sphere inside a closed void", |c, s| {
+        largest(c, s, |v| v.inscribed_mm, |case, values| length(case, values, 2.0))
+    }),
+    entry("defect.largest_volume", "mm³", "最大缺陷体积", "volume of the largest closed void", largest_volume),
+    entry("defect.total_fraction", "1", "缺陷体积分数", "volume of the closed voids / volume of the solid in the envelope", total_fraction),
+    entry(
+        "defect.nearest_to_surface",
+        "mm",
+        "缺陷距表面最小距离",
+        "smallest distance between a closed void and the part's outer surface",
+        |c, s| {
+            // The solid between is thinner by an offset at either side.
+            let nearest = |v: &ClosedVoid| v.to_surface_mm.map_or(f64::NEG_INFINITY, |d| -d);
+            largest(c, s, nearest, |case, values| length(case, values.map(|v| -v), 2.0))
+        },
+    ),
+];
+
+/// The voids that are seen on each lattice; the reason where nothing can be said.
+fn seen(case: &Case, scope: &Scope) -> Result<Result<[Vec<ClosedVoid>; 2], String>, Error> {
+    if let Some(reason) = cannot_carry(case, scope)? {
+        return Ok(Err(reason));
+    }
+    let cell = case.actual()?.cell_mm;
+    let smallest = SMALLEST_VOID_CELLS * cell * cell * cell;
+    let both = case.closed_voids(scope.region)?;
+    Ok(Ok([0, 1].map(|n| both[n].iter().filter(|v| v.volume_mm3 >= smallest).cloned().collect())))
+}
+
+fn count(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    Ok(match seen(case, scope)? {
+        Err(reason) => Measured::not(reason),
+        Ok(both) => {
+            let [a, b] = both.map(|voids| voids.len() as f64);
+            Measured::Value { value: 0.5 * (a + b), terms: merge(vec![Term { name: "lattice", u: 0.5 * (a - b).abs() }]) }
+        }
+    })
+}
+
+/// The largest value of a void on each lattice, or that there is none.
+fn largest(
+    case: &Case,
+    scope: &Scope,
+    of: impl Fn(&ClosedVoid) -> f64,
+    measured: impl Fn(&Case, [f64; 2]) -> Result<Measured, Error>,
+) -> Result<Measured, Error> {
+    match seen(case, scope)? {
+        Err(reason) => Ok(Measured::not(reason)),
+        Ok(both) => {
+            let values = both.map(|voids| voids.iter().map(&of).fold(f64::NEG_INFINITY, f64::max));
+            if values.iter().all(|v| v.is_finite()) {
+                return measured(case, values);
+            }
+            let cell = case.actual()?.cell_mm;
+            Ok(Measured::not(format!(
+                "no closed void of at least {:.2e} mm³ (27 cells) is in the envelope",
+                SMALLEST_VOID_CELLS * cell * cell * cell
+            )))
+        }
+    }
+}
+
+fn largest_volume(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    let area = std::cell::Cell::new(0.0);
+    let volume = |v: &ClosedVoid| {
+        area.set(v.area_mm2.max(area.get()));
+        v.volume_mm3
+    };
+    largest(case, scope, volume, |case, [a, b]| Ok(volume_of(case, [a, b], area.get(), 1.0)?))
+}
+
+/// A volume, divided by another: an offset d of the surface changes it by its area times d.
+fn volume_of(case: &Case, [a, b]: [f64; 2], area: f64, per: f64) -> Result<Measured, Error> {
+    let part = case.actual()?;
+    let value = 0.5 * (a + b) / per;
+    // Noise is independent beyond its length: over an area of n patches it averages out to 1/√n.
+    let patches = (area / (part.noise_length_mm * part.noise_length_mm)).max(1.0);
+    let terms = vec![
+        Term { name: OFFSET, u: area * part.surface_u_mm() / per },
+        Term { name: NOISE, u: area * part.typical_noise_mm() / patches.sqrt() / per },
+        Term { name: SCALE, u: if per == 1.0 { 3.0 * value * part.scale_u } else { 0.0 } },
+        Term { name: "lattice", u: 0.5 * (a - b).abs() / per },
+    ];
+    Ok(Measured::Value { value, terms: merge(terms) })
+}
+
+fn total_fraction(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    match seen(case, scope)? {
+        Err(reason) => Ok(Measured::not(reason)),
+        Ok(both) => {
+            let porosity = case.porosity(scope.region)?.fractions;
+            let solid = (1.0 - porosity.total) * porosity.envelope_mm3;
+            if solid <= 0.0 {
+                return Ok(Measured::not("the envelope holds no solid: name a region or an envelope that does"));
+            }
+            let area = both[0].iter().map(|v| v.area_mm2).sum();
+            let volumes = both.map(|voids| voids.iter().map(|v| v.volume_mm3).sum::<f64>());
+            let cell = case.actual()?.cell_mm;
+            let unseen = SMALLEST_VOID_CELLS * cell * cell * cell / solid / 3.0_f64.sqrt();
+            match volume_of(case, volumes, area, solid)? {
+                Measured::Value { value, mut terms } => {
+                    terms.push(Term { name: "detection", u: unseen });
+                    Ok(Measured::Value { value, terms })
+                }
+                not => Ok(not),
+            }
+        }
+    }
+}

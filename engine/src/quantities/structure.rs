@@ -1,0 +1,96 @@
+//! `structure.`: surface, topology and orientation of a porous structure (names after Bouxsein et al. 2010).
+
+use crate::case::Case;
+use crate::error::Error;
+use crate::pores::Structure;
+use crate::uncertainty::{OFFSET, SCALE, merge};
+
+use super::porosity::cannot_carry;
+use super::{Entry, Measured, Scope, Term};
+
+const CLAUSE: &str = "8.3.2.2 b)";
+
+pub const ENTRIES: &[Entry] = &[
+    Entry::new(
+        "structure.surface_density",
+        "1/mm",
+        CLAUSE,
+        "比表面",
+        "area of the surface that faces pores in the envelope / envelope volume",
+        "facets of the determined surface",
+        surface_density,
+    ),
+    Entry::new(
+        "structure.euler_number",
+        "1",
+        CLAUSE,
+        "欧拉数",
+        "Euler number of the solid (components - tunnels + cavities); in a region its additive share",
+        "26-connected cells by their corners (Odgaard & Gundersen 1993)",
+        euler_number,
+    ),
+    Entry::new(
+        "structure.connectivity_density",
+        "1/mm³",
+        CLAUSE,
+        "连通密度",
+        "(1 - Euler number of the solid) / envelope volume",
+        "26-connected cells by their corners (Odgaard & Gundersen 1993)",
+        connectivity_density,
+    ),
+    Entry::new(
+        "structure.anisotropy",
+        "1",
+        CLAUSE,
+        "各向异性度",
+        "1 - shortest / longest principal mean intercept length of the surface that faces pores",
+        "ellipsoid of mean intercept lengths (Harrigan & Mann 1984) from the facets",
+        anisotropy,
+    ),
+];
+
+fn of_structure(case: &Case, scope: &Scope, measure: impl Fn([&Structure; 2]) -> Result<Measured, Error>) -> Result<Measured, Error> {
+    if let Some(reason) = cannot_carry(case, scope)? {
+        return Ok(Measured::not(reason));
+    }
+    let [a, b] = &*case.structure(scope.region)?;
+    if a.envelope_mm3 <= 0.0 || b.envelope_mm3 <= 0.0 {
+        return Ok(Measured::not("the envelope is smaller than a cell: name a larger region"));
+    }
+    measure([a, b])
+}
+
+fn surface_density(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    of_structure(case, scope, |both| {
+        let part = case.actual()?;
+        let [a, b] = both.map(|s| s.area_mm2 / s.envelope_mm3);
+        let value = 0.5 * (a + b);
+        // An offset d changes the area by 2 M d, M the integral of mean curvature; what faces pores is taken to be as curved as the rest.
+        let curvature = part.mean_curvature_integral_mm().abs() / part.mesh.area_mm2();
+        let terms = vec![
+            Term { name: OFFSET, u: 2.0 * curvature * value * part.surface_u_mm() },
+            Term { name: SCALE, u: value * part.scale_u },
+            Term { name: "lattice", u: 0.5 * (a - b).abs() },
+        ];
+        Ok(Measured::Value { value, terms: merge(terms) })
+    })
+}
+
+fn euler_number(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    of_structure(case, scope, |[a, b]| Ok(counted(a.euler, b.euler, 1.0)))
+}
+
+fn connectivity_density(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    of_structure(case, scope, |[a, b]| Ok(counted(1.0 - a.euler, 1.0 - b.euler, 0.5 * (a.envelope_mm3 + b.envelope_mm3))))
+}
+
+fn counted(a: f64, b: f64, per: f64) -> Measured {
+    Measured::Value { value: 0.5 * (a + b) / per, terms: merge(vec![Term { name: "lattice", u: 0.5 * (a - b).abs() / per }]) }
+}
+
+fn anisotropy(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    of_structure(case, scope, |both| match both.map(|s| s.anisotropy) {
+        [Some(a), Some(b)] => Ok(counted(a, b, 1.0)),
+        _ => Ok(Measured::not("no surface faces pores in the envelope: name a region or an envelope where it does")),
+    })
+}

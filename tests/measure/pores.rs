@@ -1,0 +1,146 @@
+//! Pores and walls of closed form: sizes, throats, reach, structure and voids within their stated U of the truth.
+
+use std::f64::consts::PI;
+
+use nalgebra::{Point3, Vector3};
+use verimetry_engine::frame::{Bounds, Grid, Pose};
+use verimetry_engine::measure::{self, Envelope, Measurement, Pores};
+use verimetry_engine::phantom::{Solid, parts};
+use verimetry_engine::runtime::Runtime;
+
+use super::{Folder, covers};
+
+fn measured(job: &Pores) -> Measurement {
+    measure::pores(job, &Runtime::cpu()).unwrap()
+}
+
+fn value(m: &Measurement, name: &str) -> f64 {
+    m.quantities[name].value.unwrap_or_else(|| panic!("{name}: {:?}", m.quantities[name].reason))
+}
+
+fn cube(min: f64, max: f64) -> Bounds {
+    Bounds { min: Point3::from([min; 3]), max: Point3::from([max; 3]) }
+}
+
+fn voxels(count: usize) -> Grid {
+    Grid::aligned([count; 3], [VOXEL; 3], Point3::origin()).unwrap()
+}
+
+/// Edge of the voxels of these scans, mm; their blur has a standard deviation of 0.07 mm.
+const VOXEL: f64 = 0.1;
+
+#[test]
+fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
+    let folder = Folder::new();
+    let centre = Point3::new(3.03, 2.98, 3.01);
+    let solid = Solid::Ball { centre, radius_mm: 2.4 }.without(Solid::Ball { centre, radius_mm: 0.9 }, 0.0);
+    let table = folder.0.path().join("pores.csv");
+    let part = folder.scan("shell.mha", &solid, &voxels(60));
+    let m = measured(&Pores { table: Some(table.clone()), range_mm: Some([1.7, 1.9]), ..Pores::new(part) });
+    let volume = |r: f64| 4.0 / 3.0 * PI * r * r * r;
+    for name in ["mean", "d10", "d50", "d90"] {
+        covers(&m, &format!("pore.size_{name}"), 1.8);
+        covers(&m, &format!("wall.thickness_{name}"), 1.5);
+    }
+    covers(&m, "wall.thickness_min", 1.5);
+    covers(&m, "pore.in_range", 1.0);
+    covers(&m, "porosity.interconnectivity", 0.0);
+    covers(&m, "structure.euler_number", 2.0);
+    covers(&m, "structure.surface_density", 4.0 * PI * 0.81 / volume(2.4));
+    covers(&m, "defect.count", 1.0);
+    covers(&m, "defect.largest_diameter", 1.8);
+    covers(&m, "defect.largest_volume", volume(0.9));
+    covers(&m, "defect.total_fraction", volume(0.9) / (volume(2.4) - volume(0.9)));
+    covers(&m, "defect.nearest_to_surface", 1.5);
+    assert!(value(&m, "structure.anisotropy") < 0.02);
+    assert!(m.quantities["pore.throat_x"].value.is_none() && m.quantities["pore.accessible"].value.is_none());
+
+    let text = std::fs::read_to_string(table).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
+    assert_eq!((rows.len(), rows[0].len(), rows[1].len()), (2, 12, 12));
+    let number = |name: &str| rows[1][rows[0].iter().position(|n| *n == name).unwrap()].parse::<f64>().unwrap();
+    for (name, truth, within) in [
+        ("volume_mm3", volume(0.9), 0.1),
+        ("equivalent_diameter_mm", 1.8, 0.02),
+        ("inscribed_diameter_mm", 1.8, 0.02),
+        ("sphericity", 1.0, 0.02),
+        ("x_mm", 3.03, 0.005),
+        ("y_mm", 2.98, 0.005),
+        ("z_mm", 3.01, 0.005),
+        ("to_surface_mm", 1.5, 0.03),
+    ] {
+        assert!((number(name) - truth).abs() <= within, "{name}: {}", number(name));
+    }
+    assert_eq!(rows[1][11], "false");
+}
+
+/// Balls in simple cubic order, overlapping, seen from their middle: a window between four balls is √2 pitch - 2 radius wide, the chamber
+/// between eight √3 pitch - 2 radius.
+#[test]
+fn a_cubic_array_of_balls_has_the_throat_of_its_windows_and_the_pore_of_its_chambers() {
+    let folder = Folder::new();
+    let (pitch, radius_mm) = (2.0, 1.1);
+    let places = (0..27).map(|n| Vector3::new((n % 3) as f64, (n / 3 % 3) as f64, (n / 9) as f64) * pitch);
+    let balls: Vec<Solid> = places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm }).collect();
+    let (throat, chamber) = (2.0_f64.sqrt() * pitch - 2.2, 3.0_f64.sqrt() * pitch - 2.2);
+    let pose = Pose { translation: Vector3::repeat(1.44), ..Pose::identity() };
+    let part = folder.scan("balls.mha", &Solid::Union(balls).moved(pose), &voxels(68));
+    let file = folder.mesh("envelope.stl", &parts::cuboid(&cube(1.44, 1.44 + 2.0 * pitch), 1).mesh).path;
+    let job = |sphere: f64| Pores { envelope: Envelope::File(file.clone()), sphere_mm: Some(sphere), ..Pores::new(part.clone()) };
+    let m = measured(&job(0.7 * throat));
+    for name in ["pore.throat_x", "pore.throat_y", "pore.throat_z"] {
+        let found = value(&m, name);
+        assert!((found - throat).abs() < 0.15 * VOXEL, "{name}: {found}, truth {throat}");
+    }
+    let largest = value(&m, "pore.size_d90");
+    assert!((largest - chamber).abs() < 0.1 * VOXEL, "{largest}, chamber {chamber}");
+    let open = value(&m, "pore.accessible");
+    let shut = value(&measured(&job(1.2 * throat)), "pore.accessible");
+    assert!(open > 0.75 && shut < 0.5 * open, "{open} and {shut}");
+    covers(&m, "porosity.interconnectivity", 1.0);
+    // One node and three necks a cell.
+    covers(&m, "structure.euler_number", 8.0 * (1.0 - 3.0));
+}
+
+#[test]
+fn plates_are_anisotropic_and_a_torus_has_one_tunnel() {
+    let folder = Folder::new();
+    let torus = Solid::Torus { centre: Point3::new(2.97, 3.02, 1.49), major_mm: 1.8, minor_mm: 0.6 };
+    let grid = Grid::aligned([60, 60, 30], [VOXEL; 3], Point3::origin()).unwrap();
+    let m = measured(&Pores::new(folder.scan("torus.mha", &torus, &grid)));
+    covers(&m, "structure.euler_number", 0.0);
+    covers(&m, "defect.count", 0.0);
+    covers(&m, "wall.thickness_d50", 1.2);
+    // Three plates between four posts that hold them apart.
+    let cuboid = |min: [f64; 3], max: [f64; 3]| {
+        let (min, max) = (Vector3::from(min), Vector3::from(max));
+        Solid::Box { centre: Point3::from((min + max) * 0.5), half_mm: (max - min) * 0.5, rounding_mm: 0.0 }
+    };
+    let slab = |n: usize| cuboid([0.83, 0.83, 0.67 + 1.5 * n as f64], [4.87, 4.87, 1.17 + 1.5 * n as f64]);
+    let post = |n: usize| {
+        let (x, y) = (0.83 + 3.54 * (n % 2) as f64, 0.83 + 3.54 * (n / 2) as f64);
+        cuboid([x, y, 0.7], [x + 0.5, y + 0.5, 4.1])
+    };
+    let plates = Solid::Union((0..3).map(slab).chain((0..4).map(post)).collect());
+    let grid = Grid::aligned([58, 58, 50], [VOXEL; 3], Point3::origin()).unwrap();
+    let m = measured(&Pores { range_mm: Some([0.9, 1.1]), ..Pores::new(folder.scan("plates.mha", &plates, &grid)) });
+    for (name, truth) in [("pore.size_d50", 1.0), ("wall.thickness_d50", 0.5), ("pore.throat_x", 1.0), ("pore.throat_y", 1.0)] {
+        assert!((value(&m, name) - truth).abs() < 0.1 * VOXEL, "{name}: {}", value(&m, name));
+    }
+    covers(&m, "structure.euler_number", 1.0 - 6.0);
+    assert!(m.quantities["pore.throat_z"].value.is_none());
+    assert!(value(&m, "structure.anisotropy") > 0.5 && value(&m, "pore.in_range") > 0.8);
+}
+
+#[test]
+fn pores_do_not_depend_on_the_number_of_threads() {
+    let folder = Folder::new();
+    let centre = Point3::new(1.53, 1.48, 1.51);
+    let solid = Solid::Ball { centre, radius_mm: 1.1 }.without(Solid::Ball { centre, radius_mm: 0.5 }, 0.0);
+    let part = folder.scan("shell.mha", &solid, &voxels(30));
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| measured(&Pores { sphere_mm: Some(0.3), ..Pores::new(part.clone()) }).quantities)
+    };
+    assert_eq!(on(1), on(5));
+}
