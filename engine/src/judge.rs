@@ -192,11 +192,13 @@ impl FeatureFile {
         Ok(FeatureFile { regions, orders: found.feature, folder, records, findings })
     }
 
-    /// The features, with what was read for them.
-    pub(crate) fn features(&self) -> Result<(Vec<Feature<'_>>, Vec<InputRecord>, Vec<Finding>), Error> {
+    /// The features; what is read for them joins the records and findings given.
+    pub(crate) fn features(&self, records: &mut Vec<InputRecord>, findings: &mut Vec<Finding>) -> Result<Vec<Feature<'_>>, Error> {
         let mut inputs = Inputs { folder: &self.folder, records: vec![], findings: vec![] };
         let features = inputs.features(&self.orders, &self.regions)?;
-        Ok((features, inputs.records, inputs.findings))
+        records.append(&mut inputs.records);
+        findings.append(&mut inputs.findings);
+        Ok(features)
     }
 }
 

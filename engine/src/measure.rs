@@ -196,9 +196,9 @@ pub fn dimension(part: &Source, features: &Path, patch_mm: f64, rt: &Runtime) ->
     let mut session = Session::new(rt);
     let file = FeatureFile::read(features)?;
     let part = session.part(part)?;
-    let (found, records, findings) = file.features()?;
-    session.inputs.extend(file.records.iter().cloned().chain(records));
-    session.findings.extend(file.findings.iter().cloned().chain(findings));
+    session.inputs.extend(file.records.iter().cloned());
+    session.findings.extend(file.findings.iter().cloned());
+    let found = file.features(&mut session.inputs, &mut session.findings)?;
     let case = Case::new(rt, None, Some(part), None).aligned_by(AlignmentMethod::None, None).with_features(found);
     let mut quantities = BTreeMap::new();
     for feature in case.features() {

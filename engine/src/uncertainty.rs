@@ -36,7 +36,7 @@ impl Measured {
     /// Combined standard uncertainty: root of the sum of squares of the terms, which are independent of each other by construction.
     pub fn standard_uncertainty(&self) -> Option<f64> {
         match self {
-            Measured::Value { terms, .. } => Some(terms.iter().map(|t| t.u * t.u).sum::<f64>().sqrt()),
+            Measured::Value { terms, .. } => Some(terms.iter().fold(0.0, |sum, t| sum + t.u * t.u).sqrt()),
             Measured::Not { .. } => None,
         }
     }

@@ -19,6 +19,8 @@ const TOLD: f64 = 1e-13;
 const ROUNDING: f64 = 1e-31;
 /// Eigenvalues of the column-scaled normal matrix below this fraction of the largest hold nothing.
 const HELD: f64 = 1e-15;
+/// Half angle of a cone (rad) from which on it is a plane: a right angle but for 20 seconds of arc.
+pub(super) const STEEPEST: f64 = std::f64::consts::FRAC_PI_2 - 1e-4;
 /// A radius beyond this many extents is a flat surface: its sagitta is lost in rounding.
 const FLAT: f64 = 1e5;
 
@@ -55,7 +57,8 @@ impl Unit {
         }
         let sound = |i: usize| points[i].iter().all(|x| x.abs() < 1e12) && cloud.weight(i).is_finite() && cloud.weight(i) >= 0.0;
         let total = sum::sum(n, |i| cloud.weight(i));
-        if !(0..n).all(sound) || !(total > 0.0 && total.is_finite()) {
+        let usable = total > 0.0 && total.is_finite() && (0..n).all(sound);
+        if !usable {
             return Err(FeatureError::NotFinite { kind });
         }
         let first = points[0].coords;
@@ -190,7 +193,7 @@ pub(super) fn settle(kind: Kind, unit: &Unit, start: State, most: u32) -> Solved
         iterations += 1;
         let (step, _) = here.step(0.0);
         let size = step.iter().map(|x| x * x).sum::<f64>().sqrt();
-        if !(size < 0.9 * last) {
+        if size.is_nan() || size >= 0.9 * last {
             break;
         }
         state = state.moved(&step);
@@ -304,7 +307,7 @@ fn check(kind: Kind, s: &State) -> Result<(), FeatureError> {
     match kind {
         Kind::Circle | Kind::Sphere | Kind::Cylinder if s.radius <= 0.0 => refuse("the radius of the best fit is not above 0"),
         Kind::Cone if s.radius <= 0.0 || s.second < 1e-9 => refuse("its sides are parallel or its apex lies amid the points"),
-        Kind::Cone if s.second > 1.5707 => refuse("it is flat"),
+        Kind::Cone if s.second > STEEPEST => refuse("it is flat"),
         Kind::Torus if s.second <= 0.0 || s.radius <= 0.0 => refuse("a radius of the best fit is not above 0"),
         Kind::Torus if s.radius < s.second * (1.0 - 1e-9) => refuse("the best fit intersects itself (a spindle torus)"),
         _ => Ok(()),

@@ -5,7 +5,7 @@ use nalgebra::{Matrix3, Matrix4, Matrix6, SMatrix, SVector, Vector3, Vector4, Ve
 use rayon::prelude::*;
 
 use super::Kind;
-use super::least_squares::{Unit, settle};
+use super::least_squares::{STEEPEST, Unit, settle};
 use super::local::{State, distance, frame_of};
 use crate::align::{eigen, pseudo_inverse};
 
@@ -118,7 +118,7 @@ fn sensible(kind: Kind, s: &State) -> bool {
     finite
         && match kind {
             Kind::Cylinder => s.radius > 0.0,
-            Kind::Cone => s.radius > 0.0 && s.second.abs() < 1.5707,
+            Kind::Cone => s.radius > 0.0 && s.second.abs() < STEEPEST,
             Kind::Torus => s.second > 0.0 && s.radius > 0.999 * s.second,
             _ => true,
         }
@@ -227,7 +227,7 @@ fn taubin(points: impl Iterator<Item = (Vector3<f64>, f64)> + Clone, flat: bool)
     let total: f64 = points.clone().map(|(_, w)| w).sum();
     let centre: Vector3<f64> = points.clone().map(|(p, w)| p * (w / total)).sum();
     let mean: f64 = points.clone().map(|(p, w)| (p - centre).norm_squared() * (w / total)).sum();
-    if !(mean > 1e-24) {
+    if mean.is_nan() || mean <= 1e-24 {
         return None;
     }
     let mut m = Matrix4::zeros();

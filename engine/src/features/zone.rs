@@ -272,7 +272,7 @@ fn zone_of(problem: &Problem, rest: &Rest, unit: &Unit) -> Zone {
     }
     let stationarity = pull.iter().map(|x| x * x).sum::<f64>().sqrt();
     let width = match problem.goal {
-        Goal::Zone => 2.0 * rest.value,
+        Goal::Zone => 2.0 * rest.value + 0.0, // no negative zero
         _ => (0..problem.points.len()).map(|i| distance(problem.kind, &state, &problem.points[i]).0.abs()).fold(0.0, f64::max),
     };
     let contacts = rest.active.iter().map(|&((point, outside), multiplier)| Contact { point, outside, multiplier }).collect();

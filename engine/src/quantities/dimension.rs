@@ -79,7 +79,7 @@ pub fn offered(entry: &Entry, case: &Case, scope: &Scope) -> Result<Option<Measu
 }
 
 /// A refusal of the fit is a reason, everything else an error.
-fn fitted<'c>(found: Result<&'c Associated, Error>) -> Result<Result<&'c Associated, Measured>, Error> {
+fn fitted(found: Result<&Associated, Error>) -> Result<Result<&Associated, Measured>, Error> {
     match found {
         Ok(a) => Ok(Ok(a)),
         Err(e) if e.code.starts_with("feature.") => Ok(Err(Measured::not(e.message))),
