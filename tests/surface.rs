@@ -24,7 +24,7 @@ use support::Random;
 use verimetry_engine::frame::Grid;
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::runtime::Runtime;
-use verimetry_engine::surface::{self, Determined, Keep, Method, Options, flag};
+use verimetry_engine::surface::{self, Determined, Keep, Method, Options};
 use verimetry_engine::volume::{Rescale, Volume, Voxel};
 
 fn grid(dims: [usize; 3]) -> Grid {

@@ -78,8 +78,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     inputs.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh).map(|f| f.about(&order.actual.file)));
     let align_region = order.alignment.region.as_deref().and_then(find).map(|(_, region)| region);
     let features = inputs.features(&order.feature, &regions)?;
-    let mut case =
-        Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region).with_features(features);
+    let mut case = Case::new(rt, Some(nominal), Some(part), site).aligned_by(order.alignment.method, align_region).with_features(features);
     if let Some(datums) = datums(&order, &regions) {
         case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
     }

@@ -13,7 +13,7 @@ use super::{Cloud, FeatureError, Fit, Kind, Shape, least_squares};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::mesh::Mesh;
-use crate::mesh::edges::Edges;
+use crate::mesh::edges::{Edges, NONE};
 
 /// Normals within 30 degrees of the shape's.
 const FACING: f64 = 0.866;
@@ -31,27 +31,18 @@ pub struct Seat<'a> {
     neighbours: Vec<[u32; 3]>,
 }
 
-const NOBODY: u32 = u32::MAX;
-
 impl<'a> Seat<'a> {
     pub fn new(mesh: &'a Mesh) -> Seat<'a> {
         let count = mesh.triangles().len();
-        let mut neighbours = vec![[NOBODY; 3]; count];
-        for edge in Edges::of(mesh).manifold {
-            let [a, b] = edge.triangles;
-            for (t, other) in [(a, b), (b, a)] {
-                if let Some(free) = neighbours[t as usize].iter_mut().find(|n| **n == NOBODY) {
-                    *free = other;
-                }
-            }
-        }
+        let edges = Edges::of(mesh);
+        let neighbours: Vec<[u32; 3]> = (0..count as u32).map(|t| [0, 1, 2].map(|k| edges.across(t, k))).collect();
         let raw: Vec<Vector3<f64>> = (0..count).into_par_iter().map(|t| mesh.area_vector(t)).collect();
         let unit = |v: &Vector3<f64>| v.try_normalize(0.0).unwrap_or_else(Vector3::zeros);
         let mut normals: Vec<Vector3<f64>> = raw.par_iter().map(unit).collect();
         for _ in 0..EVENED {
             let even = |t: usize| {
                 let own = normals[t];
-                let around = neighbours[t].iter().filter(|n| **n != NOBODY).map(|n| *n as usize);
+                let around = neighbours[t].iter().filter(|n| **n != NONE).map(|n| *n as usize);
                 let sum = around.filter(|&n| normals[n].dot(&own) > EDGE).fold(own * raw[t].norm(), |s, n| s + normals[n] * raw[n].norm());
                 unit(&sum)
             };
@@ -121,7 +112,7 @@ fn flooded(seat: &Seat, first: usize, shape: Option<&Shape>, most: usize) -> Vec
     while next < reached.len() && reached.len() < most {
         let t = reached[next] as usize;
         next += 1;
-        for n in seat.neighbours[t].iter().filter(|n| **n != NOBODY).map(|n| *n as usize) {
+        for n in seat.neighbours[t].iter().filter(|n| **n != NONE).map(|n| *n as usize) {
             if !seen[n] && seat.normals[n].dot(&seat.normals[t]) > CONTINUES && like(n) {
                 seen[n] = true;
                 reached.push(n as u32);

@@ -85,7 +85,7 @@ impl Mesh {
             return Err(MeshError::NotFinite { vertex });
         }
         debug_assert!(triangles.iter().flatten().all(|&v| (v as usize) < vertices.len()));
-        Ok(Mesh { vertices, triangles })
+        Ok(Mesh { vertices: vertices.into(), triangles: triangles.into() })
     }
 
     pub fn vertices(&self) -> &[Point3<f64>] {
