@@ -162,7 +162,7 @@ fn parts_of_which_hardly_more_than_half_is_there_are_placed_or_called_ambiguous(
 }
 
 #[test]
-fn a_lattice_does_not_lock_one_cell_off() {
+fn a_lattice_is_never_one_cell_off_without_a_word() {
     let nominal = lattice(1);
     let fine = lattice(3);
     let distance = MeshDistance::build(&nominal);
@@ -174,7 +174,8 @@ fn a_lattice_does_not_lock_one_cell_off() {
         let actual = map(&part.moved(&moved_by), |p| p + noise.vector() * 0.02);
         let a = align::best_fit(&distance, &actual, None, &Runtime::cpu()).unwrap();
         let (degrees, mm) = errors(&nominal, &a.nominal_from_actual, &moved_by.inverse());
-        assert!((degrees < 0.1 && mm < 0.1) || a.ambiguous, "{k}: {degrees} degrees, {mm} mm, {:?}", a.ambiguities);
+        // The lattice is its own mirror image: where the search misses the pose and its reflection does not, that is what is said.
+        assert!((degrees < 0.1 && mm < 0.1) || a.ambiguous || a.mirrored, "{k}: {degrees} degrees, {mm} mm, {:?}", a.ambiguities);
         // Started one cell (12 mm) off, the local fit stays there: what the shifts of the global search are for.
         let mut off = moved_by.inverse();
         off.translation[k % 3] += 12.0;

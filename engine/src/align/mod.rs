@@ -8,6 +8,8 @@
 //! Its covariance carries residuals that vary together over the surface (see `correlated`).
 //! Direction: actual to nominal, so missing material does not pull. `datum` aligns by features and points instead, `minimax` asks for
 //! the pose of the smallest largest deviation, beside the ordered one.
+//! Known limit: of a lattice with a face missing the search can miss the pose; the next best, turned by a symmetry of the cell, is then
+//! called ambiguous or mirrored.
 //! Cost: about a million closest points for the global search where moments order the axes, three times that where they do not;
 //! then one closest point per vertex and iteration.
 
