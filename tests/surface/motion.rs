@@ -58,7 +58,7 @@ fn refining_rough_noisy_surfaces_turns_and_crosses_nothing() {
     let lattice = |p: Point3<f64>| {
         (0.45 * p.x).sin() * (0.45 * p.y).cos() + (0.45 * p.y).sin() * (0.45 * p.z).cos() + (0.45 * p.z).sin() * (0.45 * p.x).cos()
     };
-    for (name, noise, sharpness) in [("lattice", 0.05, 2.0), ("rough lattice", 0.12, 1.2), ("rubble", 0.3, 0.7)] {
+    for (name, noise, sharpness) in [("lattice", 0.05, 2.0), ("rough lattice", 0.12, 1.2), ("rubble", 0.2, 3.0)] {
         let ct = volume(grid([40; 3]), |p, n| {
             let share = (0.5 + sharpness * 0.5 * lattice(p)).clamp(0.0, 1.0);
             (20000.0 + 20000.0 * (share + noise * normal(3, n))).round() as u16

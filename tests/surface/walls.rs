@@ -9,15 +9,17 @@ use super::{determine_with, grid, plate_share, scan};
 
 const TILTS: [[f64; 3]; 3] = [[0.31, 0.22, 0.925], [0.577, 0.577, 0.577], [0.02, 0.7, 0.71]];
 
-/// A wall over a block whose grey value is that of the material, or a gap in a block; with the distances of its vertices from its middle.
+/// A wall over a block, or a gap in one, with enough of air and of material elsewhere for their modes; with the distances of its vertices
+/// from its middle.
 fn wall(thickness: f64, sigma: f64, gap: bool, tilt: [f64; 3], noise: f64, shift: f64) -> (Determined, Vec<(usize, f64)>) {
     let n = Vector3::from(tilt).normalize();
     let size = 34 + (20.0 * sigma) as usize;
     let c = Point3::from([0.5 * size as f64 + shift; 3]);
-    let block = |x: f64| 0.5 * libm::erfc((x + 10.0 * sigma + thickness) / (std::f64::consts::SQRT_2 * sigma));
+    let top = if gap { 10.0 * sigma + thickness } else { -10.0 * sigma - thickness };
+    let block = |x: f64| 0.5 * libm::erfc((x - top) / (std::f64::consts::SQRT_2 * sigma));
     let share = |p: Point3<f64>| {
         let x = (p - c).dot(&n);
-        if gap { 1.0 - plate_share(x, thickness, sigma) } else { block(x) + plate_share(x, thickness, sigma) }
+        block(x) + if gap { -1.0 } else { 1.0 } * plate_share(x, thickness, sigma)
     };
     let found = determine_with(scan(grid([size; 3]), share, noise, 3), &Options { keep: Keep::All, ..Options::default() });
     let inner = |p: &Point3<f64>| (0..3).all(|a| p[a] > 9.0 && p[a] < size as f64 - 10.0);
