@@ -22,7 +22,7 @@ use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::shrinkage::{self, Shrinkage};
-use crate::surface::ImageQuality;
+use crate::surface::{Determined, ImageQuality};
 use crate::uncertainty::Effects;
 
 /// The design.
@@ -56,6 +56,8 @@ pub struct Part {
     pub noise_length_mm: f64,
     /// Edge of the cells that volumes are integrated on, mm.
     pub cell_mm: f64,
+    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners, mm³; 0 where nobody knows.
+    pub facet_loss_mm3: f64,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
     pub image: Option<ImageQuality>,
@@ -63,12 +65,14 @@ pub struct Part {
 }
 
 impl Part {
-    /// A determined surface; noise is independent beyond the reach of the interpolation, about one and a half voxels.
-    pub fn from_volume(mesh: Mesh, point_u_mm: Vec<f32>, offset_u_mm: f64, scale_u: f64, image: ImageQuality) -> Part {
+    /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
+    pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
+        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, image, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
-        Part::new(mesh, point_u_mm, offset_u_mm, scale_u, 1.5 * largest, smallest, Some(image))
+        let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
+        Part { facet_loss_mm3, ..part }
     }
 
     /// A scanned mesh. What part of a scanner's point uncertainty is common to all points a mesh cannot tell, so it counts
@@ -99,7 +103,7 @@ impl Part {
         let chord_u_mm = edges::sagitta_mm(&mesh, &edges) / 3.0_f64.sqrt();
         // Lattices finer than 1/400 of the part cost memory and say nothing new.
         let cell_mm = cell_mm.max(mesh.bounds().diagonal_mm() / 400.0);
-        Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, not_closed, image, edges }
+        Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, facet_loss_mm3: 0.0, not_closed, image, edges }
     }
 
     /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.

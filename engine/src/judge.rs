@@ -65,6 +65,8 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         unit: order.actual.unit,
         surface: order.actual.surface,
         components: order.actual.components,
+        materials: order.actual.materials,
+        material: order.actual.material,
         scale_uncertainty: order.actual.scale_uncertainty,
         point_uncertainty: order.actual.point_uncertainty,
     };

@@ -23,6 +23,9 @@ pub struct Source {
     pub unit: LengthUnit,
     pub surface: SurfaceOrder,
     pub components: ComponentsOrder,
+    /// Materials in the volume beside air, and which of them the part is, counted from the densest.
+    pub materials: u8,
+    pub material: u8,
     pub scale_uncertainty: f64,
     /// Standard uncertainty of a mesh's points, mm.
     pub point_uncertainty: Option<f64>,
@@ -36,6 +39,8 @@ impl Source {
             unit: LengthUnit::default(),
             surface: SurfaceOrder::default(),
             components: ComponentsOrder::default(),
+            materials: 1,
+            material: 1,
             scale_uncertainty: DEFAULT_SCALE_UNCERTAINTY,
             point_uncertainty: None,
         }
@@ -65,7 +70,7 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
     if let Some((determined, record, findings)) = streamed(name, source, accepted, rt)? {
-        return Ok(Read { value: part_of(determined, source), record, findings });
+        return Ok(Read { value: Part::from_volume(determined, source.scale_uncertainty), record, findings });
     }
     match io::load(&source.path)? {
         Loaded::Mesh(file) => {
@@ -84,14 +89,9 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
         Loaded::Volume(file) => {
             let (determined, record, findings) = determined(name, source, &file, accepted, rt)?;
             drop(file); // the voxels are not needed beside what is measured on their surface
-            Ok(Read { value: part_of(determined, source), record, findings })
+            Ok(Read { value: Part::from_volume(determined, source.scale_uncertainty), record, findings })
         }
     }
-}
-
-fn part_of(determined: Determined, source: &Source) -> Part {
-    let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
-    Part::from_volume(mesh, vertex_u_mm, u_offset_mm, source.scale_uncertainty, image)
 }
 
 /// Reads a volume and determines its surface: read whole where that fits the memory budget, slab by slab with the same bits otherwise.
@@ -188,7 +188,9 @@ fn options(source: &Source) -> surface::Options {
             ComponentsOrder::Largest => Keep::Largest,
             ComponentsOrder::All => Keep::All,
         },
-        ..surface::Options::default()
+        materials: source.materials,
+        material: source.material,
+        start: None,
     }
 }
 

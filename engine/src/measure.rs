@@ -21,7 +21,7 @@ use crate::porosity;
 use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
 use crate::region::Region;
 use crate::runtime::Runtime;
-use crate::surface::{Determined, material};
+use crate::surface::material;
 use crate::volume::with_volume;
 
 /// The JSON of every measuring command.
@@ -173,21 +173,21 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
 }
 
-/// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty of every vertex, or STL.
+/// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.
 pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> Result<Measurement, Error> {
     let mut session = Session::new(rt);
     rt.step("load", 0.0)?;
     let name = name(&volume.path);
     let (determined, record, findings) = load::surface_of(&name, volume, &[], rt)?;
-    let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
     if as_ply {
-        let u = VertexField { name: "u_mm".into(), values: vertex_u_mm.iter().map(|&u| f64::from(u)).collect() };
-        io::ply::write(mesh_out, &mesh, &[u], None)?;
+        let field = |name: &str, values: Vec<f64>| VertexField { name: name.into(), values };
+        let u = field("u_mm", determined.vertex_u_mm.iter().map(|&u| f64::from(u)).collect());
+        let flags = field("flags", determined.flags.iter().map(|&f| f64::from(f)).collect());
+        io::ply::write(mesh_out, &determined.mesh, &[u, flags], None)?;
     } else {
-        io::write_stl(mesh_out, &mesh)?;
+        io::write_stl(mesh_out, &determined.mesh)?;
     }
-    let part =
-        session.keep(Read { value: Part::from_volume(mesh, vertex_u_mm, u_offset_mm, volume.scale_uncertainty, image), record, findings });
+    let part = session.keep(Read { value: Part::from_volume(determined, volume.scale_uncertainty), record, findings });
     session.measure(&Case::new(rt, None, Some(part), None), &["body.", "image."], &Scope::default())
 }
 
@@ -336,8 +336,7 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
         |value: f64| Measured::Value { value, terms: vec![Term { name: crate::uncertainty::OFFSET, u: surface * determined.u_offset_mm }] };
     let found = [("porosity.total", fractions.total), ("porosity.open", fractions.open), ("porosity.closed", fractions.closed)];
     let counted = found.map(|(n, v)| (n.to_string(), QuantityJson::new(&value(v), "1")));
-    let Determined { mesh, vertex_u_mm, u_offset_mm, image, .. } = determined;
-    let case = Case::new(rt, None, Some(Part::from_volume(mesh, vertex_u_mm, u_offset_mm, part.scale_uncertainty, image)), None);
+    let case = Case::new(rt, None, Some(Part::from_volume(determined, part.scale_uncertainty)), None);
     let shape = image_region(&grid)?;
     let region = shape.as_ref().map(|shape| ("image", shape));
     let mut measured = match region {

@@ -176,9 +176,11 @@ fn the_start_threshold_moves_nothing() {
                 .collect();
             apart.sort_by(f64::total_cmp);
             let p99 = apart[apart.len() * 99 / 100];
-            println!("sigma {sigma} noise {noise} start {part:+}: mean {mean:+.5}, 99 % {p99:.5}");
-            // With noise, vertices of the two surfaces up to 0.3 voxels apart differ by what their bundles do not share.
-            assert!(mean.abs() < 0.005 && (noise > 0.0 || p99 < 0.005), "sigma {sigma} noise {noise} start {part}: {mean}, {p99}");
+            let rms = (apart.iter().map(|d| d * d).sum::<f64>() / apart.len() as f64).sqrt();
+            println!("sigma {sigma} noise {noise} start {part:+}: mean {mean:+.5}, rms {rms:.5}, 99 % {p99:.5}");
+            // Vertices of the two surfaces lie up to 0.3 voxels apart, so single pairs also differ by what the two places do not share; with
+            // noise that is most of it.
+            assert!(mean.abs() < 0.005 && (noise > 0.0 || rms < 0.005), "sigma {sigma} noise {noise} start {part}: {mean}, {rms}");
         }
     }
 }

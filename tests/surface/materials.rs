@@ -57,7 +57,10 @@ fn titanium_half_in_plastic_is_found_on_both_sides_and_flagged_between() {
 fn materials_that_are_not_there_or_not_possible_are_refused() {
     let ct = || scan(grid([40; 3]), |p| blurred_ball((p - Point3::new(20.0, 20.0, 20.0)).norm(), 12.0, 0.9), 0.01, 1);
     let code = |materials, material| {
-        surface::determine(&Voxel::wrap(ct()), &Options { materials, material, ..Options::default() }, &Runtime::cpu()).map(|_| ()).unwrap_err().code
+        surface::determine(&Voxel::wrap(ct()), &Options { materials, material, ..Options::default() }, &Runtime::cpu())
+            .map(|_| ())
+            .unwrap_err()
+            .code
     };
     assert_eq!(code(2, 1), "surface.few_modes");
     for (materials, material) in [(0, 0), (1, 0), (1, 2), (7, 1)] {

@@ -65,8 +65,8 @@ fn walls_between_one_and_a_half_and_three_blurs_are_stated_and_flagged() {
             let error = 2.0 * at.iter().map(|(_, x)| x.abs()).sum::<f64>() / at.len() as f64 - blurs * sigma;
             println!("gap {gap} {blurs} blurs of {sigma} noise {noise}: {error:+.4}, flagged {:.3}", share(&found, &at, flag::THIN_WALL));
             assert!(share(&found, &at, flag::THIN_WALL) > 0.97, "gap {gap} {blurs} blurs of {sigma}");
-            // The half-way levels of a wall of two blurs lie 0.13 blurs too near each other.
-            assert!(error.abs() < 0.05, "gap {gap} {blurs} blurs of {sigma}: {error}");
+            // The half-way levels of a wall of two blurs lie 0.13 blurs too near each other; what the model leaves is less than half of that.
+            assert!(error.abs() < 0.06 * sigma, "gap {gap} {blurs} blurs of {sigma}: {error}");
             assert!(found.findings.iter().any(|f| f.code == "surface.thin_wall"));
         }
     }

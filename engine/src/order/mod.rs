@@ -136,12 +136,26 @@ pub struct ActualInput {
     pub surface: SurfaceOrder,
     #[serde(default)]
     pub components: ComponentsOrder,
+    /// Materials in the volume beside air (a titanium part in a plastic holder: 2).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub materials: u8,
+    /// Which of them the part is, counted from the densest; what is denser belongs to it too.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub material: u8,
     /// Relative standard uncertainty of the scanner's length scale; 0.003 where no artefact or calibration tells better.
     #[serde(default = "default_scale_uncertainty")]
     pub scale_uncertainty: f64,
     /// Standard uncertainty of one surface point of a scanned mesh, mm (a volume's own is determined from the image).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point_uncertainty: Option<f64>,
+}
+
+fn one() -> u8 {
+    1
+}
+
+fn is_one(n: &u8) -> bool {
+    *n == 1
 }
 
 pub const DEFAULT_SCALE_UNCERTAINTY: f64 = 0.003;

@@ -24,7 +24,7 @@ pub fn csv(voids: &[ClosedVoid]) -> String {
     for (n, void) in voids.iter().enumerate() {
         let c = void.centroid;
         let numbers = [void.volume_mm3, void.equivalent_mm(), void.inscribed_mm, void.sphericity(), void.area_mm2, c.x, c.y, c.z].map(Some);
-        let fields = numbers.into_iter().chain([void.to_surface_mm, void.to_neighbour_mm]).map(|value| number(value));
+        let fields = numbers.into_iter().chain([void.to_surface_mm, void.to_neighbour_mm]).map(number);
         let row: Vec<String> = std::iter::once((n + 1).to_string()).chain(fields).chain([void.touches_border.to_string()]).collect();
         text += &(row.join(",") + "\r\n");
     }

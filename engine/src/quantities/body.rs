@@ -13,7 +13,7 @@ pub const ENTRIES: &[Entry] = &[
         "8.3.2.1 a)",
         "体积",
         "volume enclosed by the actual surface",
-        "divergence theorem over the facets",
+        "divergence theorem over the facets; of a volume's surface with what they cut off its curvature",
         volume,
     ),
     Entry::new("body.area", "mm²", "8.3.2.1 a)", "表面积", "area of the actual surface", "sum over the facets", area),
@@ -29,7 +29,7 @@ fn volume(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     if let Some(why) = part.not_closed.as_ref() {
         return Ok(Measured::not(format!("the actual surface encloses no volume: {why}")));
     }
-    let (value, surface) = (part.mesh.volume_mm3(), part.mesh.area_mm2());
+    let (value, surface) = (part.mesh.volume_mm3() + part.facet_loss_mm3, part.mesh.area_mm2());
     Ok(Measured::Value { value, terms: terms(part, surface, 3.0 * value.abs(), surface) })
 }
 

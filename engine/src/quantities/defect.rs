@@ -87,7 +87,7 @@ fn largest_volume(case: &Case, scope: &Scope) -> Result<Measured, Error> {
         area.set(v.area_mm2.max(area.get()));
         v.volume_mm3
     };
-    largest(case, scope, volume, |case, [a, b]| Ok(volume_of(case, [a, b], area.get(), 1.0)?))
+    largest(case, scope, volume, |case, both| volume_of(case, both, area.get(), 1.0))
 }
 
 /// A volume, divided by another: an offset d of the surface changes it by its area times d.

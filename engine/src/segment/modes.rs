@@ -82,7 +82,8 @@ impl Histogram {
     }
 
     /// Modes of air and of so many materials, from the darkest up: of the peaks that stand out those that stand out most, by the part of
-    /// their height above the saddle to a higher one. A material needs a thousandth of the voxels at least.
+    /// their height above the saddle to a higher one, which must be half of it at least: the grey values between two materials, which edges
+    /// fill, make no such peak. A material needs a thousandth of the voxels at least.
     pub fn materials(&self, materials: u8) -> Result<Vec<Modes>, SegmentError> {
         let mut counts = self.ascending();
         let padded = padding(&counts);
@@ -91,10 +92,10 @@ impl Histogram {
         let smooth = smoothed(&counts, half);
         let peaks = peaks(&smooth, half);
         let wanted = usize::from(materials) + 1;
-        if peaks.len() < wanted {
-            return Err(SegmentError::FewModes { found: peaks.len(), wanted });
+        let mut chosen: Vec<usize> = (0..peaks.len()).filter(|&n| prominence(&smooth, &peaks, n) >= 0.5).collect();
+        if chosen.len() < wanted {
+            return Err(SegmentError::FewModes { found: chosen.len(), wanted });
         }
-        let mut chosen: Vec<usize> = (0..peaks.len()).collect();
         chosen.sort_by(|&a, &b| prominence(&smooth, &peaks, b).total_cmp(&prominence(&smooth, &peaks, a)).then(a.cmp(&b)));
         chosen.truncate(wanted);
         chosen.sort_unstable();

@@ -98,7 +98,7 @@ fn air_levels(grey: impl Fn(f64) -> f64, clear: f64, voxel: f64) -> Option<[f64;
     let mut sums = [0.0; 2];
     for i in 0..AIR_SAMPLES {
         let value = grey(clear + 2.0 * i as f64 * voxel);
-        if !(value < 0.5) {
+        if value.is_nan() || value >= 0.5 {
             return None;
         }
         sums[i % 2] += value;

@@ -181,7 +181,7 @@ fn inverse(m: &[[f64; 3]; 3], used: [bool; 3]) -> Option<[[f64; 3]; 3]> {
         a[r0][c0] * a[r1][c1] - a[r0][c1] * a[r1][c0]
     };
     let determinant = (0..3).map(|c| a[0][c] * minor(0, c)).sum::<f64>();
-    if !(determinant > 1e-6 * a[0][0] * a[1][1] * a[2][2]) {
+    if determinant.is_nan() || determinant <= 1e-6 * a[0][0] * a[1][1] * a[2][2] {
         return None;
     }
     Some(std::array::from_fn(|r| std::array::from_fn(|c| minor(c, r) / determinant)))
@@ -227,7 +227,7 @@ fn lone(near: &[Near], model: &Model, start: f64) -> Option<f64> {
             normal_sum += slope * bell;
             weight += voxel.weight;
         }
-        if !(normal_sum > SEEN * weight) {
+        if normal_sum.is_nan() || normal_sum <= SEEN * weight {
             return None;
         }
         let step = (right / (normal_sum * model.contrast) * model.sigma).clamp(-most, most);
@@ -251,7 +251,7 @@ fn several(near: &[Near], model: &Model, start: Edges) -> Option<Edges> {
     for step in 0..STEPS {
         let sums = Sums::of(near, model, &edges);
         let slope = model.contrast / model.sigma;
-        if !(sums.normal[0][0] > SEEN * sums.weight * slope * slope) {
+        if sums.normal[0][0].is_nan() || sums.normal[0][0] <= SEEN * sums.weight * slope * slope {
             return None;
         }
         // Later steps are shortened, so that edges which push each other to and fro come to rest.

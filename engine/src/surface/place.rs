@@ -171,7 +171,7 @@ impl Placing<'_> {
         // The half-way levels of a wall of 1.5 blurs lie 0.93 blurs apart; those of one of 2, 1.87.
         let near = f64::from(view.wall_mm.min(view.gap_mm)) < 1.4 * self.sigma();
         let u = (0.5 * self.sigma()) as f32;
-        near.then(|| Edge { u, flags: kept.flags & !flag::KEPT_ISO50 | flag::THIN_WALL | flag::NOT_MEASURABLE, ..*kept })
+        near.then_some(Edge { u, flags: kept.flags & !flag::KEPT_ISO50 | flag::THIN_WALL | flag::NOT_MEASURABLE, ..*kept })
     }
 
     fn half_way<T: Voxel>(&self, profile: &Profile<T>, kept: &Edge, model: &Model) -> Option<Edge> {

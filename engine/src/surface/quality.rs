@@ -184,7 +184,10 @@ pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask, levels: &[f64], r
         }
         Ok(())
     })?;
-    Ok(lists.iter().find_map(|pairs| Noise::of(pairs)))
+    // So many that a variance from them is good to a twentieth; fewer where there are no more.
+    const ENOUGH: usize = 1000;
+    let plenty = lists.iter().filter(|pairs| pairs.len() >= ENOUGH).find_map(|pairs| Noise::of(pairs));
+    Ok(plenty.or_else(|| lists.iter().find_map(|pairs| Noise::of(pairs))))
 }
 
 impl ImageQuality {

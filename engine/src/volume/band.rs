@@ -184,7 +184,7 @@ mod tests {
         bricks.add([3.2, -7.0, 2.0], [9.5, 6.1, 30.0]);
         bricks.add([f64::NAN; 3], [f64::NAN; 3]);
         let near = Voxels::Band(Band::read(&slices, &bricks, |_| Ok(())).unwrap());
-        assert_eq!(bricks.bytes::<u32>(), 2 * 1 * 3 * 512 * 4 + 4 * 27);
+        assert_eq!(bricks.bytes::<u32>(), 2 * 3 * 512 * 4 + 4 * 27);
         for (j, k) in (0..7).flat_map(|j| (2..19).map(move |k| (j, k))) {
             let run: Vec<u32> = near.run(3..11, j, k).flat_map(|(_, piece)| piece.to_vec()).collect();
             assert_eq!(run, volume.row(j, k)[3..11]);

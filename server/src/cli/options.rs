@@ -82,6 +82,12 @@ pub(super) struct Reading {
     /// Bodies of a volume to keep
     #[arg(long, value_enum, default_value_t = Components::Largest)]
     pub components: Components,
+    /// Materials in the volume beside air
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub materials: u8,
+    /// Which of the materials the part is, counted from the densest
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub material: u8,
     /// Unit of a mesh file's coordinates
     #[arg(long, value_enum, default_value_t = Unit::Mm)]
     pub unit: Unit,
@@ -102,6 +108,8 @@ impl Reading {
         Source {
             unit: self.unit.into(),
             surface: self.surface,
+            materials: self.materials,
+            material: self.material,
             components,
             scale_uncertainty: self.scale_uncertainty,
             point_uncertainty: self.point_uncertainty,
