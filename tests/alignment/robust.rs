@@ -122,7 +122,9 @@ fn run(poses: usize, seed: u64, change: impl Fn(&Mesh, usize, &mut Noise) -> Mes
         let moved_by = noise.pose();
         let actual = map(&changed.moved(&moved_by), |p| p + Vector3::new(noise.normal(), noise.normal(), noise.normal()) * 0.010);
         let a = align::best_fit(nominal, &actual, None, &Runtime::cpu()).unwrap();
-        let (degrees, mm) = errors(nominal.mesh(), &a.nominal_from_actual, &moved_by.inverse());
+        // Posts pull a least-squares fit; what is to be found is the minimum that the true pose leads to.
+        let settled = align::local_fit(nominal, &actual, &moved_by.inverse(), None, &Runtime::cpu()).unwrap();
+        let (degrees, mm) = errors(nominal.mesh(), &a.nominal_from_actual, &settled.nominal_from_actual);
         let said =
             format!("{k} {name}: {degrees:.3} degrees, {mm:.3} mm, rms {:.4}, {:?} {:?}", a.rms_mm, a.second_best_rms_mm, a.ambiguities);
         if a.mirrored {
@@ -146,18 +148,17 @@ fn direction(noise: &mut Noise) -> Vector3<f64> {
 
 #[test]
 fn parts_with_a_third_missing_or_supports_left_on_are_placed_or_called_ambiguous() {
-    // Missing material does not pull; posts of a few per cent of the area pull a least-squares fit by up to a few tenths of a millimetre.
     let change = |mesh: &Mesh, k: usize, noise: &mut Noise| match (k / 10) % 2 {
         0 => broken(mesh, &direction(noise), 0.7),
         _ => supported(mesh),
     };
-    let tally = run(if long() { 1000 } else { 40 }, 81, change, 1.0);
+    let tally = run(if long() { 1000 } else { 40 }, 81, change, 0.05);
     assert!(tally.wrong.is_empty() && tally.recovered > 2 * tally.ambiguous, "{:#?}", tally.wrong);
 }
 
 #[test]
 fn parts_of_which_hardly_more_than_half_is_there_are_placed_or_called_ambiguous() {
-    let tally = run(if long() { 200 } else { 10 }, 82, |mesh, _, noise| broken(mesh, &direction(noise), 0.55), 1.0);
+    let tally = run(if long() { 200 } else { 10 }, 82, |mesh, _, noise| broken(mesh, &direction(noise), 0.55), 0.05);
     assert!(tally.wrong.is_empty(), "{:#?}", tally.wrong);
 }
 

@@ -29,10 +29,12 @@ const MINIMA: usize = 30;
 const RIVAL: f64 = 9.0;
 const RUNNERS_UP: usize = 4;
 /// Shifts along each axis of the nominal, ± this many steps of this fraction of the radius of gyration: repeating shapes (lattices)
-/// have minima a cell apart. The best pose is shifted, and where nothing fits well the best of this many rotations.
+/// have minima a cell apart. The best pose is shifted; where nothing fits well, all its quarter turns about the axes of the nominal and the
+/// best of this many rotations too.
 const SHIFTS: u32 = 7;
 const SHIFT: f64 = 0.15;
-const SHIFTED: usize = 24;
+const SHIFTED: usize = 8;
+const ROUNDS: usize = 4;
 /// Rotations closer than this (radians) are shifted once.
 const TURNED: f64 = 0.2;
 /// Trimmed scores within this factor, and this fraction of the radius of gyration, of the best are equal: then the mean square decides.
@@ -75,11 +77,22 @@ impl Search<'_> {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        if !self.reflected {
-            let count = if self.fits_well(&found) { 1 } else { SHIFTED };
-            let starts = self.turned(&found, count).iter().flat_map(|pose| shifted(pose, SHIFT * gyration)).collect();
-            found.extend(self.refine_poses(starts, rt)?);
-            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some(&(_, best)) = found.first().filter(|_| !self.reflected) {
+            let mut starts = vec![best];
+            if !self.fits_well(&found) {
+                starts.extend(self.quarter_turns(&best));
+                starts.extend(self.turned(&found, SHIFTED));
+            }
+            // Shifts along one axis at a time: the best of each round goes on along the others.
+            for _ in 0..ROUNDS {
+                let before = found.first().map_or(0.0, |f| f.0);
+                found.extend(self.refine_poses(starts.iter().flat_map(|pose| shifted(pose, SHIFT * gyration)).collect(), rt)?);
+                found.sort_by(|a, b| a.0.total_cmp(&b.0));
+                if self.fits_well(&found) || found.first().is_none_or(|f| f.0 > 0.9 * before) {
+                    break;
+                }
+                starts = self.turned(&found, SHIFTED);
+            }
         }
         // Only what may rival the best goes on, and a few more to say how far the next is.
         let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
@@ -174,6 +187,12 @@ impl Search<'_> {
         found.first().is_some_and(|best| best.0 <= good * good)
     }
 
+    /// The pose turned by the rotations of a cube about the axes of the nominal through its centroid.
+    fn quarter_turns(&self, pose: &Pose) -> Vec<Pose> {
+        let c = self.nominal_moments.centroid.coords;
+        cube().into_iter().map(|rotation| pose.then(&Pose { rotation, translation: c - rotation * c })).collect()
+    }
+
     /// The best pose of each of the first few rotations.
     fn turned(&self, found: &[(f64, Pose)], count: usize) -> Vec<Pose> {
         let mut kept: Vec<Pose> = Vec::new();
@@ -233,6 +252,15 @@ impl Search<'_> {
         }
         kept
     }
+}
+
+/// The 24 rotations of a cube.
+fn cube() -> Vec<Matrix3<f64>> {
+    const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let signed = |order: [usize; 3], signs: usize| {
+        Matrix3::from_fn(|r, c| if r == order[c] { if signs >> c & 1 == 1 { -1.0 } else { 1.0 } } else { 0.0 })
+    };
+    ORDERS.iter().flat_map(|&order| (0..8).map(move |signs| signed(order, signs))).filter(|r| r.determinant() > 0.0).collect()
 }
 
 fn shifted(pose: &Pose, step_mm: f64) -> Vec<Pose> {
