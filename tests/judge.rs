@@ -102,10 +102,10 @@ fn nothing_of_this_machine_is_in_the_payload() {
 #[test]
 fn an_order_for_a_later_quantity_is_refused_by_name_before_anything_is_computed() {
     let folder = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(order("order_good.toml")).unwrap().replacen("deviation.abs_p99", "pore.size_mean", 1);
+    let text = std::fs::read_to_string(order("order_good.toml")).unwrap().replacen("deviation.abs_p99", "roughness.Sa", 1);
     let path = folder.path().join("order.toml");
     std::fs::write(&path, text).unwrap();
     let error = judge(&path, stamp(), &Runtime::cpu()).unwrap_err();
     assert_eq!(error.code, "quantity.unavailable");
-    assert!(error.message.contains("pore.size_mean"));
+    assert!(error.message.contains("roughness.Sa"));
 }

@@ -8,8 +8,7 @@
 //! Its covariance carries residuals that vary together over the surface (see `correlated`).
 //! Direction: actual to nominal, so missing material does not pull. `datum` aligns by features and points instead, `minimax` asks for
 //! the pose of the smallest largest deviation, beside the ordered one.
-//! Known limit: of a lattice with a face missing the search can miss the pose; the next best, turned by a symmetry of the cell, is then
-//! called ambiguous or mirrored.
+//! Known limit: of a lattice with much of it missing the search can miss the pose; where then nothing fits well the pose is called ambiguous.
 //! Cost: about a million closest points for the global search where moments order the axes, three times that where they do not;
 //! then one closest point per vertex and iteration.
 
@@ -166,6 +165,7 @@ pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>,
     alignment.second_best_rms_mm = minima[1..].iter().map(|m| m.mean_square).min_by(f64::total_cmp).map(f64::sqrt);
     if alignment.free_dofs == 0 {
         alignment.add_equal_poses(&minima, nominal_mm);
+        alignment.doubt(&minima, nominal_mm);
     }
     // A good direct fit leaves nothing for a far-fetched reflection to better: then its axes are tried alone.
     (search.reflected, search.exhaustive) = (true, best.score > (GOOD * nominal_mm) * (GOOD * nominal_mm));
@@ -279,6 +279,23 @@ fn describe(problem: &Problem, refined: Refined, iterations: u32, seats: &mut [u
 }
 
 impl Alignment {
+    /// Where no pose fits well, another whose residual is not clearly larger may as well be the true one: a lattice of which much is
+    /// missing has such poses a cell apart.
+    fn doubt(&mut self, minima: &[Minimum], gyration_mm: f64) {
+        const NOT_CLEARLY: f64 = 2.25; // one and a half times the rms
+        let best = &minima[0];
+        let other = minima[1..].iter().min_by(|a, b| a.mean_square.total_cmp(&b.mean_square));
+        let fits = best.score <= (GOOD * gyration_mm) * (GOOD * gyration_mm);
+        if let Some(other) = other.filter(|m| !fits && !self.ambiguous && m.mean_square < NOT_CLEARLY * best.mean_square) {
+            self.ambiguous = true;
+            self.ambiguities.push(format!(
+                "no pose fits well, and another is nearly as good (rms {:.4} mm against {:.4} mm): a mark, datums or a more complete scan must decide",
+                other.mean_square.sqrt(),
+                best.mean_square.sqrt()
+            ));
+        }
+    }
+
     /// Adds what the global search says about other poses that fit as well as the best.
     fn add_equal_poses(&mut self, minima: &[Minimum], gyration_mm: f64) {
         let best = &minima[0];

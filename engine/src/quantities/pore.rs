@@ -92,6 +92,10 @@ pub(super) fn diameter(case: &Case, [a, b]: &[Sizes; 2], per_offset: f64, of: fn
     length(case, [of(a), of(b)], per_offset)
 }
 
+/// Bound, in cells, of what the lattice itself does to a diameter: half of it is the bias of exact thickness from four cells up, the other
+/// half the bumps of a determined surface that a ball rests on.
+const CELLS: f64 = 0.2;
+
 /// The mean of two lattices with what is known of its uncertainty. A ball rests on the bumps of two sides.
 pub(super) fn length(case: &Case, [a, b]: [f64; 2], per_offset: f64) -> Result<Measured, Error> {
     let part = case.actual()?;
@@ -100,7 +104,7 @@ pub(super) fn length(case: &Case, [a, b]: [f64; 2], per_offset: f64) -> Result<M
         Term { name: OFFSET, u: per_offset * part.surface_u_mm() },
         Term { name: NOISE, u: 2.0_f64.sqrt() * part.typical_noise_mm() },
         Term { name: SCALE, u: value * part.scale_u },
-        Term { name: "lattice", u: 0.5 * (a - b).abs() },
+        Term { name: "lattice", u: (0.25 * (a - b) * (a - b) + CELLS * CELLS / 3.0 * part.cell_mm * part.cell_mm).sqrt() },
     ];
     Ok(Measured::Value { value, terms: merge(terms) })
 }

@@ -82,8 +82,8 @@ impl Histogram {
     }
 
     /// Modes of air and of so many materials, from the darkest up: of the peaks that stand out those that stand out most, by the part of
-    /// their height above the saddle to a higher one, which must be half of it at least: the grey values between two materials, which edges
-    /// fill, make no such peak. A material needs a thousandth of the voxels at least.
+    /// their height over the saddle to a higher one, which must be twice at least: the grey values between two materials, which edges fill,
+    /// make no such peak. A material needs a thousandth of the voxels at least.
     pub fn materials(&self, materials: u8) -> Result<Vec<Modes>, SegmentError> {
         let mut counts = self.ascending();
         let padded = padding(&counts);
@@ -92,7 +92,7 @@ impl Histogram {
         let smooth = smoothed(&counts, half);
         let peaks = peaks(&smooth, half);
         let wanted = usize::from(materials) + 1;
-        let mut chosen: Vec<usize> = (0..peaks.len()).filter(|&n| prominence(&smooth, &peaks, n) >= 0.5).collect();
+        let mut chosen: Vec<usize> = (0..peaks.len()).filter(|&n| prominence(&smooth, &peaks, n) >= std::f64::consts::LN_2).collect();
         if chosen.len() < wanted {
             return Err(SegmentError::FewModes { found: chosen.len(), wanted });
         }

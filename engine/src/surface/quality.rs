@@ -125,6 +125,8 @@ fn pairs_of_slice<T: Voxel>(slab: &Slab<T>, mask: &Mask, levels: &[f64], k: usiz
 pub(super) struct Noise {
     pub variance: f64,
     pub correlation: [[f64; 3]; 3],
+    /// Independent places it comes from: a third of all, since each is seen along three axes.
+    pub independent: f64,
 }
 
 impl Noise {
@@ -135,7 +137,8 @@ impl Noise {
         let variance = classes.iter().map(|c| c.variance).sum::<f64>() / n;
         let mean = |a: usize, l: usize| classes.iter().map(|c| c.correlation[a][l] * c.variance).sum::<f64>() / (n * variance);
         let correlation = std::array::from_fn(|a| std::array::from_fn(|l| if variance > 0.0 { mean(a, l) } else { 0.0 }));
-        (n > 0.0).then_some(Noise { variance, correlation })
+        let independent = classes.iter().map(|c| c.independent).sum();
+        (n > 0.0).then_some(Noise { variance, correlation, independent })
     }
 
     fn of_class(pairs: &[Pair], class: u8) -> Option<Noise> {
@@ -168,7 +171,7 @@ impl Noise {
                 if found.abs() > chance && variance > 0.0 { found.clamp(-0.9, 0.99) } else { 0.0 }
             })
         });
-        Some(Noise { variance, correlation })
+        Some(Noise { variance, correlation, independent: counts.iter().sum::<f64>() / 3.0 })
     }
 }
 
@@ -222,7 +225,8 @@ impl ImageQuality {
             air: modes.air,
             material: modes.material,
             contrast_to_noise: contrast / variance.sqrt(),
-            contrast_to_noise_relative_u: modes_u / contrast.abs(),
+            // A standard deviation from n independent values is known to 1/√(2n).
+            contrast_to_noise_relative_u: (modes_u * modes_u / (contrast * contrast) + noise.map_or(0.0, |n| 0.5 / n.independent)).sqrt(),
             saturation: scene.saturation,
             artefacts: Artefacts::default(),
         }
