@@ -46,11 +46,15 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
     covers(&m, "pore.in_range", 1.0);
     covers(&m, "porosity.interconnectivity", 0.0);
     covers(&m, "structure.euler_number", 2.0);
-    covers(&m, "structure.surface_density", 4.0 * PI * 0.81 / volume(2.4));
+    // Facets cut off a little of the area.
+    let density = 4.0 * PI * 0.81 / volume(2.4);
+    assert!((value(&m, "structure.surface_density") / density - 1.0).abs() < 0.005);
     covers(&m, "defect.count", 1.0);
     covers(&m, "defect.largest_diameter", 1.8);
-    covers(&m, "defect.largest_volume", volume(0.9));
-    covers(&m, "defect.total_fraction", volume(0.9) / (volume(2.4) - volume(0.9)));
+    // Facets cut off a little of the void: 0.5 % at nine voxels radius.
+    for (name, truth) in [("defect.largest_volume", volume(0.9)), ("defect.total_fraction", volume(0.9) / (volume(2.4) - volume(0.9)))] {
+        assert!((value(&m, name) / truth - 1.0).abs() < 0.01, "{name}: {}", value(&m, name));
+    }
     covers(&m, "defect.nearest_to_surface", 1.5);
     assert!(value(&m, "structure.anisotropy") < 0.02);
     assert!(m.quantities["pore.throat_x"].value.is_none() && m.quantities["pore.accessible"].value.is_none());
@@ -124,7 +128,7 @@ fn plates_are_anisotropic_and_a_torus_has_one_tunnel() {
     let grid = Grid::aligned([58, 58, 50], [VOXEL; 3], Point3::origin()).unwrap();
     let m = measured(&Pores { range_mm: Some([0.9, 1.1]), ..Pores::new(folder.scan("plates.mha", &plates, &grid)) });
     for (name, truth) in [("pore.size_d50", 1.0), ("wall.thickness_d50", 0.5), ("pore.throat_x", 1.0), ("pore.throat_y", 1.0)] {
-        assert!((value(&m, name) - truth).abs() < 0.1 * VOXEL, "{name}: {}", value(&m, name));
+        covers(&m, name, truth);
     }
     covers(&m, "structure.euler_number", 1.0 - 6.0);
     assert!(m.quantities["pore.throat_z"].value.is_none());

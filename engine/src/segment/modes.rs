@@ -8,6 +8,8 @@ const BANDWIDTH: f64 = 0.01;
 /// A peak stands out of the valley beside it by this part of its height, and by this many standard deviations of its counts.
 const PROMINENCE: f64 = 0.15;
 const SIGNIFICANCE: f64 = 5.0;
+/// Logarithm of a material's peak over its saddle, at least, where several materials are asked for: ln 5.
+const LEAST_PROMINENCE: f64 = 1.6094379124341003;
 
 /// Grey values of air and material (physical) and how well each is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,7 +84,7 @@ impl Histogram {
     }
 
     /// Modes of air and of so many materials, from the darkest up: of the peaks that stand out those that stand out most, by the part of
-    /// their height over the saddle to a higher one, which must be twice at least: the grey values between two materials, which edges fill,
+    /// their height over the saddle to a higher one, which must be five times at least: the grey values between two materials, which edges fill,
     /// make no such peak. A material needs a thousandth of the voxels at least.
     pub fn materials(&self, materials: u8) -> Result<Vec<Modes>, SegmentError> {
         let mut counts = self.ascending();
@@ -92,7 +94,7 @@ impl Histogram {
         let smooth = smoothed(&counts, half);
         let peaks = peaks(&smooth, half);
         let wanted = usize::from(materials) + 1;
-        let mut chosen: Vec<usize> = (0..peaks.len()).filter(|&n| prominence(&smooth, &peaks, n) >= std::f64::consts::LN_2).collect();
+        let mut chosen: Vec<usize> = (0..peaks.len()).filter(|&n| prominence(&smooth, &peaks, n) >= LEAST_PROMINENCE).collect();
         if chosen.len() < wanted {
             return Err(SegmentError::FewModes { found: chosen.len(), wanted });
         }

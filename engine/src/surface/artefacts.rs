@@ -16,7 +16,7 @@ pub struct Artefacts {
     pub streaks: Option<Estimate>,
 }
 
-/// A value from many points with its standard error.
+/// A value from many points with its standard uncertainty.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
     pub value: f64,
@@ -57,9 +57,10 @@ impl Artefacts {
     }
 }
 
-/// The median, whose standard error for normal values is `sqrt(pi/2)` times that of the mean.
+/// The median. The ways of all points may end at the same voxels (the middle of a ball), whose noise they then share: so the uncertainty is
+/// the scatter of one value.
 fn median(values: Vec<f64>) -> Estimate {
-    let u = 1.2533141373155003 * robust_sd(values.clone()) / (values.len() as f64).sqrt();
+    let u = robust_sd(values.clone());
     Estimate { value: quantile(values, 0.5), u }
 }
 
