@@ -329,6 +329,18 @@ fn inspect_writes_the_keys_of_its_contract() {
     assert_eq!(json["findings"].as_array().map(Vec::len), Some(0));
 }
 
+/// The bytes with some of them replaced, and cut off at a place.
+fn damaged(mut bytes: Vec<u8>, flips: &[(prop::sample::Index, u8)], cut: Option<prop::sample::Index>) -> Vec<u8> {
+    for (at, value) in flips {
+        let at = at.index(bytes.len());
+        bytes[at] = *value;
+    }
+    if let Some(keep) = cut {
+        bytes.truncate(keep.index(bytes.len()));
+    }
+    bytes
+}
+
 /// Any bytes give a result or an error, quickly; so do valid files with some bytes changed or the end cut off.
 fn survives(name: &str, bytes: &[u8]) {
     let folder = folder();
@@ -370,15 +382,7 @@ proptest! {
 
     #[test]
     fn a_damaged_file_gives_a_result_or_an_error(seed in 0..11usize, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), keep in any::<prop::sample::Index>(), cut in any::<bool>()) {
-        let mut bytes = seeds().swap_remove(seed);
-        for (at, value) in &flips {
-            let at = at.index(bytes.len());
-            bytes[at] = *value;
-        }
-        if cut {
-            bytes.truncate(keep.index(bytes.len()));
-        }
-        survives("x.stl", &bytes);
+        survives("x.stl", &damaged(seeds().swap_remove(seed), &flips, cut.then_some(keep)));
     }
 
     #[test]

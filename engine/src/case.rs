@@ -11,7 +11,7 @@ use crate::deviation::{Field, Patches};
 use crate::distance::MeshDistance;
 use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
-use crate::features::{Associated, Kind, Seat, Surface, grown, near_patch};
+use crate::features::{Associated, Errors, Kind, Seat, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::mesh::edges::{self, Edges};
@@ -114,8 +114,8 @@ impl Part {
     /// Standard uncertainty of a typical point from noise, mm.
     pub fn typical_noise_mm(&self) -> f64 {
         let mut noise = self.point_u_mm.clone();
-        noise.sort_unstable_by(f32::total_cmp);
-        noise.get(noise.len() / 2).map_or(0.0, |&u| f64::from(u))
+        let middle = noise.len() / 2;
+        if noise.is_empty() { 0.0 } else { f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1) }
     }
 
     /// Integral of the mean curvature over the surface, mm.
@@ -227,7 +227,6 @@ pub struct Case<'a> {
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
     hull: OnceLock<Result<[Scene<'static>; 2], Error>>,
-    moved_distance: OnceLock<Result<MeshDistance, Error>>,
     pore_sizes: PerRegion<OnBoth<Sizes>>,
     wall_sizes: PerRegion<OnBoth<Sizes>>,
     throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
@@ -276,7 +275,6 @@ impl<'a> Case<'a> {
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
             hull: OnceLock::new(),
-            moved_distance: OnceLock::new(),
             pore_sizes: PerRegion::default(),
             wall_sizes: PerRegion::default(),
             throats: PerRegion::default(),
@@ -316,9 +314,9 @@ impl<'a> Case<'a> {
     }
 
     /// What is known of the actual surface in the nominal frame.
-    pub fn surface(&self) -> Result<Surface<'_>, Error> {
+    pub fn surface(&self) -> Result<Errors<'_>, Error> {
         let (actual, effects) = (self.actual()?, self.effects()?);
-        Ok(Surface {
+        Ok(Errors {
             noise_mm: &actual.point_u_mm,
             noise_length_mm: actual.noise_length_mm,
             offset_mm: actual.offset_u_mm,
@@ -345,7 +343,7 @@ impl<'a> Case<'a> {
     pub fn fitted_nominal(&self, name: &str) -> Result<&Associated, Error> {
         let mesh = &self.nominal()?.mesh;
         let exact =
-            Surface { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre(), edge_sigma_mm: 0.0 };
+            Errors { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre(), edge_sigma_mm: 0.0 };
         let fitted = self.once(&self.fitted_nominal, "features", || {
             let seat = Seat::new(mesh);
             self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), 0.0, &exact))
@@ -653,15 +651,9 @@ impl<'a> Case<'a> {
         self.once_per_region(&self.porosities, region, "porosity", || self.on_both(region, |scenes| porosity::of_scenes(mesh, scenes)))
     }
 
-    /// Distance to the actual part in the nominal frame.
-    fn moved_distance(&self) -> Result<&MeshDistance, Error> {
-        let moved = self.moved()?;
-        self.once(&self.moved_distance, "hierarchy", || Ok(MeshDistance::build(moved)))
-    }
-
     /// Local diameters of pores or walls, on two lattices.
     pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
-        let surface = self.moved_distance()?;
+        let surface = self.built()?;
         let (known, stage) = match phase {
             Phase::Pores => (&self.pore_sizes, "pore size"),
             Phase::Walls => (&self.wall_sizes, "wall thickness"),
@@ -671,13 +663,13 @@ impl<'a> Case<'a> {
 
     /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
     pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
-        let surface = self.moved_distance()?;
+        let surface = self.built()?;
         self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
     }
 
     /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
     pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
-        let surface = self.moved_distance()?;
+        let surface = self.built()?;
         let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
         self.timed("accessible", || self.on_each(region, all))
     }
@@ -690,7 +682,7 @@ impl<'a> Case<'a> {
 
     /// Closed voids that reach into the region, on two lattices.
     pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
-        let (mesh, surface) = (self.moved()?, self.moved_distance()?);
+        let (mesh, surface) = (self.moved()?, self.built()?);
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
         })

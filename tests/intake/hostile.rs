@@ -5,7 +5,7 @@ use dicom_dictionary_std::tags;
 use proptest::prelude::*;
 use verimetry_engine::io;
 
-use super::super::{folder, put, real, survives};
+use super::super::{damaged, folder, put, real, survives};
 use super::make::{EXPLICIT, Tiff, enhanced, file, fragments, slice, text};
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -36,15 +36,7 @@ proptest! {
 
     #[test]
     fn a_damaged_volume_gives_a_result_or_an_error(seed in 0..12usize, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), keep in any::<prop::sample::Index>(), cut in any::<bool>()) {
-        let mut bytes = seeds().swap_remove(seed);
-        for (at, value) in &flips {
-            let at = at.index(bytes.len());
-            bytes[at] = *value;
-        }
-        if cut {
-            bytes.truncate(keep.index(bytes.len()));
-        }
-        survives("x", &bytes);
+        survives("x", &damaged(seeds().swap_remove(seed), &flips, cut.then_some(keep)));
     }
 }
 

@@ -23,7 +23,7 @@ use nalgebra::{Point3, Vector3};
 use serde::Serialize;
 use thiserror::Error as ThisError;
 
-pub use associated::{Associated, Surface};
+pub use associated::Associated;
 pub use least_squares::{Fit, least_squares};
 pub(crate) use local::Row as Step;
 pub use pick::{Picked, Seat, grown, near_patch, picked};

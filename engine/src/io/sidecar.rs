@@ -30,7 +30,7 @@ const LONGEST: u64 = 64 * 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct Sidecar {
     pub dims: Option<[usize; 3]>,
-    pub voxel_type: Option<Type>,
+    pub voxel_type: Option<Stored>,
     #[serde(default)]
     pub endian: Endian,
     #[serde(default)]
@@ -55,38 +55,6 @@ pub(super) enum Endian {
     #[default]
     Little,
     Big,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Type {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F32,
-    F64,
-}
-
-impl Type {
-    pub fn stored(self) -> Stored {
-        match self {
-            Type::U8 => Stored::U8,
-            Type::I8 => Stored::I8,
-            Type::U16 => Stored::U16,
-            Type::I16 => Stored::I16,
-            Type::U32 => Stored::U32,
-            Type::I32 => Stored::I32,
-            Type::U64 => Stored::U64,
-            Type::I64 => Stored::I64,
-            Type::F32 => Stored::F32,
-            Type::F64 => Stored::F64,
-        }
-    }
 }
 
 /// The sidecar of a file, if it has one. What calls itself STL has none: an order of the same name may lie beside a broken mesh.

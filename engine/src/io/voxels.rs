@@ -1,6 +1,7 @@
 //! Numbers as files store them, and as volumes hold them.
 
 use rayon::prelude::*;
+use serde::Deserialize;
 
 use super::fault::Fault;
 use super::source::VoxelType;
@@ -8,7 +9,8 @@ use crate::frame::Grid;
 use crate::volume::Voxel;
 
 /// How one value is stored.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Stored {
     U8,
     I8,

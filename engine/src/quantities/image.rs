@@ -110,11 +110,8 @@ fn estimated(case: &Case, of: impl Fn(&ImageQuality) -> Option<Estimate>, reason
 
 fn smallest_tolerance(case: &Case, _: &Scope) -> Result<Measured, Error> {
     of_image(case, |part, _| {
-        let mut noise: Vec<f32> = part.point_u_mm.clone();
-        let middle = noise.len() / 2;
-        let median = f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1);
         let far = 0.5 * part.mesh.bounds().diagonal_mm();
-        let terms = [median, part.offset_u_mm, far * part.scale_u];
+        let terms = [part.typical_noise_mm(), part.offset_u_mm, far * part.scale_u];
         Measured::Value { value: 2.0 * terms.iter().map(|u| u * u).sum::<f64>().sqrt(), terms: vec![] }
     })
 }
