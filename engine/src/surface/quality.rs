@@ -291,16 +291,16 @@ pub(super) struct Common {
     pub model: Model,
     /// Covariance of blur (mm), contrast and lower plateau (parts of the contrast).
     pub covariance: [[f64; 3]; 3],
+    /// Whether edges were fitted; otherwise the plateaus are the modes.
+    pub is_fitted: bool,
 }
 
 impl Common {
     /// Where no edges could be fitted: the modes, which walls of 3 to 7 blurs without plateaus make wrong by up to 0.14, and a blur from them.
     pub fn guessed(sigma: f64) -> Common {
-        let u = [0.05 * sigma, 0.05, 0.025];
-        Common {
-            model: Model { low: 0.0, contrast: 1.0, sigma },
-            covariance: [0, 1, 2].map(|a| [0, 1, 2].map(|b| if a == b { u[a] * u[a] } else { 0.0 })),
-        }
+        let mut covariance = [[0.0; 3]; 3];
+        [0.05 * sigma, 0.05, 0.025].iter().enumerate().for_each(|(a, u)| covariance[a][a] = u * u);
+        Common { model: Model { low: 0.0, contrast: 1.0, sigma }, covariance, is_fitted: false }
     }
 
     /// Departures of level and contrast from the modes.
@@ -404,7 +404,7 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, rad
     let mut covariance = edge::covariance(&sums)?.map(|row| row.map(|c| gain * c));
     let floor = BLUR_MODEL_U * model.sigma;
     covariance[0][0] += floor * floor;
-    Some(Common { model, covariance })
+    Some(Common { model, covariance, is_fitted: true })
 }
 
 /// Relative standard uncertainty of a blur without noise: of the second order in curvature, and of sampling; seen on phantoms.

@@ -26,6 +26,7 @@ use crate::finding::Finding;
 use crate::frame::Grid;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
+use crate::segment::SegmentError;
 use crate::sum;
 use crate::volume::{Slices, Voxel};
 
@@ -69,6 +70,10 @@ pub(super) fn settle<T: Voxel>(
     let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
     let (image, common, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
     findings.extend(more);
+    if task.adaptive && !greys.modes.from_peaks && !common.is_fitted {
+        let [min, max] = [greys.modes.air, greys.modes.material];
+        return Err(SegmentError::NoContrast { min, max, found: "a peak of air alone and no edges that agree on a material".into() }.into());
+    }
     let sigma = image.edge_sigma_mm;
 
     let near = Places::Around { points: &points, reach_mm: 8.0 * sigma + 4.0 * widest };
