@@ -38,7 +38,7 @@ fn the_edge_blur_is_right_below_a_voxel() {
 }
 
 /// One repeat of a ball: errors of radius and volume over their standard uncertainties.
-pub fn ball_repeat(k: u64) -> [f64; 2] {
+fn ball_repeat(k: u64) -> [f64; 2] {
     let u = |n: u64| uniform(99, k * 16 + n);
     let sigma = 0.5 + u(0);
     let radius = (10.0 * sigma).max(5.0) * (1.0 + 0.4 * u(1));

@@ -97,21 +97,16 @@ impl Histogram {
         let smooth = smoothed(&counts, half);
         let peak = peaks(&smooth, half).into_iter().max_by(|&a, &b| smooth[a].total_cmp(&smooth[b]).then(b.cmp(&a)))?;
         let (air, u_air) = centre(&counts, peak, half, counts.len());
-        let below = |n: usize| (air - n as f64) * (air - n as f64) * counts[n] as f64;
-        let (squares, n) = (0..peak).fold((0.0, 0.0), |(s, n), b| (s + below(b), n + counts[b] as f64));
-        let spread = (squares / f64::max(n, 1.0)).sqrt().max(0.5);
+        // From the upper side: the lower one may be clipped. Half of a normal distribution's upper half lies within 0.6745 standard deviations.
+        let (median, _) = exceeded_by_one_in(2, &counts, air.ceil() as usize + 1)?;
+        let spread = ((median - air) / 0.6745).max(0.5);
         let mut material = air + 2.0 * CLEAR * spread;
         for _ in 0..50 {
             let from = (0.5 * (air + material)).ceil() as usize;
-            let above: u64 = counts.get(from..)?.iter().sum();
+            let (quartile, above) = exceeded_by_one_in(4, &counts, from)?;
             if above < SMALLEST || material - air < CLEAR * spread {
                 return None;
             }
-            let mut left = above / 4;
-            let quartile = (from..counts.len()).rev().find(|&b| {
-                left = left.saturating_sub(counts[b]);
-                left == 0
-            })? as f64;
             if quartile == material {
                 break;
             }
@@ -192,6 +187,17 @@ impl Histogram {
         let last = counts.iter().rposition(|&c| c > 0).unwrap_or(0);
         SegmentError::NoContrast { min: self.physical(first as f64), max: self.physical(last as f64), found: found.into() }
     }
+}
+
+/// The bin that one in so many voxels of the bins from `from` up lie in or above, and how many there are.
+fn exceeded_by_one_in(part: u64, counts: &[u64], from: usize) -> Option<(f64, u64)> {
+    let above: u64 = counts.get(from..)?.iter().sum();
+    let mut left = above / part;
+    let bin = (from..counts.len()).rev().find(|&b| {
+        left = left.saturating_sub(counts[b]);
+        left == 0
+    })?;
+    Some((bin as f64, above))
 }
 
 /// Number of bins at the low end that hold padding: one occupied bin, then nothing for a twentieth of the range.
