@@ -4,7 +4,8 @@
 //! on each side of it the highest significant peak of the smoothed histogram is the mode, refined as the mean of the voxels near it.
 //! Iso-50 is half-way between the modes and, unlike Otsu's threshold, does not depend on how much air there is.
 //! With several materials the mode is that of the most frequent one above air (soft tissue in a clinical CT), unless their number is
-//! given: then the peaks that stand out most are air and they.
+//! given: then the peaks that stand out most are air and they. A part that is edge all over has no mode of its own; values typical of it start
+//! the search for its edges, which must then agree on a material.
 //! Cost: two passes over the voxels.
 
 mod histogram;

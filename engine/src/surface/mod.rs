@@ -111,12 +111,13 @@ pub mod flag {
 pub struct Determined {
     /// Millimetres, closed, outward.
     pub mesh: Mesh,
-    /// Standard uncertainty of each vertex along its normal from noise, uncorrelated over more than a voxel or two (mm).
+    /// Standard uncertainty of each vertex along its normal from noise, uncorrelated over more than a voxel or two; of walls also what they feel
+    /// of blur and contrast beyond the mean of the surface (mm).
     pub vertex_u_mm: Vec<f32>,
     /// Bits of [`flag`].
     pub flags: Vec<u16>,
-    /// Standard uncertainty of a common offset of the whole surface: level, noise that the whole surface does not average out, curvature
-    /// model, sampling (mm). That of a ball's radius; of a volume over its area.
+    /// Standard uncertainty of a common offset of the whole surface: level, blur and contrast of walls, noise that the whole surface does not
+    /// average out, curvature model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
     /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
     /// hollows prevail.

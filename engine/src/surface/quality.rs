@@ -3,7 +3,8 @@
 //! Noise is that of flat regions: half the mean square difference of voxels four apart, both deep in the same material, so that trends
 //! (beam hardening) cancel; the same at one to three apart tells how neighbours correlate, as the kernels of reconstruction make them.
 //! Edge blur is that of the error-function edge which, with a common contrast and level, fits the voxels around the flattest vertices best,
-//! each vertex with an edge of its own: nothing is interpolated, so nothing blurs beside the image itself.
+//! each vertex with edges of its own: nothing is interpolated, so nothing blurs beside the image itself. Where only thin walls are to be seen
+//! their far sides are in the model, and blur, contrast and level come with a covariance that says how well walls tell them apart.
 //! Known limit: regions less than a few voxels deep leave the noise to their neighbours' edges.
 
 use rayon::prelude::*;
@@ -349,8 +350,7 @@ fn fit_shown<T: Voxel>(scene: &Scene<T>, (p, shape, edges): &mut Shown, model: &
     residual
 }
 
-/// Edge blur, contrast and level from bundles around vertices; `None` where they do not agree on one. `noise` is that of the image in
-/// parts of the contrast.
+/// Edge blur, contrast and level from bundles around vertices; `None` where they do not agree on one.
 pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, radius: f64, image: &ImageQuality) -> Option<Common> {
     const ROUNDS: usize = 15;
     let mut model = Model { low: 0.0, contrast: 1.0, sigma: first };

@@ -254,9 +254,13 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task,
         // Whether they stand alone at the blur found, too.
         (common.model.sigma < 1.25 * guess).then_some(common)
     };
+    // The far side of a wall is its parallel; that of a strut is not.
+    const FLAT: f64 = 0.1;
     let walls = |guess: f64| {
-        let walls: Vec<Shown> = shown(guess).into_iter().map(|(_, s)| s).collect();
-        let common = quality::blur(scene, &walls, guess, radius, &quality)?;
+        let flat = |(_, shape, _): &Shown| (guess * shape.curvature()).abs() < FLAT;
+        let walls: Vec<Shown> = shown(guess).into_iter().map(|(_, s)| s).filter(flat).collect();
+        let enough = walls.len() * 20 >= picked.len();
+        let common = enough.then(|| quality::blur(scene, &walls, guess, radius, &quality))??;
         (common.model.sigma < 1.5 * guess).then_some(common)
     };
     GUESSES.iter().find_map(|g| alone(g * first)).or_else(|| GUESSES[..3].iter().find_map(|g| walls(g * first)))
