@@ -145,7 +145,7 @@ fn streamed(
 ) -> Result<Option<(Determined, InputRecord, Vec<Finding>)>, Error> {
     let Some(budget) = rt.memory_bytes() else { return Ok(None) };
     // What cannot be opened is told by reading it whole.
-    let Ok(slices) = io::open_slices(&source.path) else { return Ok(None) };
+    let Ok(mut slices) = io::open_slices(&source.path) else { return Ok(None) };
     if whole_need(slices.grid().dims(), slices.bytes()) <= budget {
         return Ok(None);
     }
@@ -154,7 +154,10 @@ fn streamed(
     rt.afford("slabs and mask", held)?;
     rt.note(format!("{name} exceeds the memory budget and was read {at_once} slices at a time"));
     rt.step("load", 0.5)?;
-    let item = Item::Volume(inspect::slices_item(name, &slices, at_once)?);
+    let values = slices.values(at_once)?;
+    let item = Item::Volume(inspect::slices_item(name, &slices, &values));
+    slices.findings.extend(values.findings);
+    slices.measurable(accepted)?;
     let record = record("actual", name, &slices.files, &item)?;
     let options = options(source);
     let found = with_voxel_type!(slices.voxel_type(), T => {
@@ -168,11 +171,7 @@ fn streamed(
         let slabs = Slices::read(*slices.grid(), slices.rescale(), at_once, Box::new(read)).ok_or_else(rescale)?;
         surface::determine_slices(&slabs, &options, rt)?
     });
-    let unseen = (slices.format == "dicom").then(|| {
-        let text = "read slab by slab, so its padding and saturated values were not looked for: raise --memory to have them checked";
-        Finding::qualify("ct.values_not_checked", text)
-    });
-    let findings = slices.findings.iter().chain(&unseen).chain(&found.findings).map(|f| f.clone().about(name)).collect();
+    let findings = slices.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
     Ok(Some((found, record, findings)))
 }
 

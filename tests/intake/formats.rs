@@ -11,7 +11,7 @@ use super::super::broken_files::{mha, nifti};
 use super::super::{codes, folder, put};
 use super::make::Tiff;
 
-/// Every slice read alone, and all but the first together, have the bits of the whole volume.
+/// Every slice read alone, and all but the first together, have the bits of the whole volume; read slab by slab it has the same findings.
 pub fn slices_are_those_of_the_whole(path: &Path) {
     let source = io::open_slices(path).expect("slices");
     let whole = io::load_volume(path).expect("a volume");
@@ -28,6 +28,11 @@ pub fn slices_are_those_of_the_whole(path: &Path) {
         }
         assert!(source.read(0..nz + 1, &mut slab).is_err(), "there are no more slices");
     });
+    for at_once in [1, 2, 7, nz] {
+        let values = source.values(at_once).expect("slices");
+        let findings = [&source.findings[..], &values.findings].concat();
+        assert_eq!((values.sha256, findings), (whole.values_sha256(), whole.findings.clone()), "{at_once} slices at once");
+    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -127,6 +127,19 @@ fn every_real_volume_is_read_with_what_is_known_of_it() {
 }
 
 #[test]
+fn real_series_have_the_same_findings_slab_by_slab() {
+    let padded = ["ct/dcmqi", "ct/qa_ge_tilt", "ct/rt_utils/mock_data", "ct/pylibjpeg/CT1_JLSN.dcm"];
+    for path in padded.into_iter().chain(["ct/qa_philips_S21570_S2020", "ct/rt_utils/oriented_data", "mask_shape/lung1_label.nrrd"]) {
+        let Some(file) = real(path) else { return };
+        let (Ok(source), whole) = (io::open_slices(&file), io::load_volume(&file).expect(path)) else { continue };
+        assert!(!padded.contains(&path) || codes(&whole).contains(&"ct.padding"), "{path}");
+        let values = source.values(2).expect(path);
+        assert_eq!([&source.findings[..], &values.findings].concat(), whole.findings, "{path}");
+        assert_eq!(values.sha256, whole.values_sha256(), "{path}");
+    }
+}
+
+#[test]
 fn every_real_file_that_is_no_volume_is_refused_by_its_code() {
     for &(path, code) in REFUSED {
         let Some(file) = real(path) else { return };

@@ -10,7 +10,10 @@ mod fault;
 mod metaimage;
 mod nifti;
 mod nrrd;
+mod obj;
+mod off;
 pub mod ply;
+mod polygons;
 mod raw;
 mod sidecar;
 mod source;
@@ -27,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, FileError, name};
 pub use ply::VertexField;
-pub use source::{SliceSource, VoxelType, with_voxel_type};
+pub use source::{SliceSource, Values, VoxelType, with_voxel_type};
 pub use stl::write as write_stl;
 
 use crate::error::Error;
@@ -35,7 +38,7 @@ use crate::finding::{Finding, Severity};
 use crate::mesh::Mesh;
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
-const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL and PLY";
+const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL, PLY, OBJ and OFF";
 
 /// What a file or folder held.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +126,7 @@ fn stop_code(code: &str) -> &'static str {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeshFile {
     pub mesh: Mesh,
-    /// `stl` or `ply`.
+    /// `stl`, `ply`, `obj` or `off`.
     pub format: &'static str,
     pub fields: Vec<VertexField>,
     pub colours: Option<Vec<[u8; 4]>>,
@@ -224,8 +227,10 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         return dicom::open_file(path).map(Box::new).map(Opened::Volume);
     }
     if ply::is_ply(&head) {
-        let ply::Ply { mesh, fields, colours } = ply::read(path).map_err(of)?;
-        return Ok(Opened::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
+        return ply::read(path).map(Opened::Mesh).map_err(of);
+    }
+    if off::is_off(&head) {
+        return off::read(path).map(Opened::Mesh).map_err(of);
     }
     if metaimage::is_metaimage(&head) {
         return volume(metaimage::open(path));
@@ -242,6 +247,7 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
     let mesh = match stl::form(&head, len) {
         Some(stl::Form::Binary { triangles }) => stl::read_binary(path, triangles),
         Some(stl::Form::Ascii) => stl::read_ascii(path),
+        None if is_obj(path, len).map_err(of)? => return obj::read(path).map(Opened::Mesh).map_err(of),
         // Voxels alone say nothing of themselves: another file beside them does.
         None => match (nifti::header_of(path), sidecar::of(path)) {
             (Some(header), _) => return volume(nifti::open(&header, false)),
@@ -250,6 +256,12 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         },
     };
     Ok(Opened::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
+}
+
+/// OBJ has no mark of its own: its first lines tell.
+fn is_obj(path: &Path, len: u64) -> Result<bool, Fault> {
+    let head = bytes::head(&mut bytes::open(path)?.0, bytes::HEADER_LIMIT)?;
+    Ok(obj::is_obj(&head, (head.len() as u64) < len))
 }
 
 /// Least and largest value; there is at least one.
