@@ -206,7 +206,7 @@ fn a_surface_read_slab_by_slab_stops_and_qualifies_for_the_same_reasons_as_the_w
             let notes = rt.notes();
             (found.map(|(surface, record, findings)| (surface.mesh, record, findings)), notes)
         };
-        let (whole, streamed) = (of(Runtime::cpu()), of(Runtime::cpu().memory_budget(Some(10 << 20))));
+        let (whole, streamed) = (of(Runtime::cpu()), of(Runtime::cpu().memory_budget(Some(Runtime::overhead_bytes() + (9 << 20)))));
         assert!(whole.1.is_empty() && streamed.1[0].contains("slices at a time"), "{:?}", streamed.1);
         (whole.0, streamed.0)
     };

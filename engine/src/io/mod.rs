@@ -148,18 +148,24 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
     }
 }
 
-/// Opens a volume whose slices can be read one by one; see [`load`] for the paths.
+/// Opens a volume without its voxels; see [`load`] for the paths.
 ///
 /// # Errors
-/// As [`load_volume`], and `file.not_streamable` for what is packed as one stream.
-pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+/// As [`load_volume`], but for what only the voxels show.
+pub fn open_volume(path: &Path) -> Result<SliceSource, Error> {
     match opened(path)? {
-        Opened::Volume(source) => {
-            source.streamable().map_err(|fault| fault.of(path))?;
-            Ok(*source)
-        }
+        Opened::Volume(source) => Ok(*source),
         Opened::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
+}
+
+/// The same where slices can be read one by one.
+///
+/// # Errors
+/// `file.not_streamable` for what is packed as one stream.
+pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+    let source = open_volume(path)?;
+    if source.is_streamable() { Ok(source) } else { Err(Fault::NotStreamable { format: source.format }.of(path).into()) }
 }
 
 enum Opened {

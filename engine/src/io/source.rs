@@ -210,12 +210,14 @@ impl SliceSource {
         self.grid.voxels() as u64 * self.voxel_type.bytes() as u64
     }
 
-    /// Fails where slices cannot be had one by one.
-    pub(super) fn streamable(&self) -> Result<(), Fault> {
-        match &self.slices {
-            Slices::Packed { .. } | Slices::Text(_) => Err(Fault::NotStreamable { format: self.format }),
-            _ => Ok(()),
-        }
+    /// Whether slices are decoded one by one, beside what holds them.
+    pub fn is_packed(&self) -> bool {
+        !matches!(self.slices, Slices::Plain { .. })
+    }
+
+    /// Whether slices can be had one by one; what is packed as one stream can only be loaded.
+    pub fn is_streamable(&self) -> bool {
+        !matches!(self.slices, Slices::Packed { .. } | Slices::Text(_))
     }
 
     /// [`VolumeFile::measurable`] before anything is read.
@@ -223,8 +225,8 @@ impl SliceSource {
         measurable(&self.findings, self.assumed_steps, accepted)
     }
 
-    /// Stored values of the slices with these k, i fastest, then j, then k: the bits that [`SliceSource::load`] has there. `out` is
-    /// replaced. `T` is the type of [`SliceSource::voxel_type`]; any other, and slices that are not there, are a defect of the caller.
+    /// Appends the stored values of the slices with these k, i fastest, then j, then k: the bits that [`SliceSource::load`] has there.
+    /// `T` is the type of [`SliceSource::voxel_type`]; any other, and slices that are not there, are a defect of the caller.
     pub fn read<T: Voxel>(&self, slices: Range<usize>, out: &mut Vec<T>) -> Result<(), Error> {
         let [nx, ny, nz] = self.grid.dims();
         if T::NAME != self.voxel_type.name() || slices.start > slices.end || slices.end > nz {
@@ -232,12 +234,12 @@ impl SliceSource {
             return Err(Error::defect(format!("slices {slices:?} as {} were asked of {nz} slices of {held}", T::NAME)));
         }
         let count = slices.len() * nx * ny;
-        out.clear();
         let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
         let short = Fault::TooLarge { what: "the memory for its slices", found: bytes, allowed: bytes / 2 };
         out.try_reserve_exact(count).map_err(|_| self.at_fault(short))?;
-        out.resize(count, T::zeroed());
-        Ok(self.fill(slices, out)?)
+        let before = out.len();
+        out.resize(before + count, T::zeroed());
+        Ok(self.fill(slices, &mut out[before..])?)
     }
 
     /// What all voxels together say, read so many slices at a time.
@@ -252,6 +254,7 @@ impl SliceSource {
         let mut tally = self.tally();
         for first in (0..nz).step_by(at_once.max(1)) {
             let end = (first + at_once.max(1)).min(nz);
+            data.clear();
             self.read(if reversed { nz - end..nz - first } else { first..end }, &mut data)?;
             let (low, high) = super::range(&data);
             range = (range.0.min(low), range.1.max(high));

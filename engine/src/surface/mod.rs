@@ -235,7 +235,11 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     rt.step("components", 0.0)?;
     let kept = match options.keep {
         Keep::All => all,
-        Keep::Largest => components::largest(all, &mask, slices.grid(), &mut findings),
+        Keep::Largest => {
+            let held_bytes = slices.bytes() + size_of_val(mask.words()) as u64;
+            rt.afford("the components of the surface", held_bytes + (components::BYTES_PER_VERTEX * all.vertices.len()) as u64)?;
+            components::largest(all, &mask, slices.grid(), &mut findings)
+        }
     };
     drop(mask);
     let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };

@@ -29,8 +29,8 @@ use crate::runtime::Runtime;
 use crate::sum;
 use crate::volume::{Slices, Voxel};
 
-/// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, views 20, levels and their smoothing 32, edges 12, new points 24.
-pub const BYTES_PER_VERTEX: usize = 196;
+/// Memory while refining, at most: points and triangles 48, ring 28, shapes 16, edges 13, moved points 24, and while their shapes are found 60.
+pub const BYTES_PER_VERTEX: usize = 189;
 
 /// Curvature counts up to a radius of three blurs.
 const MOST_SIGMA_H: f64 = 1.0 / 3.0;
@@ -79,7 +79,7 @@ pub(super) fn settle<T: Voxel>(
     rt.step("refine", 0.8)?;
     let squares = |v: usize| f64::from(edges[v].u) * f64::from(edges[v].u);
     let mean_variance = sum::sum(edges.len(), squares) / edges.len().max(1) as f64;
-    let mut bends = first.clone();
+    let mut bends = vec![];
     if task.adaptive {
         let moved: Vec<V3> =
             (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
@@ -90,6 +90,7 @@ pub(super) fn settle<T: Voxel>(
         displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let area_mm2 = sum::sum(triangles.len(), |t| 0.5 * area_vector(&points, triangles[t]).map(|x| x * x).iter().sum::<f64>().sqrt());
+    let bends = if task.adaptive { bends } else { first };
     let u_offset_mm = u_offset(&scene, &image, departure, &Surface { shapes: &bends, area_mm2, mean_variance }, task);
     let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);

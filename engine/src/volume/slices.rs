@@ -10,6 +10,9 @@ use super::{Rescale, Volume, Voxel};
 use crate::error::Error;
 use crate::frame::Grid;
 
+/// Slices on either side of a slab that any pass looks at.
+pub const MOST_REACH: usize = 4;
+
 /// Appends the stored values of some slices, i fastest, then j, then k.
 pub type Read<'a, T> = Box<dyn Fn(Range<usize>, &mut Vec<T>) -> Result<(), Error> + Send + Sync + 'a>;
 
@@ -101,17 +104,18 @@ impl<'a, T: Voxel> Slices<'a, T> {
         }
     }
 
-    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and what it is read into.
+    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and the slices beside it.
     pub fn bytes(&self) -> u64 {
         let [nx, ny, nz] = self.grid.dims();
         let voxels = match &self.source {
             Source::Held(data) => data.len(),
-            Source::Read { at_once, .. } => 2 * nx * ny * (*at_once).min(nz),
+            Source::Read { at_once, .. } => nx * ny * (*at_once + 2 * MOST_REACH).min(nz),
         };
         (voxels * size_of::<T>()) as u64
     }
 
-    /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them.
+    /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them,
+    /// at most [`MOST_REACH`].
     pub fn pass(&self, reach: usize, mut visit: impl FnMut(Range<usize>, &Slab<T>) -> Result<(), Error>) -> Result<(), Error> {
         let [nx, ny, nz] = self.grid.dims();
         let extents = [nx, ny];
@@ -119,7 +123,7 @@ impl<'a, T: Voxel> Slices<'a, T> {
             Source::Held(data) => return visit(0..nz, &Slab { extents, first: 0, data }),
             Source::Read { at_once, read } => (*at_once, read),
         };
-        let (mut data, mut first, mut end) = (vec![], 0, 0);
+        let (mut data, mut first, mut end) = (Vec::with_capacity((at_once + 2 * reach).min(nz) * nx * ny), 0, 0);
         for start in (0..nz).step_by(at_once) {
             let own = start..(start + at_once).min(nz);
             let needed = own.start.saturating_sub(reach)..(own.end + reach).min(nz);
