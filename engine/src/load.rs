@@ -69,8 +69,7 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
 /// Reads the built part: a mesh as it is, a volume through its determined surface. `accepted` names findings of severity
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
-    let of_volume =
-        |(found, record, findings): Found| Read { value: Part::from_volume(found, source.scale_uncertainty), record, findings };
+    let of_volume = |(found, record, findings): Found| Read { value: Part::from_volume(found, source.scale_uncertainty), record, findings };
     if let Some(found) = streamed(name, source, accepted, false, rt)? {
         return Ok(of_volume(found));
     }

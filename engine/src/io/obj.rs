@@ -14,7 +14,24 @@ use super::polygons::{Fans, Lines, malformed, number, point};
 const FORMAT: &str = "OBJ";
 /// Words that lines begin with.
 const KEYWORDS: [&[u8]; 19] = [
-    b"v", b"vt", b"vn", b"vp", b"f", b"fo", b"l", b"p", b"o", b"g", b"s", b"mg", b"mtllib", b"usemtl", b"usemap", b"maplib", b"lod", b"bevel",
+    b"v",
+    b"vt",
+    b"vn",
+    b"vp",
+    b"f",
+    b"fo",
+    b"l",
+    b"p",
+    b"o",
+    b"g",
+    b"s",
+    b"mg",
+    b"mtllib",
+    b"usemtl",
+    b"usemap",
+    b"maplib",
+    b"lod",
+    b"bevel",
     b"d_interp",
 ];
 /// Lines of free-form geometry.
