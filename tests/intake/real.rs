@@ -105,7 +105,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("ct/dcmqi/liver.dcm", "dicom.no_image"),
     ("ct/qa_philips_S21570_S4010/I40", "volume.dimensions"),
     ("ct/rt_utils/mock_data/rt.dcm", "dicom.no_image"),
-    ("microct/bonej_logs/hyperCube.zip", "file.unknown_format"),
+    ("microct/bonej_logs/hyperCube.zip", "file.archive"),
 ];
 
 #[test]

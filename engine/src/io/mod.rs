@@ -282,6 +282,9 @@ fn unknown(path: &Path, head: &[u8], len: u64) -> Fault {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl")) {
         return stl::broken(head, len);
     }
+    if head.starts_with(b"PK\x03\x04") {
+        return Fault::Archive;
+    }
     match len {
         0 => Fault::Truncated { format: "the file", needed: 1, found: 0 },
         _ => Fault::UnknownFormat { begins: fault::quoted(&head[..head.len().min(16)]), allowed: FORMATS },
