@@ -144,10 +144,11 @@ fn is_the_lattice(lattice: &Lattice, mesh: &Mesh) {
         100.0 * (mesh.area_mm2() / area - 1.0),
         depths.len()
     );
-    // A fiftieth of a voxel on the whole surface, two in a hundred of its area.
+    // A fiftieth of a voxel on the whole surface, two in a hundred of its area; vertices beside corners within half as much again as what is
+    // taken back for curvature.
     assert!((mesh.volume_mm3() - volume).abs() < 0.02 * area, "{} against {volume}", mesh.volume_mm3());
     assert!((mesh.area_mm2() / area - 1.0).abs() < 0.02, "{} against {area}", mesh.area_mm2());
-    assert!(rms < 0.06 && far < 0.4 && n > 0.4 * mesh.vertices().len() as f64, "{rms} {far} {n}");
+    assert!(rms < 1.5 * swollen[1] && far < 0.15 && n > 0.4 * mesh.vertices().len() as f64, "{rms} {far} {n}");
 }
 
 #[test]

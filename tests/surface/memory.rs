@@ -66,7 +66,7 @@ fn what_is_said_to_be_needed_bounds_what_is_taken_and_not_by_much() {
         let needed = (mib << 20) + per_vertex * vertices;
         println!("{name}: {} MiB said, {} MiB taken, {vertices} vertices", needed >> 20, peak >> 20);
         assert_eq!(status, Some(0), "{said}");
-        assert!(peak <= needed && needed < peak * 3 / 2, "{name}: {needed} said, {peak} taken");
+        assert!(peak <= needed && needed < peak * 14 / 10, "{name}: {needed} said, {peak} taken");
     }
 }
 
