@@ -15,7 +15,7 @@ use super::shape::Shape;
 use super::space::{V3, add};
 use crate::error::Error;
 use crate::runtime::Runtime;
-use crate::volume::{Mask, Slab, Slices, Voxel};
+use crate::volume::{MOST_REACH, Mask, Slab, Slices, Voxel};
 
 /// Resolution, noise and contrast of a volume; grey values are physical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +46,7 @@ const NOISE_PLACES: usize = 100_000;
 const FEWEST_PLACES: usize = 50;
 /// The distance at which noise is taken to be independent (voxels), and the distances below it.
 const FAR: usize = 4;
+const _: () = assert!(FAR <= MOST_REACH, "slabs count no more slices beside them");
 /// Flat is what lies this many voxels deep in its material; less where there is too little of it. The mask alone is asked so far.
 const DEPTHS: [usize; 4] = [8, 5, 3, 1];
 

@@ -10,7 +10,7 @@ use super::{Rescale, Volume, Voxel};
 use crate::error::Error;
 use crate::frame::Grid;
 
-/// Slices on either side of a slab that any pass looks at.
+/// Slices on both sides of a slab that the passes of this program look at, at most.
 pub const MOST_REACH: usize = 4;
 
 /// Appends the stored values of some slices, i fastest, then j, then k.
@@ -104,7 +104,7 @@ impl<'a, T: Voxel> Slices<'a, T> {
         }
     }
 
-    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and the slices beside it.
+    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and [`MOST_REACH`] slices on both sides of it.
     pub fn bytes(&self) -> u64 {
         let [nx, ny, nz] = self.grid.dims();
         let voxels = match &self.source {
@@ -114,8 +114,7 @@ impl<'a, T: Voxel> Slices<'a, T> {
         (voxels * size_of::<T>()) as u64
     }
 
-    /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them,
-    /// at most [`MOST_REACH`].
+    /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them.
     pub fn pass(&self, reach: usize, mut visit: impl FnMut(Range<usize>, &Slab<T>) -> Result<(), Error>) -> Result<(), Error> {
         let [nx, ny, nz] = self.grid.dims();
         let extents = [nx, ny];

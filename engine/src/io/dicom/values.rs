@@ -127,7 +127,10 @@ impl Tally {
     /// The same things looked for in these voxels alone.
     fn of<T: Voxel>(&self, data: &[T]) -> Tally {
         let count = |is: &dyn Fn(f64) -> bool| data.iter().filter(|v| is(v.to_f64())).count() as u64;
-        let range = data.iter().fold(NOTHING, |range, v| wider(range, [v.to_f64(); 2]));
+        // Compared as they are: several times the speed of numbers of 64 bits.
+        let least = data.iter().copied().reduce(|a, b| if b < a { b } else { a });
+        let most = data.iter().copied().reduce(|a, b| if b > a { b } else { a });
+        let range = least.zip(most).map_or(NOTHING, |(least, most)| [least.to_f64(), most.to_f64()]);
         let piles = self.piles.map(|Pile { ceiling, .. }| {
             let least = ceiling - BELOW;
             if range[1] < least {
