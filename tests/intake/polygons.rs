@@ -140,7 +140,7 @@ fn real_polygon_files_have_their_known_size() {
         }
     }
     for (path, code) in [
-        ("mesh/assimp/invalid.off", "file.malformed"),
+        ("mesh/assimp/invalid.off", "file.truncated"),
         ("mesh/assimp/malformed.obj", "file.malformed"),
         ("mesh/assimp/box_UTF16BE.obj", "file.unknown_format"),
         ("mesh/broken_trimesh/notenoughindices.obj", "file.malformed"),
