@@ -207,6 +207,9 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
         return Err(SurfaceError::Materials { materials, material: rank }.into());
     }
     let steps = if materials > 1 { histogram.materials(materials) } else { histogram.modes().map(|m| vec![m]) };
+    // A part that is edge all over has no mode; what its edges say of its plateaus is asked later.
+    let adaptive = options.method == Method::Adaptive;
+    let steps = steps.or_else(|why| histogram.air_and_edges().filter(|_| adaptive && materials == 1).map(|m| vec![m]).ok_or(why));
     // The step of grey values at the part's boundary.
     let boundary = usize::from(materials - rank);
     let threshold = match options.method {
@@ -215,7 +218,7 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
         Method::Otsu => histogram.otsu()?,
         Method::Adaptive | Method::Iso50 => steps.clone()?[boundary].threshold(),
     };
-    let threshold = options.start.filter(|s| s.is_finite() && options.method == Method::Adaptive).unwrap_or(threshold);
+    let threshold = options.start.filter(|s| s.is_finite() && adaptive).unwrap_or(threshold);
     // A grey value given by hand may lie where there are no two modes; then the classes' means stand for the plateaus.
     let means = || histogram.means(threshold);
     let plateaus = steps.as_ref().map_or_else(|_| means(), |steps| steps[boundary]);
@@ -244,6 +247,6 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     drop(mask);
     let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };
     let boundary = if modes.len() > 2 { boundary + 1 } else { 1 };
-    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary, noise };
+    let task = refine::Task { adaptive, modes: &modes, boundary, noise };
     refine::settle(kept, slices, &greys, &task, findings, rt)
 }
