@@ -2,6 +2,8 @@
 
 #[path = "surface/accuracy.rs"]
 mod accuracy;
+#[path = "surface/bulge.rs"]
+mod bulge;
 #[path = "surface/materials.rs"]
 mod materials;
 #[path = "surface/motion.rs"]

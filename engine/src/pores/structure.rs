@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector, Matrix3, Vector3};
 
 use crate::error::Error;
 use crate::kernels::euler_eighths_within;
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::porosity::Scene;
 use crate::solid::Cell;
 
@@ -20,13 +20,13 @@ pub struct Structure {
     pub anisotropy: Option<f64>,
 }
 
-pub(crate) fn structure(mesh: &Mesh, scene: &Scene) -> Result<Structure, Error> {
+pub(crate) fn structure(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Structure, Error> {
     let lattice = &scene.lattice;
     let at = |axis: usize, n: usize| lattice.origin[axis] + n as f64 * lattice.step_mm;
     let eighths = euler_eighths_within(&scene.solid, |i, j, k| scene.in_region(&nalgebra::Point3::new(at(0, i), at(1, j), at(2, k))));
     let facing: Vec<Vector3<f64>> = (0..mesh.triangles().len())
         .filter(|&t| scene.beside_facet(mesh, t).is_some_and(|beside| scene.voids.cell(beside) != Cell::Solid))
-        .map(|t| mesh.area_vector(t) * 0.5)
+        .map(|t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t))))
         .collect();
     let cell = lattice.step_mm * lattice.step_mm * lattice.step_mm;
     Ok(Structure {
