@@ -86,9 +86,8 @@ fn shares_of_gyroids_and_schwarz_cells_are_those_of_quadrature_in_every_directio
         let truth = 1.0 - share_by_quadrature(f, level);
         for pose in poses() {
             let (porosity, u) = measured(f, level, &pose, &["porosity.total"])[0];
-            println!("level {level}: {porosity:.5} ± {u:.5}, truth {truth:.5}");
-            // Lines between voxels cut across the level set by a thousandth of the cell.
-            assert!((porosity - truth).abs() <= 0.001, "{porosity} ± {u}, truth {truth} at level {level} turned by {}", pose.angle());
+            // Linear between voxels, the surface lies up to (τ / 24)² / 8 · |f| / |∇f| aside: 0.014 voxel on 3.1 cells of area a cell.
+            assert!((porosity - truth).abs() <= 0.0018, "{porosity} ± {u}, truth {truth} at level {level} turned by {}", pose.angle());
         }
     }
 }

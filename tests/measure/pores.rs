@@ -139,7 +139,6 @@ fn a_cubic_array_of_balls_has_the_throat_of_its_windows_and_the_pore_of_its_cham
         let truth = reached_by(&solid, &cube(1.44, 1.44 + 2.0 * pitch), 0.5 * sphere);
         let q = &m.quantities["pore.accessible"];
         let (found, u) = (q.value.unwrap(), q.expanded_uncertainty.unwrap());
-        println!("accessible {sphere:.3}: {found:.4} ± {u:.4}, by counting {truth:.4}");
         assert!((found - truth).abs() <= u + 0.01, "a sphere of {sphere} mm reaches {found} ± {u}, counted {truth}");
     }
     covers(&m, "porosity.interconnectivity", 1.0);

@@ -15,7 +15,7 @@ use super::Folder;
 const VOXEL: f64 = 0.1;
 
 /// Values and U of quantities of what is thin, in a scan with 1 % of noise and an edge blur of 0.7 voxels.
-fn scanned(thin: Vec<Solid>, names: &[&str]) -> Vec<(f64, f64)> {
+fn scanned(thin: Vec<Solid>, region: &Region, names: &[&str]) -> Vec<(f64, f64)> {
     let folder = Folder::new();
     // Shows the scan's greys, above what is measured.
     let block = Solid::Box { centre: Point3::new(2.1, 2.2, 5.0), half_mm: Vector3::new(1.5, 1.5, 0.8), rounding_mm: 0.1 };
@@ -27,8 +27,7 @@ fn scanned(thin: Vec<Solid>, names: &[&str]) -> Vec<(f64, f64)> {
     let rt = Runtime::cpu();
     let part = load::part("thin", &source, &[], &rt).unwrap().value;
     let case = Case::new(&rt, None, Some(part), None);
-    let region = Region::Box { min: Point3::from([0.35; 3]), max: Point3::new(3.85, 3.85, 3.8) };
-    let scope = Scope { region: Some(("thin", &region)), ..Scope::default() };
+    let scope = Scope { region: Some(("thin", region)), ..Scope::default() };
     let measured = |name: &&str| {
         let m = quantities::entry(name).unwrap().measure(&case, &scope).unwrap();
         (m.value().unwrap_or_else(|| panic!("{name}: {m:?}")), 2.0 * m.standard_uncertainty().unwrap())
@@ -49,15 +48,9 @@ fn rods_are_as_thick_as_they_are_in_every_direction() {
                     Point3::new(2.13, 2.08, 2.01) + sides[0] * (1.17 * (n % 2) as f64 - 0.6) + sides[1] * (1.13 * (n / 2) as f64 - 0.6);
                 Solid::Capsule { from: at - direction, to: at + direction, radius_mm }
             };
-            let [(d50, u50), (mean, u)] = scanned((0..4).map(rod).collect(), &["wall.thickness_d50", "wall.thickness_mean"])[..] else {
-                unreachable!("two names")
-            };
-            println!(
-                "rod {radius_mm} {direction:?} {:+.3} {:+.3} voxel",
-                (d50 - 2.0 * radius_mm) / VOXEL,
-                (mean - 2.0 * radius_mm) / VOXEL
-            );
-            for (value, u) in [(d50, u50), (mean, u)] {
+            let region = Region::Box { min: Point3::from([0.35; 3]), max: Point3::new(3.85, 3.85, 3.8) };
+            let found = scanned((0..4).map(rod).collect(), &region, &["wall.thickness_d50", "wall.thickness_mean"]);
+            for (value, u) in found {
                 let off = (value - 2.0 * radius_mm).abs();
                 assert!(off <= 0.1 * VOXEL && off <= u, "{value} ± {u} mm, radius {radius_mm} along {direction:?}");
             }
@@ -72,8 +65,9 @@ fn plates_are_as_thick_as_they_are_in_every_direction() {
             let centre = Point3::new(2.07, 2.11, 2.03);
             let plate = Solid::Plate { normal: direction, offset_mm: direction.dot(&centre.coords), thickness_mm: thickness };
             let ball = Solid::Ball { centre, radius_mm: 1.55 };
-            let (d50, u) = scanned(vec![Solid::Intersection(vec![plate, ball])], &["wall.thickness_d50"])[0];
-            println!("plate {thickness} {direction:?} {:+.3} voxel", (d50 - thickness) / VOXEL);
+            // Away from the rim, where the determined faces of a sharp edge stand out.
+            let region = Region::Sphere { centre, radius_mm: 0.75 };
+            let (d50, u) = scanned(vec![Solid::Intersection(vec![plate, ball])], &region, &["wall.thickness_d50"])[0];
             let off = (d50 - thickness).abs();
             assert!(off <= 0.1 * VOXEL && off <= u, "{d50} ± {u} mm, thickness {thickness} across {direction:?}");
         }
@@ -99,7 +93,7 @@ fn round_voids_have_the_volume_and_the_share_of_their_balls() {
         let volume = 4.0 / 3.0 * std::f64::consts::PI * radius_mm * radius_mm * radius_mm;
         let area = 4.0 * std::f64::consts::PI * radius_mm * radius_mm;
         let envelope = 2.4 * 2.4 * 2.4;
-        // What is left is the surface's own offset: three hundredths of a voxel over the void's area.
+        // What is left is the surface's own offset: less than three hundredths of a voxel over the void's area.
         for (name, truth, slope) in [
             ("defect.largest_volume", volume, area),
             ("porosity.closed", volume / envelope, area / envelope),
@@ -107,8 +101,7 @@ fn round_voids_have_the_volume_and_the_share_of_their_balls() {
         ] {
             let m = quantities::entry(name).unwrap().measure(&case, &scope).unwrap();
             let (value, u) = (m.value().unwrap(), 2.0 * m.standard_uncertainty().unwrap());
-            println!("void {radius_mm} {name} {:+.3} % U {:.3} %", 100.0 * (value / truth - 1.0), 100.0 * u / truth);
-            assert!((value - truth).abs() <= u.max(0.03 * VOXEL * slope), "{name} {value} ± {u}, truth {truth} at {radius_mm} mm");
+            assert!((value - truth).abs() <= u.min(0.03 * VOXEL * slope), "{name} {value} ± {u}, truth {truth} at {radius_mm} mm");
         }
     }
 }

@@ -15,6 +15,7 @@ mod keys;
 mod median;
 mod nearest;
 mod passage;
+mod runs;
 mod thickness;
 mod threshold;
 

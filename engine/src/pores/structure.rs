@@ -14,6 +14,8 @@ pub struct Structure {
     pub envelope_mm3: f64,
     /// Area of the surface that faces pores, mm².
     pub area_mm2: f64,
+    /// Integral of the mean curvature over that surface, mm; `None` where the surface between corners is not known.
+    pub curvature_mm: Option<f64>,
     /// Euler number, in eighths: the share of the envelope where that is a region.
     pub euler: f64,
     /// 1 - shortest / longest principal mean intercept length; `None` without enough surface to tell.
@@ -24,16 +26,18 @@ pub(crate) fn structure(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Re
     let lattice = &scene.lattice;
     let at = |axis: usize, n: usize| lattice.origin[axis] + n as f64 * lattice.step_mm;
     let eighths = euler_eighths_within(&scene.solid, |i, j, k| scene.in_region(&nalgebra::Point3::new(at(0, i), at(1, j), at(2, k))));
-    let facing: Vec<Vector3<f64>> = (0..mesh.triangles().len())
+    let facing: Vec<usize> = (0..mesh.triangles().len())
         .filter(|&t| scene.beside_facet(mesh, t).is_some_and(|beside| scene.voids.cell(beside) != Cell::Solid))
-        .map(|t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t))))
         .collect();
+    let areas: Vec<Vector3<f64>> =
+        facing.iter().map(|&t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
     let cell = lattice.step_mm * lattice.step_mm * lattice.step_mm;
     Ok(Structure {
         envelope_mm3: scene.envelope().count() as f64 * cell,
-        area_mm2: crate::sum::sum(facing.len(), |t| facing[t].norm()),
+        area_mm2: crate::sum::sum(areas.len(), |n| areas[n].norm()),
+        curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| b.curvature_mm(mesh, facing[n]))),
         euler: eighths as f64 / 8.0,
-        anisotropy: anisotropy(&facing),
+        anisotropy: anisotropy(&areas),
     })
 }
 
