@@ -1,8 +1,12 @@
 //! The measuring commands against parts of closed form: every value lies within its stated U of the truth, on every backend.
 
+#[path = "measure/level_sets.rs"]
+mod level_sets;
 #[path = "measure/pores.rs"]
 mod pores;
 mod support;
+#[path = "measure/thin.rs"]
+mod thin;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,8 @@
 
 #[path = "surface/accuracy.rs"]
 mod accuracy;
+#[path = "surface/bulge.rs"]
+mod bulge;
 #[path = "surface/huge.rs"]
 mod huge;
 #[path = "surface/materials.rs"]

@@ -15,7 +15,7 @@ use crate::features::{Associated, Errors, Kind, Seat, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Mesh, Samples};
+use crate::mesh::{Bulge, Mesh, Samples};
 use crate::order::{AlignmentMethod, FeatureOrder};
 use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
@@ -56,8 +56,8 @@ pub struct Part {
     pub noise_length_mm: f64,
     /// Edge of the cells that volumes are integrated on, mm.
     pub cell_mm: f64,
-    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners, mm³; 0 where nobody knows.
-    pub facet_loss_mm3: f64,
+    /// The curved surface between the corners of facets; `None` where nobody knows it.
+    pub bulge: Option<Bulge>,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
     pub image: Option<ImageQuality>,
@@ -67,12 +67,12 @@ pub struct Part {
 impl Part {
     /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
     pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, image, .. } = determined;
+        let Determined { mesh, vertex_u_mm, u_offset_mm, bulge, image, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
         let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { facet_loss_mm3, ..part }
+        Part { bulge: Some(bulge), ..part }
     }
 
     /// A scanned mesh. What part of a scanner's point uncertainty is common to all points a mesh cannot tell, so it counts
@@ -103,7 +103,7 @@ impl Part {
         let chord_u_mm = edges::sagitta_mm(&mesh, &edges) / 3.0_f64.sqrt();
         // Lattices finer than 1/400 of the part cost memory and say nothing new.
         let cell_mm = cell_mm.max(mesh.bounds().diagonal_mm() / 400.0);
-        Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, facet_loss_mm3: 0.0, not_closed, image, edges }
+        Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, bulge: None, not_closed, image, edges }
     }
 
     /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.
@@ -116,6 +116,11 @@ impl Part {
         let mut noise = self.point_u_mm.clone();
         let middle = noise.len() / 2;
         if noise.is_empty() { 0.0 } else { f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1) }
+    }
+
+    /// Volume that the mesh lacks because its facets cut across the curved surface, mm³; 0 where nobody knows.
+    pub fn facet_loss_mm3(&self) -> f64 {
+        self.bulge.as_ref().map_or(0.0, |b| b.total_mm3(&self.mesh))
     }
 
     /// Integral of the mean curvature over the surface, mm.
@@ -647,42 +652,49 @@ impl<'a> Case<'a> {
 
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let mesh = self.moved()?;
-        self.once_per_region(&self.porosities, region, "porosity", || self.on_both(region, |scenes| porosity::of_scenes(mesh, scenes)))
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.porosities, region, "porosity", || {
+            self.on_both(region, |scenes| porosity::of_scenes(mesh, bulge, scenes))
+        })
+    }
+
+    /// The actual surface as seen from its pores or its walls.
+    fn side(&self, phase: Phase) -> Result<pores::Surface<'_>, Error> {
+        Ok(pores::Surface { facets: self.built()?, bulge: self.actual()?.bulge.as_ref(), phase })
     }
 
     /// Local diameters of pores or walls, on two lattices.
     pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(phase)?;
         let (known, stage) = match phase {
             Phase::Pores => (&self.pore_sizes, "pore size"),
             Phase::Walls => (&self.wall_sizes, "wall thickness"),
         };
-        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, phase, surface, self.rt)))
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, self.rt)))
     }
 
     /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
     pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(Phase::Pores)?;
         self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
     }
 
     /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
     pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(Phase::Pores)?;
         let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
         self.timed("accessible", || self.on_each(region, all))
     }
 
     /// Surface, topology and orientation, on two lattices.
     pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
-        let mesh = self.moved()?;
-        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, scene)))
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, bulge, scene)))
     }
 
     /// Closed voids that reach into the region, on two lattices.
     pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
-        let (mesh, surface) = (self.moved()?, self.built()?);
+        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
         })

@@ -17,8 +17,9 @@ use crate::judgement::InputRecord;
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
+use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
 use crate::porosity;
-use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
+use crate::quantities::{self, Measured, QuantityJson, SMALLEST_VOID_CELLS, Scope, Term};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::surface::material;
@@ -31,6 +32,9 @@ pub struct Measurement {
     pub findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alignment: Option<AlignmentJson>,
+    /// Of `pores` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pores: Option<PoreSummary>,
     pub provenance: ProvenanceJson,
     pub seconds: BTreeMap<String, f64>,
 }
@@ -123,7 +127,7 @@ impl<'a> Session<'a> {
         let inputs = self.inputs.into_iter().map(|i| InputJson { name: i.name, sha256: i.sha256 }).collect();
         let provenance =
             ProvenanceJson { version: env!("CARGO_PKG_VERSION").into(), backend: self.rt.backend_name(), notes: self.rt.notes(), inputs };
-        Measurement { quantities, findings: self.findings, alignment, provenance, seconds }
+        Measurement { quantities, findings: self.findings, alignment, pores: None, provenance, seconds }
     }
 }
 
@@ -258,6 +262,8 @@ pub struct Pores<'a> {
     pub sphere_mm: Option<f64>,
     /// Receives a row for each closed pore as comma-separated values.
     pub table: Option<PathBuf>,
+    /// Whether the summary gets the curve of accessible volume.
+    pub curve: bool,
     pub region: Option<RegionRef<'a>>,
 }
 
@@ -265,7 +271,7 @@ impl Pores<'_> {
     /// Everything of a part inside its closed hull.
     pub fn new(part: Source) -> Self {
         let envelope = Envelope::Hull { closing_mm: porosity::DEFAULT_CLOSING_MM };
-        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, region: None }
+        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, curve: false, region: None }
     }
 }
 
@@ -292,11 +298,45 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     }
     let region = named.zip(shape.as_ref());
     write_table(job, &case, region)?;
-    session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))
+    let summary = pore_summary(job, &case, region)?;
+    let mut measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
+    measured.pores = summary;
+    Ok(measured)
 }
 
 fn pore_scope<'a>(job: &Pores, region: Option<(&'a str, &'a Region)>) -> Scope<'a> {
     Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() }
+}
+
+/// `None` where the surface encloses nothing.
+fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Option<PoreSummary>, Error> {
+    let part = case.actual()?;
+    if part.not_closed.is_some() {
+        return Ok(None);
+    }
+    let sizes = SizeDistribution::of(&*case.sizes(Phase::Pores, region)?);
+    let spheres = sizes.as_ref().filter(|_| job.curve).map_or(vec![], |s| s.spheres_mm(2.0 * part.cell_mm));
+    let accessible = if spheres.is_empty() {
+        vec![]
+    } else {
+        let [a, b] = &*case.accessible(&spheres, region)?;
+        let share = |n: usize| 0.5 * (a[n] + b[n]);
+        spheres.iter().enumerate().map(|(n, &diameter_mm)| Reached { diameter_mm, share: share(n) }).collect()
+    };
+    let [a, b] = *case.throats(region)?;
+    let porosity = case.porosity(region)?;
+    let surface_per_mm = porosity.open_surface_per_mm + porosity.closed_surface_per_mm;
+    Ok(Some(PoreSummary {
+        sizes,
+        accessible,
+        range_mm: job.range_mm,
+        throats_mm: [0, 1, 2].map(|n| a[n].zip(b[n]).map(|(a, b)| 0.5 * (a + b))),
+        border: BorderRule::of(&case.closed_voids(region)?[0], SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm),
+        sensitivity: Sensitivity {
+            per_micrometre: 1e-3 * surface_per_mm,
+            per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
+        },
+    }))
 }
 
 fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
@@ -342,7 +382,9 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let mut measured = match region {
         Some(_) => {
             write_table(job, &case, region)?;
-            session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?
+            let summary = pore_summary(job, &case, region)?;
+            let measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
+            Measurement { pores: summary, ..measured }
         }
         None => session.close(BTreeMap::new(), None, BTreeMap::new()),
     };

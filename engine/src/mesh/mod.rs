@@ -4,10 +4,12 @@
 //! manifold and oriented are three further questions, which mesh health answers. Triangles turn counter-clockwise seen
 //! from outside; lengths are millimetres.
 
+mod bulge;
 pub mod edges;
 pub mod health;
 mod sample;
 
+pub use bulge::Bulge;
 pub use sample::Samples;
 
 use std::sync::Arc;

@@ -26,6 +26,7 @@ pub use crate::uncertainty::{Measured, Term};
 
 pub use deviation::DEFAULT_PATCH_MM;
 pub use dimension::{of_kind as dimensions_of, offered};
+pub use porosity::SMALLEST_VOID_CELLS;
 
 /// What a quantity is; the same for every order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -35,7 +35,7 @@ pub use refine::BYTES_PER_VERTEX;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::kernels;
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::runtime::Runtime;
 use crate::segment::Histogram;
 use crate::volume::{AnyVolume, Mask, Slices, Volume, Voxel, with_volume};
@@ -118,9 +118,8 @@ pub struct Determined {
     /// Standard uncertainty of a common offset of the whole surface: level, noise that the whole surface does not average out, curvature
     /// model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
-    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
-    /// hollows prevail.
-    pub facet_loss_mm3: f64,
+    /// The curved surface through the corners of the mesh's facets.
+    pub bulge: Bulge,
     /// Physical grey value.
     pub threshold: f64,
     pub image: ImageQuality,

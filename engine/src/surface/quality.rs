@@ -218,6 +218,11 @@ impl ImageQuality {
         Self::EDGE_SIGMA_RELATIVE_U * self.edge_sigma_mm
     }
 
+    /// How far an edge moves for a level that moves by the whole contrast, at its steepest (mm).
+    pub fn per_level_mm(&self) -> f64 {
+        (2.0 * std::f64::consts::PI).sqrt() * self.edge_sigma_mm
+    }
+
     /// Thinnest wall or gap whose two faces are unbiased (mm): three edge blurs, and two voxels to sample it.
     pub fn smallest_feature_mm(&self) -> f64 {
         let widest = self.voxel_mm.into_iter().fold(0.0, f64::max);
