@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use verimetry_engine::frame::Grid;
 use verimetry_engine::io::{self, Loaded, VertexField, VolumeFile};
 use verimetry_engine::mesh::Mesh;
-use verimetry_engine::mesh::health;
+use verimetry_engine::health;
 use verimetry_engine::volume::{AnyVolume, Volume};
 
 use broken_files::{Dicom, cube_stl, mha, nifti};

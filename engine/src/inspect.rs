@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
 use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile};
-use crate::mesh::health;
+use crate::health;
 use crate::volume::{Rescale, with_volume};
 
 /// The JSON of `inspect`.

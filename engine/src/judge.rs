@@ -19,7 +19,7 @@ use crate::judgement::{
     ResultRecord, Retention, Stamp,
 };
 use crate::load::{self, Read, Source};
-use crate::mesh::health;
+use crate::health;
 use crate::order::{self, AlignmentMethod, DeviceClass, FeatureOrder, Order, Requirement, Shape};
 use crate::quantities::{self, Measured, Scope};
 use crate::region::Region;

@@ -260,7 +260,7 @@ fn in_millimetres(mesh: Mesh, unit: LengthUnit) -> Result<Mesh, Error> {
 
 /// Whether a mesh is closed, and everything found about it.
 fn health(file: &MeshFile, name: &str) -> (bool, Vec<Finding>) {
-    let health = crate::mesh::health::examine(&file.mesh);
+    let health = crate::health::examine(&file.mesh);
     let findings = file.findings.iter().cloned().chain(health.findings()).map(|f| f.about(name)).collect();
     (health.closed(), findings)
 }

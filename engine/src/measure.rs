@@ -15,7 +15,7 @@ use crate::io::{self, Loaded, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
 use crate::load::{self, Read, Source};
-use crate::mesh::health;
+use crate::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
 use crate::porosity;
 use crate::quantities::{self, Measured, QuantityJson, Scope, Term};

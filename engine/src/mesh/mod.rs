@@ -5,7 +5,6 @@
 //! from outside; lengths are millimetres.
 
 pub mod edges;
-pub mod health;
 mod sample;
 
 pub use sample::Samples;
