@@ -32,6 +32,7 @@ const ROOMS: &[&str] = &[
     "pores",
     "uncertainty",
     "deviation",
+    "section",
     "features",
     "phantom",
     "order",

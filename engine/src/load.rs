@@ -66,7 +66,7 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
     Ok(Read { value: in_millimetres(file.mesh, unit)?, record, findings })
 }
 
-/// Reads the built part: a mesh as it is, a volume through its determined surface. `accepted` names findings of severity
+/// Reads the built part: a mesh or point cloud as it is, a volume through its determined surface. `accepted` names findings of severity
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
     if let Some((determined, record, findings)) = streamed(name, source, accepted, rt)? {
@@ -76,15 +76,17 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
         Loaded::Mesh(file) => {
             let (closed, mut findings) = health(&file, name);
             let record = record_of_mesh("actual", name, &source.path, &file, closed)?;
-            if source.point_uncertainty.is_none() {
-                let message = format!(
-                    "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
-                );
-                findings.push(Finding::qualify("mesh.point_uncertainty_assumed", message).about(name));
-            }
+            findings.extend(assumed(source).map(|f| f.about(name)));
             let mesh = in_millimetres(file.mesh, source.unit)?;
-            let u = source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM);
-            Ok(Read { value: Part::from_mesh(mesh, u, source.scale_uncertainty), record, findings })
+            Ok(Read { value: Part::from_mesh(mesh, point_uncertainty(source), source.scale_uncertainty), record, findings })
+        }
+        Loaded::Cloud(file) => {
+            let findings = file.findings.iter().cloned().chain(assumed(source)).map(|f| f.about(name)).collect();
+            let record = record("actual", name, std::slice::from_ref(&source.path), &Item::Cloud(inspect::cloud_item(name, &file)))?;
+            let part = Part::from_cloud(in_millimetres(file.mesh, source.unit)?, point_uncertainty(source), source.scale_uncertainty);
+            let mut read = Read { value: part, record, findings };
+            read.findings.extend(of_cloud(&read.value).map(|f| f.about(name)));
+            Ok(read)
         }
         Loaded::Volume(file) => {
             let (determined, record, findings) = determined(name, source, &file, accepted, rt)?;
@@ -92,6 +94,27 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
             Ok(Read { value: Part::from_volume(determined, source.scale_uncertainty), record, findings })
         }
     }
+}
+
+fn point_uncertainty(source: &Source) -> f64 {
+    source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM)
+}
+
+fn assumed(source: &Source) -> Option<Finding> {
+    let message = format!(
+        "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
+    );
+    source.point_uncertainty.is_none().then(|| Finding::qualify("mesh.point_uncertainty_assumed", message))
+}
+
+/// What a cloud leaves open.
+fn of_cloud(part: &Part) -> Option<Finding> {
+    let (spacing, aside) = (part.spacing_mm?, part.reach_aside_mm()?);
+    let message = format!(
+        "the actual part is a cloud of {} points about {spacing:.4} mm apart: each weighs the same, so area fractions are fractions of points, and stands for the surface up to {aside:.4} mm around it; what needs a surface is not measured: mesh the scan for it",
+        part.mesh.vertices().len()
+    );
+    Some(Finding::qualify("cloud.no_surface", message))
 }
 
 /// Reads a volume and determines its surface: read whole where that fits the memory budget, slab by slab with the same bits otherwise.

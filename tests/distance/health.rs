@@ -7,8 +7,8 @@ use verimetry_engine::health::{self, Health};
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::parts;
 
-use super::support::Random;
 use super::cuboid;
+use super::support::Random;
 
 /// Homogeneous whole coordinates x, y, z, w with w > 0.
 type Exact = [i128; 4];
@@ -91,7 +91,8 @@ fn random_soups_have_the_self_intersections_that_rational_arithmetic_finds() {
         let (mut known, mut first) = (0, None);
         for i in 0..count {
             for j in i + 1..count {
-                let duplicate = triangles[i].iter().all(|v| triangles[j].contains(v)) && triangles[j].iter().all(|v| triangles[i].contains(v));
+                let duplicate =
+                    triangles[i].iter().all(|v| triangles[j].contains(v)) && triangles[j].iter().all(|v| triangles[i].contains(v));
                 if !duplicate && intersect(&corners(&triangles[i]), &corners(&triangles[j])) {
                     known += 1;
                     first.get_or_insert(i);
@@ -162,7 +163,8 @@ fn balls_that_overlap_cross_along_their_circle_and_nowhere_else() {
     let (one, other) = (ball([0.0; 3], 10.0), ball([7.3, 0.31, -0.17], 9.6));
     let pairs = (0..one.triangles().len()).flat_map(|i| (0..other.triangles().len()).map(move |j| (i, j)));
     let near = |c: &[Point3<f64>; 3]| c.iter().any(|p| (p.x - 4.1).abs() < 2.0);
-    let known = pairs.filter(|&(i, j)| near(&one.corners(i)) && near(&other.corners(j)) && proper(&one.corners(i), &other.corners(j))).count();
+    let known =
+        pairs.filter(|&(i, j)| near(&one.corners(i)) && near(&other.corners(j)) && proper(&one.corners(i), &other.corners(j))).count();
     assert!(known > 100);
     let both = joined(&[one, other]);
     let found = health::examine(&both);

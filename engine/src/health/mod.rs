@@ -83,7 +83,8 @@ impl Health {
                 findings.push(Finding::qualify(code, message).clause("4.5.1"));
             }
         };
-        let Health { open_edges, non_manifold_edges, flipped_edges, degenerate_triangles, duplicate_triangles, self_intersections, .. } = self;
+        let Health { open_edges, non_manifold_edges, flipped_edges, degenerate_triangles, duplicate_triangles, self_intersections, .. } =
+            self;
         let n = open_edges.count;
         say(
             n > 0,
@@ -139,7 +140,10 @@ impl Health {
         say(
             n > 1,
             "mesh.several_shells",
-            format!("the surface falls into {n} shells that share no edge{}: check that all of them belong to the part", self.shells.place("second")),
+            format!(
+                "the surface falls into {n} shells that share no edge{}: check that all of them belong to the part",
+                self.shells.place("second")
+            ),
         );
         findings
     }

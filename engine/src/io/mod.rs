@@ -7,6 +7,7 @@
 mod bytes;
 mod dicom;
 mod fault;
+pub mod glb;
 mod metaimage;
 mod nifti;
 mod nrrd;
@@ -32,7 +33,7 @@ pub use stl::write as write_stl;
 
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, MeshError};
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
 const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL and PLY";
@@ -42,6 +43,8 @@ const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, 
 pub enum Loaded {
     Volume(VolumeFile),
     Mesh(MeshFile),
+    /// Points without faces, as [`Mesh::of_points`] has them.
+    Cloud(MeshFile),
 }
 
 /// A volume and what its file says of it.
@@ -142,6 +145,7 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
     match opened(path)? {
         Opened::Volume(source) => Ok(Loaded::Volume(source.load()?)),
         Opened::Mesh(mesh) => Ok(Loaded::Mesh(mesh)),
+        Opened::Cloud(points) => Ok(Loaded::Cloud(points)),
     }
 }
 
@@ -155,13 +159,14 @@ pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
             source.streamable().map_err(|fault| fault.of(path))?;
             Ok(*source)
         }
-        Opened::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+        Opened::Mesh(m) | Opened::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
 }
 
 enum Opened {
     Volume(Box<SliceSource>),
     Mesh(MeshFile),
+    Cloud(MeshFile),
 }
 
 fn opened(path: &Path) -> Result<Opened, FileError> {
@@ -202,6 +207,7 @@ pub fn read_bounded(path: &Path, allowed: u64) -> Result<Vec<u8>, Error> {
 pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
     match load(path)? {
         Loaded::Mesh(mesh) => Ok(mesh),
+        Loaded::Cloud(c) => Err(Fault::from(MeshError::Empty { vertices: c.mesh.vertices().len() }).of(path).into()),
         Loaded::Volume(v) => Err(Fault::NotAMesh { found: v.format }.of(path).into()),
     }
 }
@@ -210,7 +216,7 @@ pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
 pub fn load_volume(path: &Path) -> Result<VolumeFile, Error> {
     match load(path)? {
         Loaded::Volume(volume) => Ok(volume),
-        Loaded::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+        Loaded::Mesh(m) | Loaded::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
 }
 
@@ -224,8 +230,9 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         return dicom::open_file(path).map(Box::new).map(Opened::Volume);
     }
     if ply::is_ply(&head) {
-        let ply::Ply { mesh, fields, colours } = ply::read(path).map_err(of)?;
-        return Ok(Opened::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
+        let ply::Ply { mesh, cloud, fields, colours } = ply::read(path).map_err(of)?;
+        let file = MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") };
+        return Ok(if cloud { Opened::Cloud(file) } else { Opened::Mesh(file) });
     }
     if metaimage::is_metaimage(&head) {
         return volume(metaimage::open(path));
