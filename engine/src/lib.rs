@@ -5,11 +5,12 @@
 //! ```
 //!
 //! Rooms, in the order of their imports (each names only rooms before it):
-//! [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
+//! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
 //! library · [`volume`] [`mesh`] valid data · [`io`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
 //! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`health`]
 //! [`inspect`] [`align`] [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`]
-//! [`section`] [`features`] fields, shapes, and how sure they are · [`phantom`] parts of known truth · [`order`] [`judgement`] [`decide`] documents · [`case`] what quantities share · [`quantities`]
+//! [`section`] [`features`] fields, shapes, and how sure they are · [`phantom`] parts of known truth · [`order`] [`judgement`] [`decide`]
+//! documents · [`case`] what quantities share · [`quantities`]
 //! the catalogue · [`load`] [`judge`] [`measure`] the entries.
 //!
 //! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
@@ -37,6 +38,7 @@ pub mod measure;
 pub mod mesh;
 pub mod noise;
 pub mod order;
+pub mod pages;
 pub mod phantom;
 pub mod pores;
 pub mod porosity;
