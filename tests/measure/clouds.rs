@@ -22,7 +22,8 @@ pub fn scattered(mesh: &Mesh, count: usize, seed: u64) -> Vec<Point3<f64>> {
     (0..mesh.triangles().len()).for_each(|t| passed.push(passed[t] + mesh.area_vector(t).norm()));
     let whole = passed[passed.len() - 1];
     let mut point = || {
-        let t = passed.partition_point(|&area| area <= random.unit() * whole).clamp(1, mesh.triangles().len()) - 1;
+        let wanted = random.unit() * whole;
+        let t = passed.partition_point(|&area| area <= wanted).clamp(1, mesh.triangles().len()) - 1;
         let (u, v) = (random.unit(), random.unit());
         let (u, v) = if u + v > 1.0 { (1.0 - u, 1.0 - v) } else { (u, v) };
         let [a, b, c] = mesh.corners(t);
@@ -62,11 +63,12 @@ fn points_around_a_ball_deviate_by_their_distance_from_it() {
         .iter()
         .map(|p| Point3::new(1.0, 2.0, 3.0) + p.coords.normalize() * 10.05)
         .collect();
-    let nominal = parts::ball(Point3::new(1.0, 2.0, 3.0), 10.0, 60).mesh;
+    let parts::Meshed { mesh: nominal, chord_error_mm } = parts::ball(Point3::new(1.0, 2.0, 3.0), 10.0, 60);
     for rt in backends() {
         let m = compare(folder.mesh("n.stl", &nominal), cloud(&folder, &points), AlignmentMethod::None, &rt);
         for name in ["mean", "mean_abs", "rms", "abs_p50", "abs_p95", "min", "max", "peak_max", "peak_min"] {
-            covers(&m, &format!("deviation.{name}"), 0.05);
+            let above = value(&m, &format!("deviation.{name}")) - 0.05; // of facets, which lie inside the ball
+            assert!((-1e-5..=chord_error_mm).contains(&above), "{name}: {above} of {chord_error_mm}");
         }
         covers(&m, "deviation.in_tolerance", 1.0);
         covers(&m, "deviation.coverage", 1.0);

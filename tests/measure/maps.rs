@@ -221,7 +221,7 @@ fn compared_sections_are_written_as_drawings_and_tables() {
         drawing.starts_with("<svg xmlns=") && drawing.trim_end().ends_with("</svg>") && drawing.matches("<path stroke=\"#").count() > count
     );
     assert!(
-        drawing.contains("whiskers × ") && drawing.contains("nominal: 313.") && !drawing.contains("NaN"),
+        drawing.contains("whiskers × ") && drawing.contains("nominal: 314.0") && !drawing.contains("NaN"),
         "{}",
         &drawing[drawing.len() - 1200..]
     );

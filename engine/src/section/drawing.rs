@@ -44,8 +44,8 @@ impl Sheet {
 pub fn svg(section: &Compared, limits_mm: Option<[f64; 2]>) -> String {
     let (sheet, deviations) = (Sheet::of(section), section.deviations_mm());
     let range = display_range_mm(&deviations, limits_mm);
-    // The longest whisker of the range takes about half the margin.
-    let factor = round_length((0.5 * MARGIN / sheet.per_mm / range[1]).max(1.0));
+    // The longest whisker of the range takes most of the margin.
+    let factor = round_length((0.9 * MARGIN / sheet.per_mm / range[1]).max(1.0));
     let height = sheet.height();
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {:.1}\" font-family=\"sans-serif\" font-size=\"17\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
