@@ -25,7 +25,7 @@ fn common(a: &[[i64; 3]; 3], b: &[[i64; 3]; 3]) -> Vec<Exact> {
     planes.iter().fold(a.iter().map(|p| [p[0].into(), p[1].into(), p[2].into(), 1]).collect(), |polygon, plane| clipped(&polygon, plane))
 }
 
-fn clipped(polygon: &Vec<Exact>, plane: &[i128; 4]) -> Vec<Exact> {
+fn clipped(polygon: &[Exact], plane: &[i128; 4]) -> Vec<Exact> {
     let height = |p: &Exact| (0..4).map(|k| p[k] * plane[k]).sum::<i128>();
     let mut kept = vec![];
     for (i, p) in polygon.iter().enumerate() {

@@ -9,7 +9,7 @@ use verimetry_engine::load::Source;
 use verimetry_engine::measure::{self, Measurement};
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::order::AlignmentMethod;
-use verimetry_engine::phantom::parts;
+use verimetry_engine::phantom::{self, parts};
 use verimetry_engine::runtime::Runtime;
 
 use super::support::Random;
@@ -63,7 +63,7 @@ fn points_around_a_ball_deviate_by_their_distance_from_it() {
         .iter()
         .map(|p| Point3::new(1.0, 2.0, 3.0) + p.coords.normalize() * 10.05)
         .collect();
-    let parts::Meshed { mesh: nominal, chord_error_mm } = parts::ball(Point3::new(1.0, 2.0, 3.0), 10.0, 60);
+    let phantom::Meshed { mesh: nominal, chord_error_mm } = parts::ball(Point3::new(1.0, 2.0, 3.0), 10.0, 60);
     for rt in backends() {
         let m = compare(folder.mesh("n.stl", &nominal), cloud(&folder, &points), AlignmentMethod::None, &rt);
         for name in ["mean", "mean_abs", "rms", "abs_p50", "abs_p95", "min", "max", "peak_max", "peak_min"] {
