@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
+use crate::health;
 use crate::io::{self, Loaded, MeshFile, SliceSource, Values, VolumeFile};
-use crate::mesh::health;
+use crate::mesh::{Mesh, spacing_mm};
 use crate::volume::{Rescale, with_volume};
 
 /// The JSON of `inspect`.
@@ -24,6 +25,7 @@ pub struct Inspection {
 pub enum Item {
     Volume(VolumeItem),
     Mesh(MeshItem),
+    Cloud(CloudItem),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,6 +66,18 @@ pub struct MeshItem {
     pub fields: Vec<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CloudItem {
+    pub name: String,
+    pub format: &'static str,
+    pub points: usize,
+    /// How far they are apart: root of the area per point.
+    pub spacing_mm: f64,
+    pub size_mm: [f64; 3],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
 /// Reads and examines each path. Findings name their input; the first file that cannot be read ends it.
 pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
     let mut inspection = Inspection::default();
@@ -76,6 +90,7 @@ pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
                 let findings = file.findings.iter().cloned().chain(health.findings()).collect();
                 (Item::Mesh(mesh_item(&name, &file, health.closed())), findings)
             }
+            Loaded::Cloud(file) => (Item::Cloud(cloud_item(&name, &file)), file.findings),
         };
         inspection.items.push(item);
         inspection.findings.extend(findings.into_iter().map(|f: Finding| f.about(&name)));
@@ -129,9 +144,24 @@ fn item_of_grid(grid: &Grid, rescale: Rescale, assumed_steps: [bool; 3], (min, m
     }
 }
 
+pub fn cloud_item(name: &str, file: &MeshFile) -> CloudItem {
+    let points = file.mesh.vertices();
+    CloudItem {
+        name: name.into(),
+        format: file.format,
+        points: points.len(),
+        spacing_mm: spacing_mm(points),
+        size_mm: size_mm(&file.mesh),
+        fields: file.fields.iter().map(|f| f.name.clone()).collect(),
+    }
+}
+
+fn size_mm(mesh: &Mesh) -> [f64; 3] {
+    let bounds = mesh.bounds();
+    (bounds.max - bounds.min).into()
+}
+
 pub fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
-    let bounds = file.mesh.bounds();
-    let size = bounds.max - bounds.min;
     MeshItem {
         name: name.into(),
         format: file.format,
@@ -140,7 +170,7 @@ pub fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
         closed,
         volume_mm3: closed.then(|| file.mesh.volume_mm3()),
         area_mm2: file.mesh.area_mm2(),
-        size_mm: [size.x, size.y, size.z],
+        size_mm: size_mm(&file.mesh),
         fields: file.fields.iter().map(|f| f.name.clone()).collect(),
     }
 }

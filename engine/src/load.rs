@@ -66,7 +66,7 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
     Ok(Read { value: in_millimetres(file.mesh, unit)?, record, findings })
 }
 
-/// Reads the built part: a mesh as it is, a volume through its determined surface. `accepted` names findings of severity
+/// Reads the built part: a mesh or point cloud as it is, a volume through its determined surface. `accepted` names findings of severity
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
     let of_volume = |(found, record, findings): Found| Read { value: Part::from_volume(found, source.scale_uncertainty), record, findings };
@@ -77,18 +77,41 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
         Loaded::Mesh(file) => {
             let (closed, mut findings) = health(&file, name);
             let record = record_of_mesh("actual", name, &source.path, &file, closed)?;
-            if source.point_uncertainty.is_none() {
-                let message = format!(
-                    "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
-                );
-                findings.push(Finding::qualify("mesh.point_uncertainty_assumed", message).about(name));
-            }
+            findings.extend(assumed(source).map(|f| f.about(name)));
             let mesh = in_millimetres(file.mesh, source.unit)?;
-            let u = source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM);
-            Ok(Read { value: Part::from_mesh(mesh, u, source.scale_uncertainty), record, findings })
+            Ok(Read { value: Part::from_mesh(mesh, point_uncertainty(source), source.scale_uncertainty), record, findings })
+        }
+        Loaded::Cloud(file) => {
+            let findings = file.findings.iter().cloned().chain(assumed(source)).map(|f| f.about(name)).collect();
+            let record = record("actual", name, std::slice::from_ref(&source.path), &Item::Cloud(inspect::cloud_item(name, &file)))?;
+            let part = Part::from_cloud(in_millimetres(file.mesh, source.unit)?, point_uncertainty(source), source.scale_uncertainty);
+            let mut read = Read { value: part, record, findings };
+            read.findings.extend(of_cloud(&read.value).map(|f| f.about(name)));
+            Ok(read)
         }
         Loaded::Volume(file) => whole(name, source, file, accepted, rt).map(of_volume),
     }
+}
+
+fn point_uncertainty(source: &Source) -> f64 {
+    source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM)
+}
+
+fn assumed(source: &Source) -> Option<Finding> {
+    let message = format!(
+        "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
+    );
+    source.point_uncertainty.is_none().then(|| Finding::qualify("mesh.point_uncertainty_assumed", message))
+}
+
+/// What a cloud leaves open.
+fn of_cloud(part: &Part) -> Option<Finding> {
+    let (spacing, aside) = (part.spacing_mm?, part.reach_aside_mm()?);
+    let message = format!(
+        "the actual part is a cloud of {} points about {spacing:.4} mm apart: each weighs the same, so area fractions are fractions of points, and stands for the surface up to {aside:.4} mm around it; what needs a surface is not measured: mesh the scan for it",
+        part.mesh.vertices().len()
+    );
+    Some(Finding::qualify("cloud.no_surface", message))
 }
 
 /// A determined surface, the record of its volume, and what was found about it.
@@ -244,7 +267,7 @@ fn in_millimetres(mesh: Mesh, unit: LengthUnit) -> Result<Mesh, Error> {
 
 /// Whether a mesh is closed, and everything found about it.
 fn health(file: &MeshFile, name: &str) -> (bool, Vec<Finding>) {
-    let health = crate::mesh::health::examine(&file.mesh);
+    let health = crate::health::examine(&file.mesh);
     let findings = file.findings.iter().cloned().chain(health.findings()).map(|f| f.about(name)).collect();
     (health.closed(), findings)
 }

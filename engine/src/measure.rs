@@ -9,19 +9,22 @@ use serde::Serialize;
 
 use crate::case::{Case, Nominal, Part};
 use crate::error::Error;
+use crate::evidence;
 use crate::finding::Finding;
 use crate::frame::{Grid, Pose};
+use crate::health;
 use crate::io::{self, Loaded, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
 use crate::load::{self, Read, Source};
-use crate::mesh::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
 use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
 use crate::porosity;
 use crate::quantities::{self, Measured, QuantityJson, SMALLEST_VOID_CELLS, Scope, Term};
 use crate::region::Region;
+use crate::render::colour;
 use crate::runtime::Runtime;
+use crate::section::{self, Plane};
 use crate::surface::material;
 use crate::volume::with_volume;
 
@@ -144,7 +147,7 @@ fn scope<'a>(region: &'a Option<Region>, named: Option<RegionRef<'a>>) -> Scope<
     Scope { region: region.as_ref().zip(named).map(|(r, n)| (n.name, r)), ..Scope::default() }
 }
 
-/// `compare NOMINAL ACTUAL`. `map` receives the per-vertex signed deviation as PLY.
+/// `compare NOMINAL ACTUAL`.
 pub struct Compare<'a> {
     pub nominal: Source,
     pub actual: Source,
@@ -154,7 +157,10 @@ pub struct Compare<'a> {
     pub tolerance: Option<[f64; 2]>,
     /// Radius of the patch of the extraction operator.
     pub patch_mm: f64,
+    /// Receives the deviation at every vertex.
     pub map: Option<PathBuf>,
+    /// A folder that receives a drawing and a table of each section, and the planes by name.
+    pub sections: Option<(PathBuf, Vec<(String, Plane)>)>,
     pub region: Option<RegionRef<'a>>,
 }
 
@@ -170,11 +176,44 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
         case = datums.locate(case);
     }
     if let Some(path) = &job.map {
-        let (field, mesh) = (case.actual_field()?, case.moved()?);
-        io::ply::write(path, mesh, &field.vertex_fields(), None)?;
+        write_map(path, &case, region.as_ref(), job.tolerance)?;
+    }
+    if let Some((folder, planes)) = &job.sections {
+        write_sections(folder, planes, &case, job.tolerance)?;
     }
     let scope = Scope { within_mm: job.tolerance, patch_mm: job.patch_mm, ..scope(&region, job.region) };
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
+}
+
+/// Writes the deviation at every vertex: as GLB with colours where the name ends so, else as PLY with numbers.
+fn write_map(path: &Path, case: &Case, region: Option<&Region>, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
+    let (field, mesh, part) = (case.actual_field()?, case.moved()?, case.actual()?);
+    let fields = field.vertex_fields(region.as_slice(), &part.flags);
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("glb")) {
+        let range = evidence::display_range_mm(&fields[0].values, limits_mm);
+        let extras = serde_json::json!({ "quantity": "deviation", "unit": "mm", "colours_from": range[0], "colours_to": range[1] });
+        io::glb::write(path, mesh, &colour::linear_of(&fields[0].values, range), extras)?;
+    } else {
+        io::ply::write(path, mesh, &fields, None)?;
+    }
+    Ok(())
+}
+
+/// Writes a drawing and a table of each section into a folder.
+fn write_sections(folder: &Path, planes: &[(String, Plane)], case: &Case, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
+    if case.actual()?.spacing_mm.is_some() {
+        return Err(Error::input("section.cloud", "a plane cuts nothing out of a point cloud: mesh the scan"));
+    }
+    for (name, plane) in planes {
+        let compared = case.section(name, plane)?;
+        for (ending, text) in [("svg", section::svg(&compared, limits_mm)), ("csv", section::csv(&compared))] {
+            let file = format!("{}{name}.{ending}", evidence::SECTION);
+            std::fs::write(folder.join(&file), text).map_err(|e| {
+                Error::input("file.unwritable", format!("the section {file} cannot be written: {e}; check the folder and its permissions"))
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.
@@ -356,7 +395,7 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let name = name(&part.path);
     let file = match io::load(&part.path)? {
         Loaded::Volume(file) => file,
-        Loaded::Mesh(_) => {
+        Loaded::Mesh(_) | Loaded::Cloud(_) => {
             return Err(Error::input(
                 "envelope.no_volume",
                 format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file"),

@@ -7,6 +7,7 @@
 mod bytes;
 mod dicom;
 mod fault;
+pub mod glb;
 mod metaimage;
 mod nifti;
 mod nrrd;
@@ -35,7 +36,7 @@ pub use stl::write as write_stl;
 
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, MeshError};
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
 const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL, PLY, OBJ and OFF";
@@ -45,6 +46,8 @@ const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, 
 pub enum Loaded {
     Volume(VolumeFile),
     Mesh(MeshFile),
+    /// Points without faces, as [`Mesh::of_points`] has them.
+    Cloud(MeshFile),
 }
 
 /// A volume and what its file says of it.
@@ -145,6 +148,7 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
     match opened(path)? {
         Opened::Volume(source) => Ok(Loaded::Volume(source.load()?)),
         Opened::Mesh(mesh) => Ok(Loaded::Mesh(mesh)),
+        Opened::Cloud(points) => Ok(Loaded::Cloud(points)),
     }
 }
 
@@ -155,7 +159,7 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
 pub fn open_volume(path: &Path) -> Result<SliceSource, Error> {
     match opened(path)? {
         Opened::Volume(source) => Ok(*source),
-        Opened::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+        Opened::Mesh(m) | Opened::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
 }
 
@@ -171,6 +175,7 @@ pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
 enum Opened {
     Volume(Box<SliceSource>),
     Mesh(MeshFile),
+    Cloud(MeshFile),
 }
 
 fn opened(path: &Path) -> Result<Opened, FileError> {
@@ -211,6 +216,7 @@ pub fn read_bounded(path: &Path, allowed: u64) -> Result<Vec<u8>, Error> {
 pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
     match load(path)? {
         Loaded::Mesh(mesh) => Ok(mesh),
+        Loaded::Cloud(c) => Err(Fault::from(MeshError::Empty { vertices: c.mesh.vertices().len() }).of(path).into()),
         Loaded::Volume(v) => Err(Fault::NotAMesh { found: v.format }.of(path).into()),
     }
 }
@@ -219,7 +225,7 @@ pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
 pub fn load_volume(path: &Path) -> Result<VolumeFile, Error> {
     match load(path)? {
         Loaded::Volume(volume) => Ok(volume),
-        Loaded::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+        Loaded::Mesh(m) | Loaded::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
 }
 
@@ -233,7 +239,8 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         return dicom::open_file(path).map(Box::new).map(Opened::Volume);
     }
     if ply::is_ply(&head) {
-        return ply::read(path).map(Opened::Mesh).map_err(of);
+        let file = ply::read(path).map_err(of)?;
+        return Ok(if file.mesh.is_cloud() { Opened::Cloud(file) } else { Opened::Mesh(file) });
     }
     if off::is_off(&head) {
         return off::read(path).map(Opened::Mesh).map_err(of);

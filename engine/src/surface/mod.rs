@@ -104,6 +104,8 @@ pub mod flag {
     pub const LOCAL_ISO50: u16 = 128;
     /// Without a half-way level: placed where a single profile is steepest.
     pub const STEEPEST: u16 = 256;
+    /// In maps of deviation: on which side of the nominal it lies nobody can tell.
+    pub const SIGN_UNDEFINED: u16 = 512;
 }
 
 /// A surface with what is known of its uncertainty.

@@ -1,4 +1,4 @@
-//! PLY, ASCII and both binaries: vertices with their scalar fields and colours, polygons as fans of triangles.
+//! PLY, ASCII and both binaries: vertices with their scalar fields and colours, polygons as fans of triangles; without any, a point cloud.
 //!
 //! Vertices stay as they are numbered in the file, unwelded, because fields belong to them. Elements other than `vertex` and `face`
 //! are passed over. Own reader: what the header promises is held against the bytes there are before memory is taken.
@@ -84,7 +84,7 @@ impl Columns {
     }
 
     fn into_file(mut self, faces: Fans) -> Result<MeshFile, Fault> {
-        if self.count == 0 || faces.triangles.is_empty() {
+        if self.count == 0 {
             return Err(MeshError::Empty { vertices: self.count }.into());
         }
         let [x, y, z] = ["x", "y", "z"].map(|name| {
@@ -96,10 +96,10 @@ impl Columns {
             })
         });
         let (x, y, z) = (x?, y?, z?);
-        let vertices = (0..self.count).map(|i| Point3::new(x[i], y[i], z[i])).collect();
+        let vertices: Vec<_> = (0..self.count).map(|i| Point3::new(x[i], y[i], z[i])).collect();
         let colours = self.take_colours();
         let fields = self.columns.into_iter().map(|(name, _, values)| VertexField { name, values }).collect();
-        let (mesh, polygons) = faces.into_mesh(vertices)?;
+        let (mesh, polygons) = if faces.triangles.is_empty() { (Mesh::of_points(vertices)?, vec![]) } else { faces.into_mesh(vertices)? };
         let findings = Fans::concave(&polygons, &mesh).into_iter().collect();
         Ok(MeshFile { fields, colours, findings, ..MeshFile::plain(mesh, "ply") })
     }
@@ -151,7 +151,7 @@ fn read_faces(element: &Element, values: &mut Values) -> Result<Fans, Fault> {
 }
 
 /// Writes binary little-endian PLY with coordinates and fields of 64 bits, so that nothing is rounded. Fields and colours have one
-/// entry a vertex; others are left out. Nothing partial is left behind.
+/// entry a vertex; others are left out. Triangles that are points are no faces. Nothing partial is left behind.
 pub fn write(path: &Path, mesh: &Mesh, fields: &[VertexField], colours: Option<&[[u8; 4]]>) -> Result<(), FileError> {
     bytes::write(path, |out| encode(out, mesh, fields, colours))
 }
@@ -168,14 +168,15 @@ pub fn encode(out: &mut dyn Write, mesh: &Mesh, fields: &[VertexField], colours:
     if colours.is_some() {
         ["red", "green", "blue", "alpha"].iter().try_for_each(|c| writeln!(out, "property uchar {c}"))?;
     }
-    write!(out, "element face {}\nproperty list uchar int vertex_indices\nend_header\n", mesh.triangles().len())?;
+    let faces = || mesh.triangles().iter().filter(|[a, b, c]| a != b || b != c);
+    write!(out, "element face {}\nproperty list uchar int vertex_indices\nend_header\n", faces().count())?;
     for (i, p) in mesh.vertices().iter().enumerate() {
         p.iter().chain(fields.iter().map(|f| &f.values[i])).try_for_each(|x| out.write_all(&x.to_le_bytes()))?;
         if let Some(colours) = colours {
             out.write_all(&colours[i])?;
         }
     }
-    for triangle in mesh.triangles() {
+    for triangle in faces() {
         out.write_all(&[3])?;
         triangle.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
     }
