@@ -33,6 +33,7 @@ const ROOMS: &[&str] = &[
     "deviation",
     "features",
     "phantom",
+    "lattice",
     "order",
     "judgement",
     "decide",

@@ -1,5 +1,7 @@
 //! The measuring commands against parts of closed form: every value lies within its stated U of the truth, on every backend.
 
+#[path = "measure/lattice.rs"]
+mod lattice;
 #[path = "measure/pores.rs"]
 mod pores;
 mod support;

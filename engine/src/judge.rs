@@ -14,6 +14,7 @@ use crate::evidence;
 use crate::features::Kind;
 use crate::finding::Finding;
 use crate::io;
+use crate::lattice;
 use crate::judgement::{
     self, AlignmentRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance,
     ResultRecord, Retention, Stamp,
@@ -34,13 +35,14 @@ pub struct Judged {
 }
 
 /// Version of each method that touches a judged number; a change of one is a line in the change log.
-const METHODS: [(&str, &str); 8] = [
+const METHODS: [(&str, &str); 9] = [
     ("surface", "1"),
     ("distance", "1"),
     ("alignment", "1"),
     ("shrinkage", "1"),
     ("features", "1"),
     ("porosity", "1"),
+    ("lattice", "1"),
     ("uncertainty", "1"),
     ("decision", "1"),
 ];
@@ -84,6 +86,11 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     if let Some(datums) = datums(&order, &regions) {
         case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
     }
+    if let Some(lattice) = &order.lattice {
+        let path = order::resolve(folder, &lattice.struts)?;
+        let design = inputs.keep(load::struts(&lattice.struts, &path)?);
+        case = case.with_struts(Some(design), lattice.limits());
+    }
     let mut results = Vec::with_capacity(order.requirement.len());
     for (i, requirement) in order.requirement.iter().enumerate() {
         rt.step("measure", i as f64 / order.requirement.len() as f64)?;
@@ -91,6 +98,9 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     }
     let aligned = case.alignment()?;
     inputs.findings.extend(case.alignment_findings()?);
+    if asks_for_struts(&order) {
+        inputs.findings.extend(case.lattice_findings()?);
+    }
     inputs.findings.extend(date_finding(&order));
     rt.step("evidence", 0.0)?;
     let evidence = case.timed("evidence", || evidence_of(&case, &order))?;
@@ -423,8 +433,51 @@ fn shown_limits(order: &Order) -> Option<[f64; 2]> {
     deviations().find_map(|r| r.within).or_else(|| deviations().filter_map(symmetric).min_by(|a, b| width(a).total_cmp(&width(b))))
 }
 
-/// Pictures and maps of the deviation. The part is drawn in the nominal frame; vertices without a sign carry no value.
+fn asks_for_struts(order: &Order) -> bool {
+    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
+}
+
+/// Pictures and maps of what was measured.
 fn evidence_of(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
+    let mut files = evidence_of_deviation(case, order)?;
+    if asks_for_struts(order) && case.pose_cannot_carry(true)?.is_none() {
+        files.extend(evidence_of_struts(case)?);
+    }
+    Ok(files)
+}
+
+fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Evidence {
+    Evidence { name: name.into(), media_type, bytes }
+}
+
+/// Marks of struts at fault in the picture.
+const MARKED: usize = 12;
+
+/// The table of struts; the nominal coloured by how much thinner or thicker each strut is, as a map and as a picture.
+fn evidence_of_struts(case: &Case) -> Result<Vec<Evidence>, Error> {
+    let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
+    let values = lattice::shortfall_mm(followed, nominal);
+    let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
+    let mark = |s: usize| {
+        let label = format!("{} {s}", followed.struts[s].state.name());
+        crate::render::Mark { point: followed.design.segment(s).middle(), label }
+    };
+    let marks: Vec<crate::render::Mark> = bad.map(mark).collect();
+    let range = evidence::display_range_mm(&values, None);
+    let sheet = crate::render::deviation_views(nominal, &values, range, &marks, crate::render::Options::default())?;
+    let mut map = Vec::new();
+    let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
+    io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    Ok(vec![
+        file(evidence::STRUTS, "text/csv", lattice::csv(followed).into_bytes()),
+        file(evidence::STRUT_MAP, "application/octet-stream", map),
+        file(evidence::STRUT_VIEWS, "image/png", sheet.png),
+        file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
+    ])
+}
+
+/// Pictures and maps of the deviation. The part is drawn in the nominal frame; vertices without a sign carry no value.
+fn evidence_of_deviation(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
     let (field, mesh) = (case.actual_field()?, case.moved()?);
     let fields = field.vertex_fields();
     let values = fields[0].values.as_slice();
@@ -436,7 +489,6 @@ fn evidence_of(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
     let sheet = crate::render::deviation_views(mesh, values, range, &marks, crate::render::Options::default())?;
     let mut map = Vec::new();
     io::ply::encode(&mut map, mesh, &fields, None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
-    let file = |name: &str, media_type: &'static str, bytes: Vec<u8>| Evidence { name: name.into(), media_type, bytes };
     Ok(vec![
         file(evidence::DEVIATION, "application/json", to_json(&summary)?),
         file(evidence::DEVIATION_VIEWS, "image/png", sheet.png),
@@ -447,7 +499,11 @@ fn evidence_of(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
 
 /// Names of the evidence a result rests on.
 fn evidence_for(quantity: &str) -> Vec<String> {
-    if quantity.starts_with("deviation.") { vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()] } else { vec![] }
+    match quantity.split_once('.') {
+        Some(("deviation", _)) => vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()],
+        Some(("lattice", _)) => vec![evidence::STRUTS.into(), evidence::STRUT_MAP.into()],
+        _ => vec![],
+    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {

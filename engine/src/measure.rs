@@ -14,6 +14,7 @@ use crate::frame::{Grid, Pose};
 use crate::io::{self, Loaded, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
+use crate::lattice::{self, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
@@ -173,6 +174,57 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
 }
 
+/// `lattice NOMINAL ACTUAL`.
+pub struct Lattice<'a> {
+    pub nominal: Source,
+    pub actual: Source,
+    pub align: AlignmentMethod,
+    /// Order whose datums align, for the method `datum`.
+    pub datums: Option<&'a Path>,
+    /// List of the designed struts; without one they are found in the nominal.
+    pub struts: Option<PathBuf>,
+    pub limits: FaultLimits,
+    /// Receives a row for each strut as comma-separated values.
+    pub table: Option<PathBuf>,
+    /// Receives the nominal as PLY with the deviation of each strut's diameter at its vertices.
+    pub map: Option<PathBuf>,
+    pub region: Option<RegionRef<'a>>,
+}
+
+pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let region = resolve(job.region)?;
+    let struts = match &job.struts {
+        Some(path) => Some(session.keep(load::struts(&name(path), path)?)),
+        None => None,
+    };
+    let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
+    // Every component counts: a strut that is broken twice hangs on nothing.
+    let part = session.part(&Source { components: ComponentsOrder::All, ..job.actual.clone() })?;
+    session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
+    let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, job.limits);
+    if let Some(datums) = &datums {
+        case = datums.locate(case);
+    }
+    session.findings.extend(case.lattice_findings()?);
+    if let Some(path) = &job.table {
+        write_text("table", path, &lattice::csv(case.lattice()?))?;
+    }
+    if let Some(path) = &job.map {
+        let nominal = &case.nominal()?.mesh;
+        let values = lattice::shortfall_mm(case.lattice()?, nominal);
+        io::ply::write(path, nominal, &[VertexField { name: "diameter_deviation_mm".into(), values }], None)?;
+    }
+    session.measure(&case, &["lattice."], &scope(&region, job.region))
+}
+
+fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|e| {
+        Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
+    })
+}
+
 /// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.
 pub fn segment(volume: &Source, mesh_out: &Path, as_ply: bool, rt: &Runtime) -> Result<Measurement, Error> {
     let mut session = Session::new(rt);
@@ -302,9 +354,7 @@ fn pore_scope<'a>(job: &Pores, region: Option<(&'a str, &'a Region)>) -> Scope<'
 fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
     let Some(path) = &job.table else { return Ok(()) };
     let voids = case.closed_voids(region)?;
-    std::fs::write(path, crate::pores::csv(&voids[0])).map_err(|e| {
-        Error::input("file.unwritable", format!("the table {} cannot be written: {e}; check the folder and its permissions", name(path)))
-    })
+    write_text("table", path, &crate::pores::csv(&voids[0]))
 }
 
 /// The whole image as the envelope: fractions by voxels, everything else on the determined surface between the outermost voxel centres.

@@ -1,0 +1,177 @@
+//! `lattice` against lattices whose faults are known.
+
+use std::sync::OnceLock;
+
+use verimetry_engine::lattice::FaultLimits;
+use verimetry_engine::measure::Lattice;
+use verimetry_engine::noise::{normal, uniform};
+use verimetry_engine::phantom::struts::{Framework, Rod, Rods, UnitCell};
+use verimetry_engine::phantom::{Fineness, surface_mesh};
+
+use super::*;
+
+const CELL_MM: f64 = 2.0;
+const DIAMETER_MM: f64 = 0.5;
+const GAP_MM: f64 = 0.3;
+const THIN: f64 = 0.65;
+const SHIFT_MM: f64 = 0.35;
+
+fn framework() -> Framework {
+    Framework::of(UnitCell::BodyCentred, [4, 4, 3], [CELL_MM; 3], DIAMETER_MM)
+}
+
+/// The lattice on a plate with a post, so that it has one pose.
+fn on_plate(rods: Vec<Rod>) -> Solid {
+    let block = |centre: [f64; 3], half: [f64; 3]| Solid::Box { centre: Point3::from(centre), half_mm: Vector3::from(half), rounding_mm: 0.3 };
+    Solid::Union(vec![
+        Solid::Rods(Rods::new(rods)),
+        block([4.6, 4.0, -0.5], [5.2, 4.6, 0.6]),
+        block([9.2, 1.2, 1.4], [0.6, 1.4, 2.0]),
+    ])
+}
+
+fn bounds() -> Bounds {
+    Bounds { min: Point3::new(-1.0, -1.0, -1.5), max: Point3::new(10.3, 9.0, 6.7) }
+}
+
+/// The design as a mesh, made once for all draws.
+fn nominal() -> &'static [u8] {
+    static MESH: OnceLock<Vec<u8>> = OnceLock::new();
+    MESH.get_or_init(|| {
+        let fineness = Fineness { cell_mm: 0.1, simplify_mm: Some(0.006) };
+        phantom::stl(&surface_mesh(&on_plate(framework().rods()), &bounds(), fineness).unwrap().mesh)
+    })
+}
+
+fn struts_json(f: &Framework) -> String {
+    let nodes: Vec<String> = f.nodes.iter().map(|p| format!("[{},{},{}]", p.x, p.y, p.z)).collect();
+    let struts: Vec<String> = f.struts.iter().map(|(a, b, d)| format!("[{a},{b},{d}]")).collect();
+    format!("{{\"nodes\":[{}],\"struts\":[{}]}}", nodes.join(","), struts.join(","))
+}
+
+/// What was put into a part: the state of every strut, and the nodes that were shifted.
+struct Seeded {
+    states: Vec<&'static str>,
+    shifted: Vec<usize>,
+    built: Vec<Rod>,
+    mean_diameter_mm: f64,
+}
+
+/// Five struts of each fault and two shifted nodes, anywhere but at each other.
+fn seeded(draw: u64) -> Seeded {
+    let mut f = framework();
+    let mut random = support::Random(0x5eed ^ draw << 8);
+    let mut pick = |n: usize| (random.unit() * n as f64) as usize;
+    let inner: Vec<usize> = (0..f.nodes.len()).filter(|&n| f.struts.iter().filter(|s| s.0 == n as u32 || s.1 == n as u32).count() == 8).collect();
+    let mut shifted: Vec<usize> = vec![];
+    while shifted.len() < 2 {
+        let n = inner[pick(inner.len())];
+        // Nodes on the plate stay.
+        if f.nodes[n].z > 0.5 && shifted.iter().all(|&m| (f.nodes[m] - f.nodes[n]).norm() > 1.5 * CELL_MM) {
+            shifted.push(n);
+        }
+    }
+    let mut states = vec!["present"; f.struts.len()];
+    for (state, count) in [("missing", 5), ("broken", 5), ("thin", 5)] {
+        let mut left = count;
+        while left > 0 {
+            let s = pick(states.len());
+            let (a, b, _) = f.struts[s];
+            if states[s] == "present" && !shifted.iter().any(|&n| n as u32 == a || n as u32 == b) {
+                states[s] = state;
+                left -= 1;
+            }
+        }
+    }
+    for (k, &n) in shifted.iter().enumerate() {
+        let way = Vector3::from_fn(|a, _| normal(draw, (3 * k + a) as u64 + 77)).normalize();
+        f.nodes[n] += way * SHIFT_MM;
+    }
+    shifted.sort_unstable();
+    let (mut built, mut diameters) = (vec![], vec![]);
+    for (s, state) in states.iter().enumerate() {
+        let rod = f.rod(s);
+        let between = |from: f64, to: f64| Rod { from: rod.from + (rod.to - rod.from) * from, to: rod.from + (rod.to - rod.from) * to, ..rod };
+        match *state {
+            "missing" => {}
+            "broken" => {
+                let (middle, half) = (0.35 + 0.3 * uniform(draw, s as u64), 0.5 * GAP_MM + rod.radius_mm);
+                let share = half / (rod.to - rod.from).norm();
+                built.extend([between(0.0, middle - share), between(middle + share, 1.0)]);
+            }
+            "thin" => {
+                built.push(Rod { radius_mm: THIN * rod.radius_mm, ..rod });
+                diameters.push(THIN * DIAMETER_MM);
+            }
+            _ => {
+                built.push(rod);
+                diameters.push(DIAMETER_MM);
+            }
+        }
+    }
+    let mean_diameter_mm = diameters.iter().sum::<f64>() / diameters.len() as f64;
+    Seeded { states, shifted, built, mean_diameter_mm }
+}
+
+/// Anywhere and turned in any way.
+fn pose(draw: u64) -> Pose {
+    let turn = Vector3::from_fn(|a, _| 2.0 * uniform(draw, 901 + a as u64) - 1.0).normalize() * 3.0 * uniform(draw, 905);
+    Pose::from_rotation_vector(turn, Vector3::from_fn(|a, _| 40.0 * uniform(draw, 907 + a as u64)))
+}
+
+/// A scan of the part: 0.1 mm voxels, an edge of 0.7 voxel, noise of 1 % of the contrast.
+fn scan(folder: &Folder, solid: Solid, pose: Pose) -> Source {
+    let b = bounds();
+    let corners: Vec<Point3<f64>> =
+        (0..8).map(|n| pose.apply(&Point3::from([0, 1, 2].map(|a| if n >> a & 1 == 1 { b.max[a] } else { b.min[a] })))).collect();
+    let around = Bounds::of(&corners);
+    let dims = [0, 1, 2].map(|a| ((around.max[a] - around.min[a]) / 0.1).ceil() as usize + 1);
+    folder.scan("scan.mha", &solid.moved(pose), &Grid::aligned(dims, [0.1; 3], around.min).unwrap())
+}
+
+/// The column of a table of comma-separated values.
+fn column<'t>(table: &'t str, name: &str) -> Vec<&'t str> {
+    let mut rows = table.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let at = rows.next().unwrap().iter().position(|c| *c == name).unwrap();
+    rows.map(|r| r[at]).collect()
+}
+
+fn finds_every_fault_and_none_else(draw: u64) {
+    let (folder, seeded) = (Folder::new(), seeded(draw));
+    let start = std::time::Instant::now();
+    let actual = scan(&folder, on_plate(seeded.built.clone()), pose(draw));
+    let made = start.elapsed().as_secs_f64();
+    let table = folder.0.path().join("struts.csv");
+    let job = Lattice {
+        nominal: Source { scale_uncertainty: 0.0, ..Source::new(folder.file("n.stl", nominal())) },
+        actual,
+        align: AlignmentMethod::BestFit,
+        datums: None,
+        struts: Some(folder.file("struts.json", struts_json(&framework()).as_bytes())),
+        limits: FaultLimits::default(),
+        table: Some(table.clone()),
+        map: None,
+        region: None,
+    };
+    let m = measure::lattice(&job, &Runtime::cpu()).unwrap();
+    eprintln!("draw {draw}: made in {made:.1} s, {:?}", m.seconds);
+    let table = std::fs::read_to_string(table).unwrap();
+    let found = column(&table, "state");
+    let wrong: Vec<_> = (0..found.len()).filter(|&s| found[s] != seeded.states[s]).map(|s| (s, seeded.states[s], found[s])).collect();
+    assert!(wrong.is_empty(), "draw {draw}: (strut, seeded, found) {wrong:?}\n{:#?}", m.findings);
+    for (name, count) in [("struts", 384.0), ("missing", 5.0), ("broken", 5.0), ("thin", 5.0)] {
+        assert_eq!(m.quantities[&format!("lattice.{name}")].value, Some(count), "draw {draw}");
+    }
+    for q in &m.quantities { eprintln!("{q:?}"); }
+    covers(&m, "lattice.strut_diameter_mean", seeded.mean_diameter_mm);
+    let codes: Vec<&str> = m.findings.iter().map(|f| f.code.as_str()).filter(|c| c.starts_with("lattice.")).collect();
+    assert_eq!(codes, ["lattice.missing", "lattice.broken", "lattice.thin", "lattice.shifted_node"], "draw {draw}: {:#?}", m.findings);
+    let told = &m.findings.iter().find(|f| f.code == "lattice.shifted_node").unwrap().message;
+    assert!(told.starts_with("2 of ") && seeded.shifted.iter().all(|n| told.contains(&format!(" {n} at "))), "draw {draw}: {told}");
+}
+
+#[test]
+fn every_seeded_fault_of_a_scanned_lattice_is_found_and_none_is_invented() {
+    let draws = if std::env::var("VERIMETRY_LONG").is_ok_and(|v| v == "1") { 50 } else { 3 };
+    (0..draws).for_each(finds_every_fault_and_none_else);
+}
