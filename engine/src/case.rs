@@ -235,6 +235,7 @@ pub struct Case<'a> {
     throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
     structures: PerRegion<OnBoth<Structure>>,
     closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
+    designed: OnceLock<Result<Design, Error>>,
     followed: OnceLock<Result<Followed, Error>>,
     residue: OnceLock<Result<Vec<Residue>, Error>>,
 }
@@ -287,6 +288,7 @@ impl<'a> Case<'a> {
             throats: PerRegion::default(),
             structures: PerRegion::default(),
             closed_voids: PerRegion::default(),
+            designed: OnceLock::new(),
             followed: OnceLock::new(),
             residue: OnceLock::new(),
         }
@@ -706,9 +708,13 @@ impl<'a> Case<'a> {
     /// Every designed strut as built.
     pub fn lattice(&self) -> Result<&Followed, Error> {
         let (surface, actual) = (self.built()?, self.actual()?);
-        let design = self.struts.as_ref().ok_or_else(|| {
-            Error::input("lattice.no_struts", "the quantity follows designed struts and there is no list of them: name one")
-        })?;
+        let design = match &self.struts {
+            Some(design) => design,
+            None => {
+                let nominal = self.nominal_distance()?;
+                self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?
+            }
+        };
         let image = actual.image.as_ref();
         let scan = Scan {
             resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),

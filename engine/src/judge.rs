@@ -87,9 +87,11 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
     }
     if let Some(lattice) = &order.lattice {
-        let path = order::resolve(folder, &lattice.struts)?;
-        let design = inputs.keep(load::struts(&lattice.struts, &path)?);
-        case = case.with_struts(Some(design), lattice.limits());
+        let design = match &lattice.struts {
+            Some(file) => Some(inputs.keep(load::struts(file, &order::resolve(folder, file)?)?)),
+            None => None,
+        };
+        case = case.with_struts(design, lattice.limits());
     }
     let mut results = Vec::with_capacity(order.requirement.len());
     for (i, requirement) in order.requirement.iter().enumerate() {

@@ -24,6 +24,11 @@ pub(crate) fn findings(followed: &Followed, residue: &[Residue]) -> Vec<Finding>
     let place = |r: &Residue| format!("{:.3e} mm³ at {}", r.volume_mm3, shown(&r.centroid));
     let what = format!("{} bodies of material lie away from the designed struts", residue.len());
     found.extend(finding("lattice.residue", &what, "the largest are", residue.iter().map(place)));
+    if let Some(cell) = &followed.cell {
+        let [a, b, c] = cell.vectors.map(|v| v.norm());
+        let text = format!("the design repeats by {a:.3}, {b:.3} and {c:.3} mm; its unit cell is {}", cell.form.name());
+        found.push(Finding::note("lattice.unit_cell", text).clause(CLAUSE));
+    }
     let unmeasured = followed.in_state(State::Unmeasured);
     let why = |s: &usize| format!("{s}: {}", followed.struts[*s].reason.as_deref().unwrap_or_default());
     let what = format!("{} of {} struts are not measured", unmeasured.len(), followed.struts.len());

@@ -10,19 +10,26 @@
 //! diameter of a leaning strut is corrected for its lean to first order.
 //! Cost: some hundred sections a strut, tens of microseconds each.
 
+mod cell;
 mod design;
+mod extract;
 mod findings;
+mod graph;
 mod map;
 mod nodes;
 mod residue;
 mod section;
 mod table;
+mod thinning;
 mod trace;
 
 use nalgebra::Point3;
 use rayon::prelude::*;
 use thiserror::Error as ThisError;
 
+pub use cell::{Cell, UnitCell};
+pub(crate) use cell::{Stretch, cell};
+pub use extract::extract;
 pub(crate) use findings::findings;
 pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use map::shortfall_mm;
@@ -55,6 +62,10 @@ pub enum LatticeError {
     NoLength { strut: usize },
     #[error("struts {first} and {strut} of the strut list join the same nodes: keep one of them")]
     Twice { strut: usize, first: usize },
+    #[error("the nominal encloses no volume, so no struts are found in it: close the mesh, or give a list of its struts")]
+    NoSolid,
+    #[error("no struts were found in the nominal on cells down to {step_mm:.4} mm: give a list of its struts, or cut the lattice out")]
+    NoStruts { step_mm: f64 },
     #[error("more than 1024 struts run beside strut {strut} within two of its diameters: correct the unit of the diameters")]
     Crowded { strut: usize },
 }
@@ -70,6 +81,8 @@ impl LatticeError {
             LatticeError::Diameter { .. } => "lattice.diameter",
             LatticeError::NoLength { .. } => "lattice.no_length",
             LatticeError::Twice { .. } => "lattice.twice",
+            LatticeError::NoSolid => "lattice.no_solid",
+            LatticeError::NoStruts { .. } => "lattice.no_struts",
             LatticeError::Crowded { .. } => "lattice.crowded",
         }
     }
@@ -119,6 +132,8 @@ pub struct Followed {
     pub limits: FaultLimits,
     pub struts: Vec<Traced>,
     pub nodes: Vec<Node>,
+    /// How the design repeats, where it does.
+    pub cell: Option<Cell>,
 }
 
 /// Struts followed between two looks at the caller's wish to stop.
@@ -144,8 +159,8 @@ pub(crate) fn follow(design: &Design, surface: &MeshDistance, scan: &Scan, limit
         };
         struts.extend(batch.par_iter().map(of).collect::<Vec<_>>());
     }
-    let nodes = nodes::nodes(design, &struts);
-    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes })
+    let nodes = nodes::nodes(design.nodes(), design.struts(), &struts);
+    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes, cell: cell(design) })
 }
 
 impl Followed {

@@ -2,7 +2,7 @@
 
 use nalgebra::{Matrix3, Point3, Vector3};
 
-use super::design::Design;
+use super::design::Strut;
 use super::trace::{State, Traced};
 
 /// A node as built.
@@ -17,13 +17,14 @@ pub struct Node {
 /// Lines that cross at less than this (the smallest eigenvalue of the normal matrix) do not place a node.
 const CROSSING: f64 = 0.1;
 
-pub(super) fn nodes(design: &Design, traced: &[Traced]) -> Vec<Node> {
-    let mut sums = vec![(Matrix3::zeros(), Vector3::zeros(), Matrix3::zeros()); design.nodes().len()];
-    for (strut, traced) in design.struts().iter().zip(traced) {
+/// Every designed node as built, from the struts as built.
+pub(super) fn nodes(places: &[Point3<f64>], struts: &[Strut], traced: &[Traced]) -> Vec<Node> {
+    let mut sums = vec![(Matrix3::zeros(), Vector3::zeros(), Matrix3::zeros()); places.len()];
+    for (strut, traced) in struts.iter().zip(traced) {
         let (Some(line), State::Present | State::Thin) = (&traced.line, traced.state) else { continue };
         let across = Matrix3::identity() - line.direction * line.direction.transpose();
         for end in strut.ends {
-            let node = design.nodes()[end as usize];
+            let node = places[end as usize];
             let far = (node - line.place).norm() * line.turn_u;
             let variance = line.aside_u_mm * line.aside_u_mm + far * far;
             let (matrix, moment, scatter) = &mut sums[end as usize];
@@ -40,11 +41,4 @@ pub(super) fn nodes(design: &Design, traced: &[Traced]) -> Vec<Node> {
             Node { offset: inverse.map(|i| i * moment), noise_mm }
         })
         .collect()
-}
-
-impl Node {
-    /// The node as built, where the design has it at `designed`.
-    pub fn built(&self, designed: &Point3<f64>) -> Point3<f64> {
-        designed + self.offset.unwrap_or_default()
-    }
 }

@@ -83,7 +83,9 @@ impl Order {
             number("declared.shrinkage", Some(percent), |x| x.abs() < 100.0, "per cent, between -100 and 100")?;
         }
         if let Some(lattice) = &self.lattice {
-            path("lattice.struts", &lattice.struts)?;
+            if let Some(struts) = &lattice.struts {
+                path("lattice.struts", struts)?;
+            }
             number("lattice.thin", lattice.thin, |x| (0.0..=1.0).contains(&x), "a share of the diameter, 0 to 1")?;
             number("lattice.gap", lattice.gap, |x| x >= 0.0, not_negative)?;
             number("lattice.node", lattice.node, |x| x > 0.0, "a number of diameters above 0")?;

@@ -243,7 +243,9 @@ pub enum AlignmentMethod {
 #[serde(deny_unknown_fields)]
 pub struct LatticeOrder {
     /// JSON file `{"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]}`, nominal frame, mm, nodes counted from 0.
-    pub struts: String,
+    /// Without one the struts are found in the nominal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub struts: Option<String>,
     /// Share of its designed diameter below which a strut is thin; 0.8 unless stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thin: Option<f64>,

@@ -7,7 +7,6 @@ const fn later(name: &'static str, unit: &'static str, clause: &'static str, zh:
 }
 
 const D: &str = "8.3.2.1 d)";
-const B: &str = "8.3.2.2 b)";
 
 pub const ENTRIES: &[Entry] = &[
     later("shrinkage.volume", "%", "8.3.2.1 c)", "体积收缩率", "100 (1 - actual volume / nominal volume)"),
@@ -23,7 +22,4 @@ pub const ENTRIES: &[Entry] = &[
     later("roughness.Ra", "µm", D, "轮廓算术平均偏差", "arithmetical mean deviation of the profile"),
     later("roughness.Rq", "µm", D, "轮廓均方根偏差", "root mean square deviation of the profile"),
     later("roughness.Rz", "µm", D, "轮廓最大高度", "maximum height of the profile"),
-    later("lattice.cell_a", "mm", B, "晶胞 a", "first lattice vector's length"),
-    later("lattice.cell_b", "mm", B, "晶胞 b", "second lattice vector's length"),
-    later("lattice.cell_c", "mm", B, "晶胞 c", "third lattice vector's length"),
 ];

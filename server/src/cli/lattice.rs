@@ -13,7 +13,7 @@ use crate::staging::{Staged, differs_from_inputs};
 /// Follow each designed strut of a lattice in the built part
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  verimetry lattice design.stl ct/ --struts struts.json
+  verimetry lattice design.stl ct/
   verimetry lattice design.stl ct/ --struts struts.json --table struts.csv --map struts.ply
   verimetry lattice design.stl scan.ply --struts struts.json --thin 0.9 --gap 0.05 --json")]
 pub(super) struct Args {
@@ -21,9 +21,9 @@ pub(super) struct Args {
     nominal: PathBuf,
     /// Mesh or CT volume of the built part
     actual: PathBuf,
-    /// Designed struts in the nominal frame, mm: {"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]}
+    /// Designed struts in the nominal frame, mm: {"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]} [default: found in the nominal]
     #[arg(long, value_name = "FILE.json")]
-    struts: PathBuf,
+    struts: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Align::BestFit, help = "How the actual shape is brought to the nominal")]
     align: Align,
     /// Order that states the datums of --align datum
@@ -56,7 +56,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let staged = |path: &Option<PathBuf>| -> Result<Option<Staged>, Failure> {
         let Some(path) = path else { return Ok(None) };
-        differs_from_inputs(path, &[&args.nominal, &args.actual, &args.struts])?;
+        let inputs = [Some(&args.nominal), Some(&args.actual), args.struts.as_ref()];
+        differs_from_inputs(path, &inputs.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>())?;
         Staged::file(path).map(Some)
     };
     let (table, map) = (staged(&args.table)?, staged(&args.map)?);
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         actual: args.reading.source(&args.actual),
         align: args.align.into(),
         datums: args.datums.as_deref(),
-        struts: Some(args.struts.clone()),
+        struts: args.struts.clone(),
         limits: FaultLimits { thin: args.thin, gap_mm: args.gap, node: args.node },
         table: written(&table),
         map: written(&map),
