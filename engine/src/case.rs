@@ -237,7 +237,7 @@ pub struct Case<'a> {
     closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
     designed: OnceLock<Result<Design, Error>>,
     followed: OnceLock<Result<Followed, Error>>,
-    residue: OnceLock<Result<Vec<Residue>, Error>>,
+    residue: OnceLock<Result<Residue, Error>>,
 }
 
 /// A result on each of a measurement's two lattices.
@@ -726,10 +726,10 @@ impl<'a> Case<'a> {
         self.once(&self.followed, "struts", || lattice::follow(design, surface, &scan, &self.strut_limits, self.rt))
     }
 
-    /// Material away from the nominal and from the struts as built, the largest body first.
-    pub fn residue(&self) -> Result<&[Residue], Error> {
+    /// Material away from the nominal and from the struts as built.
+    pub fn residue(&self) -> Result<&Residue, Error> {
         let (followed, nominal, moved, actual) = (self.lattice()?, self.nominal_distance()?, self.moved()?, self.actual()?);
-        self.once(&self.residue, "residue", || lattice::residue(followed, nominal, moved, actual.cell_mm, self.rt)).map(Vec::as_slice)
+        self.once(&self.residue, "residue", || lattice::residue(followed, nominal, moved, actual.cell_mm, self.rt))
     }
 
     /// Findings of the struts: which are at fault and where, shifted nodes, residue, what was not measured.

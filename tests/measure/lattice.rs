@@ -230,3 +230,58 @@ fn the_struts_of_a_designed_mesh_come_back_from_it() {
     let met = |p: &Point3<f64>| p.z > 0.5 && centred.struts.iter().filter(|s| [s.0, s.1].iter().any(|&n| centred.nodes[n as usize] == *p)).count() > 1;
     comes_back(&centred, &on_plate(centred.rods()), &bounds(), met);
 }
+
+/// A lattice of rods as it is meshed, against its own design.
+fn meshed(folder: &Folder, f: &Framework, built: Solid, actual: impl Fn(&Mesh) -> Mesh) -> Measurement {
+    let b = Bounds::of(&f.nodes);
+    let bounds = Bounds { min: b.min - Vector3::repeat(0.6), max: b.max + Vector3::repeat(0.6) };
+    let fineness = Fineness { cell_mm: 0.08, simplify_mm: None };
+    let mesh = |solid: &Solid| surface_mesh(solid, &bounds, fineness).unwrap().mesh;
+    let job = Lattice {
+        nominal: folder.mesh("n.stl", &mesh(&Solid::Rods(Rods::new(f.rods())))),
+        actual: folder.mesh("a.stl", &actual(&mesh(&built))),
+        align: AlignmentMethod::None,
+        datums: None,
+        struts: Some(folder.file("struts.json", struts_json(f).as_bytes())),
+        limits: FaultLimits::default(),
+        table: None,
+        map: Some(folder.0.path().join("map.ply")),
+        region: None,
+    };
+    measure::lattice(&job, &Runtime::cpu()).unwrap()
+}
+
+#[test]
+fn residue_and_a_blocked_window_are_told_with_their_places() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::SimpleCubic, [2, 2, 1], [2.0; 3], 0.4);
+    let drop = Solid::Ball { centre: Point3::new(1.0, 1.1, 0.9), radius_mm: 0.3 };
+    let film = Solid::Box { centre: Point3::new(3.0, 1.0, 2.0), half_mm: Vector3::new(0.95, 0.95, 0.15), rounding_mm: 0.1 };
+    let built = Solid::Union(vec![Solid::Rods(Rods::new(f.rods())), drop, film]);
+    let of = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| meshed(&folder, &f, built.clone(), Mesh::clone))
+    };
+    let (m, again) = (of(1), of(5));
+    assert_eq!((&m.quantities, &m.findings), (&again.quantities, &again.findings));
+    let told = |code: &str| m.findings.iter().find(|f| f.code == code).map_or_else(|| panic!("{:#?}", m.findings), |f| f.message.clone());
+    let residue = told("lattice.residue");
+    assert!(residue.starts_with("2 bodies") && residue.contains("mm³ at (1.00, 1.1"), "{residue}");
+    assert!(told("lattice.blocked_window").contains("1 of 20 windows between struts are blocked; the first are about (3.00, 1.00, 2.00)"));
+    assert!(told("lattice.unit_cell").ends_with("its unit cell is simple cubic"));
+}
+
+#[test]
+fn a_lattice_printed_too_large_has_larger_cells_and_diameters_of_closed_form() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::BodyCentred, [3, 2, 2], [2.0, 2.2, 1.8], 0.5);
+    let factors = Vector3::new(1.01, 1.02, 0.99);
+    let larger = |m: &Mesh| alter::scaled_per_axis(m, factors, Point3::new(3.0, 2.2, 1.8)).unwrap();
+    let m = meshed(&folder, &f, Solid::Rods(Rods::new(f.rods())).offset(0.02), larger);
+    for (name, truth) in [("cell_a", 2.0 * 1.01), ("cell_b", 2.2 * 1.02), ("cell_c", 1.8 * 0.99), ("missing", 0.0), ("broken", 0.0), ("thin", 0.0)] {
+        covers(&m, &format!("lattice.{name}"), truth);
+    }
+    // A circle stretched by different factors across is an ellipse; between the smallest and largest factor, and facets cut off up to 1 %.
+    let diameter = m.quantities["lattice.strut_diameter_mean"].value.unwrap();
+    assert!((0.99 * 0.54 * 0.99..1.02 * 0.54).contains(&diameter), "{diameter}");
+}

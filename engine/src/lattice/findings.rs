@@ -2,6 +2,7 @@
 
 use nalgebra::Point3;
 
+use super::residue::Body;
 use super::{Followed, Residue, State};
 use crate::finding::Finding;
 
@@ -9,7 +10,7 @@ const CLAUSE: &str = "8.3.2.2 b)";
 /// Places that a finding names; the table has all.
 const NAMED: usize = 5;
 
-pub(crate) fn findings(followed: &Followed, residue: &[Residue]) -> Vec<Finding> {
+pub(crate) fn findings(followed: &Followed, residue: &Residue) -> Vec<Finding> {
     let mut found = vec![];
     for (state, code) in [(State::Missing, "lattice.missing"), (State::Broken, "lattice.broken"), (State::Thin, "lattice.thin")] {
         let struts = followed.in_state(state);
@@ -21,9 +22,11 @@ pub(crate) fn findings(followed: &Followed, residue: &[Residue]) -> Vec<Finding>
     let place = |&(n, far): &(usize, f64)| format!("{n} at {} by {far:.3} mm", shown(&followed.design.nodes()[n]));
     let what = format!("{} of {} nodes are displaced by more than {} strut diameters", shifted.len(), followed.nodes.len(), followed.limits.node);
     found.extend(finding("lattice.shifted_node", &what, "the farthest are", shifted.iter().map(place)));
-    let place = |r: &Residue| format!("{:.3e} mm³ at {}", r.volume_mm3, shown(&r.centroid));
-    let what = format!("{} bodies of material lie away from the designed struts", residue.len());
-    found.extend(finding("lattice.residue", &what, "the largest are", residue.iter().map(place)));
+    let place = |r: &Body| format!("{:.3e} mm³ at {}", r.volume_mm3, shown(&r.centroid));
+    let what = format!("{} bodies of material lie away from the designed struts", residue.bodies.len());
+    found.extend(finding("lattice.residue", &what, "the largest are", residue.bodies.iter().map(place)));
+    let what = format!("{} of {} windows between struts are blocked", residue.blocked.len(), residue.windows);
+    found.extend(finding("lattice.blocked_window", &what, "the first are about", residue.blocked.iter().map(shown)));
     if let Some(cell) = &followed.cell {
         let [a, b, c] = cell.vectors.map(|v| v.norm());
         let text = format!("the design repeats by {a:.3}, {b:.3} and {c:.3} mm; its unit cell is {}", cell.form.name());

@@ -22,6 +22,7 @@ mod section;
 mod table;
 mod thinning;
 mod trace;
+mod windows;
 
 use nalgebra::Point3;
 use rayon::prelude::*;
@@ -34,7 +35,7 @@ pub(crate) use findings::findings;
 pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use map::shortfall_mm;
 pub use nodes::Node;
-pub use residue::Residue;
+pub use residue::{Body, Residue};
 pub(crate) use residue::residue;
 pub use table::csv;
 pub use trace::{Line, State, Traced};

@@ -1,10 +1,12 @@
 //! Material away from what was designed: trapped powder, drops, closed windows.
 //!
 //! On a lattice of cells, what is solid in the built part and farther from the nominal, from the designed struts and from the struts as
-//! built than a clearance. Bodies of less than 27 cells (three across) are below the detection limit.
+//! built than a clearance. Bodies of less than 27 cells (three across) are below the detection limit. A window (see `windows`) is blocked
+//! where at least half of what the design leaves open of it is solid.
 
 use nalgebra::{Point3, Vector3};
 
+use super::windows::{Window, windows};
 use super::{Design, Followed, Segment};
 use crate::distance::MeshDistance;
 use crate::error::Error;
@@ -16,9 +18,19 @@ use crate::volume::Mask;
 
 /// A body of material where none was designed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Residue {
+pub struct Body {
     pub volume_mm3: f64,
     pub centroid: Point3<f64>,
+}
+
+/// What lies where nothing was designed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Residue {
+    /// The largest first.
+    pub bodies: Vec<Body>,
+    /// Centres of blocked windows.
+    pub blocked: Vec<Point3<f64>>,
+    pub windows: usize,
 }
 
 /// Cells of a body that is told at least.
@@ -26,14 +38,18 @@ const SMALLEST: u64 = 27;
 /// Distance to designed or built material from which on material is residue: this share of the struts' mean diameter, and two cells.
 const CLEARANCE: f64 = 0.25;
 
-/// Bodies of residue, the largest first.
+/// Of a window these shares must be open in the design, and solid of that to block it.
+const OPEN: f64 = 0.2;
+const BLOCKED: f64 = 0.5;
+
+/// Bodies away from the design, and blocked windows.
 pub(crate) fn residue(
     followed: &Followed,
     nominal: &MeshDistance,
     built: &Mesh,
     cell_mm: f64,
     rt: &Runtime,
-) -> Result<Vec<Residue>, Error> {
+) -> Result<Residue, Error> {
     rt.step("residue", 0.0)?;
     let all = crate::frame::Bounds::of([nominal.mesh().bounds(), built.bounds()].iter().flat_map(|b| [&b.min, &b.max]));
     let lattice = Lattice::covering(&all, cell_mm, PHASES[0]);
@@ -43,7 +59,11 @@ pub(crate) fn residue(
         expected.add(&followed.design.segment(strut));
         expected.add(&followed.built_segment(strut));
     }
-    let apart = distance_transform(&expected.mask()?.complement(), Border::Unknown, rt)?;
+    let expected = expected.mask()?;
+    let all_windows = windows(&followed.design);
+    let is_blocked = |w: &&Window| is_blocked(w, &lattice, &expected, &solid);
+    let blocked = all_windows.iter().filter(is_blocked).map(Window::centre).collect();
+    let apart = distance_transform(&expected.complement(), Border::Unknown, rt)?;
     let clearance = (CLEARANCE * mean_diameter_mm(&followed.design) / cell_mm).max(2.0);
     let [nx, ny, nz] = lattice.dims;
     let beyond = |i: usize, j: usize, k: usize| f64::from(apart[(k * ny + j) * nx + i]) > clearance * clearance;
@@ -56,16 +76,29 @@ pub(crate) fn residue(
         *size += 1;
         *sum += Vector3::new((n % nx) as f64, (n / nx % ny) as f64, (n / (nx * ny)) as f64);
     }
-    let mut told: Vec<Residue> = found
+    let mut told: Vec<Body> = found
         .iter()
         .filter(|(size, _)| *size >= SMALLEST)
-        .map(|(size, sum)| Residue {
+        .map(|(size, sum)| Body {
             volume_mm3: *size as f64 * cell_mm * cell_mm * cell_mm,
             centroid: lattice.origin + (sum / *size as f64).add_scalar(0.5) * cell_mm,
         })
         .collect();
     told.sort_by(|a, b| b.volume_mm3.total_cmp(&a.volume_mm3));
-    Ok(told)
+    Ok(Residue { bodies: told, blocked, windows: all_windows.len() })
+}
+
+fn is_blocked(window: &Window, lattice: &Lattice, expected: &Mask, solid: &Mask) -> bool {
+    let [mut all, mut open, mut closed] = [0usize; 3];
+    for p in window.points() {
+        let [i, j, k] = lattice.cell(&p);
+        all += 1;
+        if !expected.get(i, j, k) {
+            open += 1;
+            closed += usize::from(solid.get(i, j, k));
+        }
+    }
+    open as f64 >= OPEN * all as f64 && closed as f64 >= BLOCKED * open as f64
 }
 
 fn mean_diameter_mm(design: &Design) -> f64 {

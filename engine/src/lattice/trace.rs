@@ -72,7 +72,7 @@ pub struct Traced {
     pub gap_mm: f64,
     /// Share of the free length without material.
     pub absent: f64,
-    /// Half the distance between sections: how sharply gaps are told, mm.
+    /// Distance between sections: how sharply gaps are told, mm.
     pub step_mm: f64,
     pub line: Option<Line>,
     /// Why it is not measured.
@@ -106,59 +106,46 @@ pub(super) struct Built<'a> {
 
 /// What a plane across a strut shows.
 enum Station {
-    Section {
-        centre: Vector2<f64>,
-        area_mm2: f64,
-        length_mm: f64,
-    },
+    Own(Section),
     /// Material, but no curve of the strut's own.
     Joined,
     Absent,
 }
 
+/// A strut's own section, about its designed axis.
+#[derive(Clone, Copy)]
+struct Section {
+    height_mm: f64,
+    centre: Vector2<f64>,
+    area_mm2: f64,
+    length_mm: f64,
+}
+
 pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &FaultLimits) -> Traced {
-    let mut traced = Traced {
-        state: State::Unmeasured,
-        diameter_mm: None,
-        smallest_diameter_mm: None,
-        diameter_noise_mm: 0.0,
-        offset_mm: None,
-        waviness_mm: None,
-        waviness_noise_mm: 0.0,
-        gap_mm: 0.0,
-        absent: 0.0,
-        step_mm: built.step_mm,
-        line: None,
-        reason: None,
-    };
     if 2.0 * own.radius_mm < built.resolved_mm {
-        traced.reason = Some(format!(
+        return Traced::not(format!(
             "it is designed {:.3} mm thick and the scan shows {:.3} mm and more unbiased: scan with smaller voxels",
             2.0 * own.radius_mm,
             built.resolved_mm
         ));
-        return traced;
     }
     let path = Path::new(own, beside, built);
     if !path.clear.contains(&true) {
-        traced.reason = Some("it is too short between its nodes to be told from them".into());
-        return traced;
+        return Traced::not("it is too short between its nodes to be told from them".into());
     }
     let stations = path.stations(built);
-    let sections: Vec<(f64, Vector2<f64>, f64, f64)> = stations
-        .iter()
-        .zip(&path.heights_mm)
-        .filter_map(|(s, &h)| match s {
-            Some(Station::Section { centre, area_mm2, length_mm }) => Some((h, *centre, *area_mm2, *length_mm)),
-            _ => None,
-        })
-        .collect();
+    let own_section = |s: &Option<Station>| if let Some(Station::Own(section)) = s { Some(*section) } else { None };
+    let sections: Vec<Section> = stations.iter().filter_map(own_section).collect();
     let fitted = Fitted::of(&sections);
     let absent = stations.iter().filter(|s| matches!(s, Some(Station::Absent))).count();
     let clear = path.clear.iter().filter(|c| **c).count();
-    traced.absent = absent as f64 / clear as f64;
-    traced.step_mm = path.step_mm;
-    traced.gap_mm = path.longest_gap_mm(&stations, &fitted, built);
+    let mut traced = Traced {
+        gap_mm: path.longest_gap_mm(&stations, &fitted, built),
+        absent: absent as f64 / clear as f64,
+        step_mm: path.step_mm,
+        reason: None,
+        ..Traced::not(String::new())
+    };
     let measured = sections.len() >= 2 && sections.len() as f64 >= MEASURED * (clear - absent) as f64;
     if measured {
         traced.size(&sections, &fitted, &path, built);
@@ -177,19 +164,36 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
 }
 
 impl Traced {
-    fn size(&mut self, sections: &[(f64, Vector2<f64>, f64, f64)], fitted: &Fitted, path: &Path, built: &Built) {
+    fn not(reason: String) -> Traced {
+        Traced {
+            state: State::Unmeasured,
+            diameter_mm: None,
+            smallest_diameter_mm: None,
+            diameter_noise_mm: 0.0,
+            offset_mm: None,
+            waviness_mm: None,
+            waviness_noise_mm: 0.0,
+            gap_mm: 0.0,
+            absent: 0.0,
+            step_mm: 0.0,
+            line: None,
+            reason: Some(reason),
+        }
+    }
+
+    fn size(&mut self, sections: &[Section], fitted: &Fitted, path: &Path, built: &Built) {
         let count = sections.len() as f64;
         // A plane across the designed axis cuts a leaning strut in an ellipse.
         let upright = 1.0 / (1.0 + fitted.slope.norm_squared()).sqrt();
         let diameter = |area: f64| 2.0 * (area * upright / std::f64::consts::PI).sqrt();
-        let diameters = || sections.iter().map(|&(_, _, area, _)| diameter(area));
+        let diameters = || sections.iter().map(|s| diameter(s.area_mm2));
         self.diameter_mm = Some(diameters().sum::<f64>() / count);
         self.smallest_diameter_mm = Some(diameters().fold(f64::INFINITY, f64::min));
         self.offset_mm = Some(fitted.centre.norm());
-        let squares: f64 = sections.iter().map(|&(h, centre, ..)| (centre - fitted.at(h)).norm_squared()).sum();
+        let squares: f64 = sections.iter().map(|s| (s.centre - fitted.at(s.height_mm)).norm_squared()).sum();
         self.waviness_mm = Some((squares / count).sqrt());
         // Errors are independent from patch to patch: around a section a diameter takes their mean, a centre twice their first harmonic.
-        let around = (sections.iter().map(|s| s.3).sum::<f64>() / count / built.noise_length_mm).max(1.0);
+        let around = (sections.iter().map(|s| s.length_mm).sum::<f64>() / count / built.noise_length_mm).max(1.0);
         let slices = (count * path.step_mm / built.noise_length_mm).max(1.0);
         self.diameter_noise_mm = 2.0 * built.noise_mm / (around * slices).sqrt();
         self.waviness_noise_mm = 2.0 * built.noise_mm / around.sqrt();
@@ -273,7 +277,7 @@ impl<'a> Path<'a> {
             Some(own) => {
                 let hollows = curves.iter().filter(|c| c.closed && c.area_mm2 < 0.0 && own.surrounds(&c.points[0]));
                 let area_mm2 = hollows.fold(own.area_mm2 + own.cut_mm2, |sum, c| sum + c.area_mm2 + c.cut_mm2);
-                Station::Section { centre: own.centroid.coords, area_mm2, length_mm: own.length_mm }
+                Station::Own(Section { height_mm: self.heights_mm[k], centre: own.centroid.coords, area_mm2, length_mm: own.length_mm })
             }
             None if self.material(self.heights_mm[k], &Vector2::zeros(), built) => Station::Joined,
             None => Station::Absent,
@@ -325,12 +329,12 @@ struct Fitted {
 }
 
 impl Fitted {
-    fn of(sections: &[(f64, Vector2<f64>, f64, f64)]) -> Fitted {
+    fn of(sections: &[Section]) -> Fitted {
         let count = sections.len().max(1) as f64;
-        let height_mm = sections.iter().map(|s| s.0).sum::<f64>() / count;
-        let centre = sections.iter().fold(Vector2::zeros(), |sum, s| sum + s.1) / count;
-        let spread_mm2: f64 = sections.iter().map(|s| (s.0 - height_mm) * (s.0 - height_mm)).sum();
-        let moment = sections.iter().fold(Vector2::zeros(), |sum: Vector2<f64>, s| sum + s.1 * (s.0 - height_mm));
+        let height_mm = sections.iter().map(|s| s.height_mm).sum::<f64>() / count;
+        let centre = sections.iter().fold(Vector2::zeros(), |sum, s| sum + s.centre) / count;
+        let spread_mm2: f64 = sections.iter().map(|s| (s.height_mm - height_mm) * (s.height_mm - height_mm)).sum();
+        let moment = sections.iter().fold(Vector2::zeros(), |sum: Vector2<f64>, s| sum + s.centre * (s.height_mm - height_mm));
         // Two neighbouring sections give no direction.
         let slope = if sections.len() > 2 { moment / spread_mm2 } else { Vector2::zeros() };
         Fitted { height_mm, centre, slope, spread_mm2 }
