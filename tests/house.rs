@@ -6,6 +6,7 @@ const LONGEST_FILE: usize = 900;
 
 /// Rooms of the engine in the order of their imports: each names only rooms before it.
 const ROOMS: &[&str] = &[
+    "pages",
     "error",
     "finding",
     "sum",

@@ -18,7 +18,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use verimetry_engine::pages::LargePages;
 use verimetry_engine::runtime::{BackendChoice, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: LargePages = LargePages;
 
 /// What was asked for on the command line.
 pub struct Args {

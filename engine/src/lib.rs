@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Rooms, in the order of their imports (each names only rooms before it):
-//! [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
+//! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
 //! library · [`volume`] [`mesh`] valid data · [`io`] [`inspect`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
 //! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`align`]
 //! [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`] [`features`] fields, shapes, and how sure they are ·
@@ -37,6 +37,7 @@ pub mod measure;
 pub mod mesh;
 pub mod noise;
 pub mod order;
+pub mod pages;
 pub mod phantom;
 pub mod pores;
 pub mod porosity;

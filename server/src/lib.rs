@@ -20,6 +20,8 @@ pub mod staging;
 pub mod store;
 pub mod verify;
 
+pub use verimetry_engine::pages::LargePages;
+
 /// The binary: reads the command line, runs it, and turns the outcome into the exit status.
 pub fn run() -> std::process::ExitCode {
     cli::run()

@@ -30,7 +30,7 @@ pub(crate) use linear::{eigen, pseudo_inverse};
 pub use minimax::{Achievable, Limited, best_achievable};
 pub(crate) use samples::{Moments, Samples};
 
-use crate::distance::MeshDistance;
+use crate::distance::{MeshDistance, NO_SEAT};
 use crate::error::Error;
 use crate::frame::Pose;
 use crate::mesh::Mesh;
@@ -214,7 +214,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
     for (few, step) in [(1000, 1e-3), (10_000, 1e-5)].into_iter().filter(|(few, _)| chosen.len() > 4 * few) {
         let few = all.select(chosen.iter().copied().step_by(chosen.len() / few));
         let until = Until { step_mm: step * moments.gyration_mm(), iterations: 40, kept: 1.0 };
-        let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![0; few.len()], until, Some(rt))?;
+        let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![NO_SEAT; few.len()], until, Some(rt))?;
         (pose, iterations) = (refined.pose, iterations + refined.iterations);
     }
     chosen = included(all, &pose, include)?;
@@ -223,7 +223,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
         chosen = included(all, &pose, include)?;
         let samples = all.select(chosen.iter().copied());
         let problem = problem(nominal, &samples, &moments);
-        let mut seats = vec![0; samples.len()];
+        let mut seats = vec![NO_SEAT; samples.len()];
         let refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0 }, Some(rt))?;
         pose = refined.pose;
         iterations += refined.iterations;
@@ -233,7 +233,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
     }
     let samples = all.select(chosen.into_iter());
     let problem = problem(nominal, &samples, &moments);
-    let mut seats = vec![0; samples.len()];
+    let mut seats = vec![NO_SEAT; samples.len()];
     let mut refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0 }, Some(rt))?;
     refined.converged = false; // points keep crossing the border of the region
     Ok(describe(&problem, refined, iterations, &mut seats))

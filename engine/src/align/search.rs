@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::linear;
 use super::refine::{Problem, Until};
 use super::samples::{Moments, Samples, reflect};
-use crate::distance::MeshDistance;
+use crate::distance::{MeshDistance, NO_SEAT};
 use crate::error::Error;
 use crate::frame::{Pose, rotation_of};
 use crate::runtime::Runtime;
@@ -143,7 +143,7 @@ impl Search<'_> {
 
     fn coarse(&self, samples: &Samples, pose: &Pose, iterations: u32) -> Result<(f64, Pose), Error> {
         let problem = self.problem(samples);
-        let mut seats = vec![0; samples.len()];
+        let mut seats = vec![NO_SEAT; samples.len()];
         let until = Until { step_mm: 1e-3 * problem.gyration_mm, iterations, kept: 0.85 };
         let refined = problem.solve(pose, &mut seats, until, None)?;
         Ok((self.score(samples, &refined.pose, &mut seats), refined.pose))
@@ -153,7 +153,7 @@ impl Search<'_> {
     fn minimum(&self, pose: &Pose) -> Minimum {
         let samples = self.samples(1200);
         let problem = self.problem(&samples);
-        let mut seats = vec![0; samples.len()];
+        let mut seats = vec![NO_SEAT; samples.len()];
         let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0 };
         let pose = problem.solve(pose, &mut seats, until, None).map_or(*pose, |r| r.pose);
         let squares: Vec<f64> = (0..samples.len()).map(|i| problem.residual(&pose, i, &mut seats[i]).distance_mm).map(|d| d * d).collect();
