@@ -14,11 +14,11 @@ use crate::evidence;
 use crate::features::Kind;
 use crate::finding::Finding;
 use crate::io;
-use crate::lattice;
 use crate::judgement::{
     self, AlignmentRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance,
     ResultRecord, Retention, Stamp,
 };
+use crate::lattice;
 use crate::load::{self, Read, Source};
 use crate::mesh::health;
 use crate::order::{self, AlignmentMethod, DeviceClass, FeatureOrder, Order, Requirement, Shape};

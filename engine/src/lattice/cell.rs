@@ -13,6 +13,8 @@ use super::{Design, Node};
 /// Like places differ by less than this share of a strut's diameter, like directions and lengths by this share.
 const SAME_PLACE: f64 = 0.2;
 const SAME: f64 = 0.02;
+/// Kinds of struts (direction, length, diameter) that are asked where their like lie.
+const KINDS: usize = 8;
 /// Translations looked at and kept, struts that each is tried on, share of them that it must carry onto others.
 const TRIED: usize = 600;
 const KEPT: usize = 60;
@@ -127,14 +129,29 @@ impl Rods {
     fn translations(&self) -> Vec<Vector3<f64>> {
         let centre = nalgebra::center(&self.low, &self.high);
         let far = |r: &Rod| (r.middle - centre).norm_squared();
-        let Some(first) = self.rods.iter().min_by(|a, b| far(a).total_cmp(&far(b))) else { return vec![] };
-        let like = self.rods.iter().filter(|r| r.is_like(first)).map(|r| r.middle - first.middle);
+        let mut inmost: Vec<&Rod> = self.rods.iter().collect();
+        inmost.sort_by(|a, b| far(a).total_cmp(&far(b)));
+        // Of each kind of strut the one nearest to the middle: the others of its kind lie a translation away, if any does.
+        let mut kinds: Vec<&Rod> = vec![];
+        for rod in inmost {
+            if kinds.len() < KINDS && !kinds.iter().any(|k| k.is_like(rod)) {
+                kinds.push(rod);
+            }
+        }
+        let like = kinds.iter().flat_map(|kind| self.rods.iter().filter(|r| r.is_like(kind)).map(|r| r.middle - kind.middle));
         let mut all: Vec<Vector3<f64>> = like.filter(|t| t.norm() > 2.0 * self.near_mm).map(|t| if forward(&t) { t } else { -t }).collect();
         all.sort_by(|a, b| a.norm_squared().total_cmp(&b.norm_squared()));
         let mut kept: Vec<Vector3<f64>> = vec![];
-        for t in all.into_iter().take(TRIED) {
-            if kept.len() < KEPT && kept.iter().all(|k| (k - t).norm() > 2.0 * self.near_mm) && self.repeats_by(&t) {
-                kept.push(t);
+        let mut tried = 0;
+        for t in all {
+            if kept.len() == KEPT || tried == TRIED {
+                break;
+            }
+            if kept.iter().all(|k| (k - t).norm() > 2.0 * self.near_mm) {
+                tried += 1;
+                if self.repeats_by(&t) {
+                    kept.push(t);
+                }
             }
         }
         kept
@@ -206,9 +223,8 @@ fn form(rods: &Rods, vectors: &[Vector3<f64>; 3]) -> UnitCell {
         along.sort_unstable_by(f64::total_cmp);
         along.map(|x| 8.0 * x)
     };
-    let fits = |wanted: &[u32; 3]| {
-        classes.iter().all(|(_, r)| eighths(r).iter().zip(wanted).all(|(x, w)| (x - f64::from(*w)).abs() < 0.25))
-    };
+    let fits =
+        |wanted: &[u32; 3]| classes.iter().all(|(_, r)| eighths(r).iter().zip(wanted).all(|(x, w)| (x - f64::from(*w)).abs() < 0.25));
     FORMS.iter().find(|(_, count, along)| *count == classes.len() && fits(along)).map_or(UnitCell::Unknown, |f| f.0)
 }
 

@@ -74,8 +74,9 @@ impl Design {
         if bytes.len() > MAX_BYTES {
             return Err(LatticeError::TooLarge { bytes: bytes.len() });
         }
-        let List { nodes, struts } = serde_json::from_slice(bytes)
-            .map_err(|e| LatticeError::Syntax { detail: e.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect() })?;
+        let List { nodes, struts } = serde_json::from_slice(bytes).map_err(|e| LatticeError::Syntax {
+            detail: e.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect(),
+        })?;
         let struts = struts.into_iter().map(|(i, j, diameter_mm)| Strut { ends: [i, j], diameter_mm }).collect();
         Design::new(nodes.into_iter().map(Point3::from).collect(), struts)
     }

@@ -74,14 +74,14 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
     let cells = skeleton(&mask, &squares);
     let graph = graph(&cells, &squares, lattice);
     rt.step("skeleton", 0.8)?;
-    let built = Built { surface: nominal, cut_mm: vec![], resolved_mm: 0.0, step_mm: 0.5 * step_mm, noise_mm: 0.0, noise_length_mm: step_mm };
+    let built =
+        Built { surface: nominal, cut_mm: vec![], resolved_mm: 0.0, step_mm: 0.5 * step_mm, noise_mm: 0.0, noise_length_mm: step_mm };
     let slender = |p: &&super::graph::Piece| {
         let [a, b] = p.ends.map(|e| graph.nodes[e]);
         p.radius_mm > 0.0 && (a - b).norm() >= 2.0 * SLENDER * p.radius_mm
     };
-    let candidates: Vec<Strut> = (graph.pieces.iter().filter(slender))
-        .map(|p| Strut { ends: p.ends.map(|e| e as u32), diameter_mm: 2.0 * p.radius_mm })
-        .collect();
+    let candidates: Vec<Strut> =
+        (graph.pieces.iter().filter(slender)).map(|p| Strut { ends: p.ends.map(|e| e as u32), diameter_mm: 2.0 * p.radius_mm }).collect();
     let Some(first) = compacted(&graph.nodes, candidates) else { return Ok(None) };
     let traced = followed(&first, &built)?;
     let is_strut = |s: &usize| looks_like_a_strut(&first.segment(*s), &traced[*s], &built);
@@ -132,6 +132,7 @@ fn refined(design: &Design, traced: &[Traced], kept: &[usize]) -> Option<Design>
     let chosen: Vec<Strut> = kept.iter().map(|&s| design.struts()[s]).collect();
     let measured: Vec<Traced> = kept.iter().map(|&s| traced[s].clone()).collect();
     let meeting = nodes::nodes(design.nodes(), &chosen, &measured);
+    let mut placed = Vec::with_capacity(places.len());
     for (n, place) in places.iter_mut().enumerate() {
         let on_only = || {
             let line = chosen.iter().zip(&measured).find(|(s, _)| s.ends.contains(&(n as u32))).and_then(|(_, t)| t.line)?;
@@ -139,10 +140,36 @@ fn refined(design: &Design, traced: &[Traced], kept: &[usize]) -> Option<Design>
         };
         let reach = chosen.iter().filter(|s| s.ends.contains(&(n as u32))).map(|s| s.diameter_mm).fold(0.0, f64::max);
         let met = meeting[n].offset.filter(|o| o.norm() <= reach).map(|o| *place + o);
+        placed.push((met.is_some(), reach));
         *place = met.or_else(on_only).unwrap_or(*place);
     }
-    let struts = chosen.iter().zip(&measured).map(|(s, t)| Strut { diameter_mm: t.diameter_mm.unwrap_or(s.diameter_mm), ..*s }).collect();
-    compacted(&places, struts)
+    let one = united(&places, &placed);
+    let thick =
+        |(s, t): (&Strut, &Traced)| Strut { ends: s.ends.map(|n| one[n as usize]), diameter_mm: t.diameter_mm.unwrap_or(s.diameter_mm) };
+    compacted(&places, chosen.iter().zip(&measured).map(thick).collect())
+}
+
+/// Nodes that are one: what the skeleton split, its lines bring together again. For every node the one that stands for it. A node is given by
+/// whether lines place it, and by the thickest of its struts; one that a single line holds is known along that line to a diameter only.
+fn united(places: &[Point3<f64>], placed: &[(bool, f64)]) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..places.len()).filter(|&n| placed[n].0).collect();
+    order.sort_by(|&a, &b| places[a].x.total_cmp(&places[b].x).then(a.cmp(&b)));
+    let within = |n: usize, reach: f64| {
+        let first = order.partition_point(|&o| places[o].x < places[n].x - reach);
+        let near = order[first..].iter().copied().take_while(move |&o| places[o].x <= places[n].x + reach);
+        near.map(move |o| ((places[o] - places[n]).norm(), o)).filter(move |(d, _)| *d <= reach)
+    };
+    let stands_for = |n: usize| {
+        let (lines, thickest) = placed[n];
+        let reach = if lines { 0.25 * thickest } else { thickest };
+        let other = if lines {
+            within(n, reach).map(|(_, o)| o).min()
+        } else {
+            within(n, reach).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, o)| o)
+        };
+        other.unwrap_or(n) as u32
+    };
+    (0..places.len()).map(stands_for).collect()
 }
 
 /// A design of the nodes that struts name; of struts between the same nodes the first.

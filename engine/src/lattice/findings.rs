@@ -20,7 +20,8 @@ pub(crate) fn findings(followed: &Followed, residue: &Residue) -> Vec<Finding> {
     }
     let shifted = followed.shifted_nodes();
     let place = |&(n, far): &(usize, f64)| format!("{n} at {} by {far:.3} mm", shown(&followed.design.nodes()[n]));
-    let what = format!("{} of {} nodes are displaced by more than {} strut diameters", shifted.len(), followed.nodes.len(), followed.limits.node);
+    let what =
+        format!("{} of {} nodes are displaced by more than {} strut diameters", shifted.len(), followed.nodes.len(), followed.limits.node);
     found.extend(finding("lattice.shifted_node", &what, "the farthest are", shifted.iter().map(place)));
     let place = |r: &Body| format!("{:.3e} mm³ at {}", r.volume_mm3, shown(&r.centroid));
     let what = format!("{} bodies of material lie away from the designed struts", residue.bodies.len());

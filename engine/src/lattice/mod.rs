@@ -30,13 +30,13 @@ use thiserror::Error as ThisError;
 
 pub use cell::{Cell, UnitCell};
 pub(crate) use cell::{Stretch, cell};
+pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use extract::extract;
 pub(crate) use findings::findings;
-pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use map::shortfall_mm;
 pub use nodes::Node;
-pub use residue::{Body, Residue};
 pub(crate) use residue::residue;
+pub use residue::{Body, Residue};
 pub use table::csv;
 pub use trace::{Line, State, Traced};
 

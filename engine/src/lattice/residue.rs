@@ -43,13 +43,7 @@ const OPEN: f64 = 0.2;
 const BLOCKED: f64 = 0.5;
 
 /// Bodies away from the design, and blocked windows.
-pub(crate) fn residue(
-    followed: &Followed,
-    nominal: &MeshDistance,
-    built: &Mesh,
-    cell_mm: f64,
-    rt: &Runtime,
-) -> Result<Residue, Error> {
+pub(crate) fn residue(followed: &Followed, nominal: &MeshDistance, built: &Mesh, cell_mm: f64, rt: &Runtime) -> Result<Residue, Error> {
     rt.step("residue", 0.0)?;
     let all = crate::frame::Bounds::of([nominal.mesh().bounds(), built.bounds()].iter().flat_map(|b| [&b.min, &b.max]));
     let lattice = Lattice::covering(&all, cell_mm, PHASES[0]);

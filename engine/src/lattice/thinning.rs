@@ -127,7 +127,9 @@ mod tests {
     fn a_rod_becomes_its_axis_and_a_ring_stays_a_ring() {
         let rod = Mask::from_fn([40, 15, 15], |i, j, k| (5..35).contains(&i) && (j as i32 - 7).pow(2) + (k as i32 - 7).pow(2) <= 16);
         let (left, _) = thinned(&rod);
-        assert!(left.len() >= 20 && left.iter().all(|&c| (c as usize / 40 % 15).abs_diff(7) <= 1 && (c as usize / 600).abs_diff(7) <= 1));
+        // A flat end has no one middle: its own radius away from it the curve is the axis.
+        let inner: Vec<usize> = left.iter().map(|&c| c as usize).filter(|c| (10..30).contains(&(c % 40))).collect();
+        assert!(inner.len() >= 20 && inner.iter().all(|c| (c / 40 % 15).abs_diff(7) <= 1 && (c / 600).abs_diff(7) <= 1), "{inner:?}");
         let ring = Mask::from_fn([40, 40, 12], |i, j, k| {
             let r = (((i as f64 - 19.5) * (i as f64 - 19.5) + (j as f64 - 19.5) * (j as f64 - 19.5)) as f64).sqrt() - 12.0;
             r * r + (k as f64 - 5.5) * (k as f64 - 5.5) <= 12.0

@@ -15,6 +15,8 @@ use crate::distance::MeshDistance;
 pub(super) const REACH: f64 = 2.0;
 /// Sections of less than this share of the designed area are debris.
 const LEAST_SHARE: f64 = 0.1;
+/// How much thicker than designed a strut beside may be built.
+const THICKER: f64 = 1.15;
 /// Stations along a strut at least and at most.
 const STATIONS: [usize; 2] = [8, 512];
 /// A strut of which more than this share of its free length holds no material is missing.
@@ -242,9 +244,9 @@ impl<'a> Path<'a> {
             .map(|&h| {
                 let middle = along.place(&Point2::origin(), h);
                 let rim = RIM.map(|(x, y)| along.place(&Point2::new(x * own.radius_mm, y * own.radius_mm), h));
-                // A cell of the scan more than touching: the scan joins what is nearer.
+                // A cell of the scan more than touching, since the scan joins what is nearer; and struts are built thicker than designed.
                 let free = |other: &Segment| {
-                    let apart = other.radius_mm + 2.0 * built.step_mm;
+                    let apart = THICKER * other.radius_mm + 2.0 * built.step_mm;
                     other.axis_distance_mm(&middle) > apart && rim.iter().all(|p| other.axis_distance_mm(p) > apart)
                 };
                 (beside.iter().all(free), beside.iter().map(|o| o.axis_distance_mm(&middle)).fold(far, f64::min))

@@ -62,7 +62,8 @@ impl Window {
         let side = POINTS as f64;
         (0..self.corners.len()).flat_map(move |n| {
             let (a, b) = (self.corners[n] - centre, self.corners[(n + 1) % self.corners.len()] - centre);
-            (0..POINTS).flat_map(move |i| (0..POINTS - i).map(move |j| centre + a * ((i as f64 + 0.33) / side) + b * ((j as f64 + 0.33) / side)))
+            (0..POINTS)
+                .flat_map(move |i| (0..POINTS - i).map(move |j| centre + a * ((i as f64 + 0.33) / side) + b * ((j as f64 + 0.33) / side)))
         })
     }
 }

@@ -126,7 +126,9 @@ impl Framework {
         let mut ends: Vec<[[i32; 3]; 2]> = vec![];
         for n in 0..cells.iter().product::<u32>() {
             let at = [n % cells[0], n / cells[0] % cells[1], n / (cells[0] * cells[1])].map(|i| 2 * i as i32);
-            ends.extend(unit.struts().iter().map(|strut| strut.map(|p| [0, 1, 2].map(|a| p[a] + at[a]))).map(|[p, q]| [p.min(q), p.max(q)]));
+            ends.extend(
+                unit.struts().iter().map(|strut| strut.map(|p| [0, 1, 2].map(|a| p[a] + at[a]))).map(|[p, q]| [p.min(q), p.max(q)]),
+            );
         }
         ends.sort_unstable();
         ends.dedup();

@@ -21,9 +21,27 @@ pub const ENTRIES: &[Entry] = &[
     entry("lattice.struts", "1", "支柱数", "struts of the design whose middle lies in the region", struts),
     entry("lattice.missing", "1", "缺失支柱数", "struts without material over more than half their length between nodes", missing),
     entry("lattice.broken", "1", "断裂支柱数", "struts with a gap of at least the length stated between solid ends", broken),
-    entry("lattice.thin", "1", "过细支柱数", "struts whose mean area-equivalent diameter is below the share stated of the designed one", thin),
-    entry("lattice.strut_diameter_mean", "mm", "支柱平均直径", "mean over the struts of their mean area-equivalent diameter", diameter_mean),
-    entry("lattice.strut_diameter_sd", "mm", "支柱直径标准差", "standard deviation of the struts' mean area-equivalent diameters", diameter_sd),
+    entry(
+        "lattice.thin",
+        "1",
+        "过细支柱数",
+        "struts whose mean area-equivalent diameter is below the share stated of the designed one",
+        thin,
+    ),
+    entry(
+        "lattice.strut_diameter_mean",
+        "mm",
+        "支柱平均直径",
+        "mean over the struts of their mean area-equivalent diameter",
+        diameter_mean,
+    ),
+    entry(
+        "lattice.strut_diameter_sd",
+        "mm",
+        "支柱直径标准差",
+        "standard deviation of the struts' mean area-equivalent diameters",
+        diameter_sd,
+    ),
     entry(
         "lattice.waviness_rms",
         "mm",
@@ -40,9 +58,12 @@ pub const ENTRIES: &[Entry] = &[
         "points nearest to the centre lines of the struts that meet",
         node_offset,
     ),
-    cell("lattice.cell_a", "晶胞 a", "length of the lattice vector nearest to x, of the conventional cell where it is rectangular", |c, s| {
-        cell_length(c, s, 0)
-    }),
+    cell(
+        "lattice.cell_a",
+        "晶胞 a",
+        "length of the lattice vector nearest to x, of the conventional cell where it is rectangular",
+        |c, s| cell_length(c, s, 0),
+    ),
     cell("lattice.cell_b", "晶胞 b", "length of the lattice vector nearest to y of the others", |c, s| cell_length(c, s, 1)),
     cell("lattice.cell_c", "晶胞 c", "length of the third lattice vector", |c, s| cell_length(c, s, 2)),
 ];
@@ -170,7 +191,8 @@ fn thin(case: &Case, scope: &Scope) -> Result<Measured, Error> {
         let count = below(0.0);
         let thinnest = c.whole().map(|(_, d)| d).fold(f64::INFINITY, f64::min);
         let offset = c.common_mm(thinnest)?.iter().map(|t| t.u * t.u).sum::<f64>().sqrt();
-        let common = (0.5 * ((below(offset) - count) * (below(offset) - count) + (below(-offset) - count) * (below(-offset) - count))).sqrt();
+        let common =
+            (0.5 * ((below(offset) - count) * (below(offset) - count) + (below(-offset) - count) * (below(-offset) - count))).sqrt();
         // Each strut falls below the limit with a probability of its own.
         let variance: f64 = whole
             .iter()
