@@ -709,7 +709,10 @@ impl<'a> Case<'a> {
     pub fn lattice(&self) -> Result<&Followed, Error> {
         let (surface, actual) = (self.built()?, self.actual()?);
         let design = match &self.struts {
-            Some(design) => design,
+            Some(design) => {
+                design.within(&self.nominal()?.mesh.bounds())?;
+                design
+            }
             None => {
                 let nominal = self.nominal_distance()?;
                 self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?

@@ -208,6 +208,9 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
         case = datums.locate(case);
     }
     session.findings.extend(case.lattice_findings()?);
+    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.pose_cannot_carry(true)?) {
+        return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
+    }
     if let Some(path) = &job.table {
         write_text("table", path, &lattice::csv(case.lattice()?))?;
     }

@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 
 use verimetry_engine::distance::MeshDistance;
+use verimetry_engine::judge::judge;
+use verimetry_engine::judgement::{Decision, Stamp};
 use verimetry_engine::lattice::{FaultLimits, extract};
 use verimetry_engine::measure::Lattice;
 use verimetry_engine::noise::{normal, uniform};
@@ -292,4 +294,43 @@ fn a_lattice_printed_too_large_has_larger_cells_and_diameters_of_closed_form() {
     // A circle stretched by different factors across is an ellipse; between the smallest and largest factor, and facets cut off up to 1 %.
     let diameter = m.quantities["lattice.strut_diameter_mean"].value.unwrap();
     assert!((0.99 * 0.54 * 0.99..1.02 * 0.54).contains(&diameter), "{diameter}");
+}
+
+#[test]
+fn an_order_about_struts_is_judged_with_their_table_and_map_as_evidence() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::SimpleCubic, [1, 1, 1], [2.0; 3], 0.4);
+    let bounds = Bounds { min: Point3::from([-0.6; 3]), max: Point3::from([2.6; 3]) };
+    let mesh = |rods: Vec<Rod>| {
+        let solid = Solid::Rods(Rods::new(rods));
+        phantom::stl(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.08, simplify_mm: None }).unwrap().mesh)
+    };
+    let missing: Vec<Rod> = f.rods().into_iter().enumerate().filter(|(s, _)| *s != 5).map(|(_, r)| r).collect();
+    folder.file("n.stl", &mesh(f.rods()));
+    folder.file("a.stl", &mesh(missing));
+    folder.file("struts.json", struts_json(&f).as_bytes());
+    let order = |lattice: &str| {
+        format!(
+            "schema = \"verimetry/order/1\"\n[order]\nid = \"L\"\ndevice = \"Lattice\"\ndevice_id = \"1\"\ndevice_class = \"customised\"\nimplantable = true\n\
+             patient = \"P\"\nimage_acquired = \"2026-01-01\"\ndesign_completed = \"2026-01-02\"\n[nominal]\nfile = \"n.stl\"\n[actual]\nfile = \"a.stl\"\n\
+             point_uncertainty = 0.001\n[alignment]\nmethod = \"none\"\n{lattice}[[requirement]]\nid = \"R\"\nclause = \"8.3.2.2 b)\"\n\
+             quantity = \"lattice.missing\"\nmax = 0\n"
+        )
+    };
+    let judged = |name: &str, lattice: &str| {
+        let path = folder.file(name, order(lattice).as_bytes());
+        let stamp = Stamp { id: "L".into(), issued: "2026-01-03T00:00:00Z".into(), source_revision: String::new(), predecessor: None };
+        judge(&path, stamp, &Runtime::cpu()).unwrap()
+    };
+    let (listed, found) = (judged("listed.toml", "[lattice]\nstruts = \"struts.json\"\n"), judged("found.toml", ""));
+    for j in [&listed, &found] {
+        let line = &j.payload.results[0];
+        assert_eq!((line.value, line.decision), (Some(1.0), Decision::DoesNotConform), "{line:#?}");
+        let file = |name: &str| j.evidence.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name}"));
+        let table = std::str::from_utf8(&file("lattice_struts.csv").bytes).unwrap();
+        assert_eq!(column(table, "state").iter().filter(|s| **s == "missing").count(), 1);
+        assert!(file("lattice_views.png").bytes.starts_with(b"\x89PNG") && file("lattice_map.ply").bytes.starts_with(b"ply"));
+        assert!(j.payload.findings.iter().any(|f| f.code == "lattice.missing"));
+    }
+    assert!(listed.payload.inputs.iter().any(|i| i.role == "struts" && i.name == "struts.json"));
 }

@@ -107,6 +107,16 @@ impl Design {
         (0..self.struts.len()).map(|s| self.segment(s)).collect()
     }
 
+    /// Refuses a strut whose middle is not within the bounds of the nominal and its own diameter beyond.
+    pub fn within(&self, bounds: &Bounds) -> Result<(), LatticeError> {
+        let outside = |s: &usize| {
+            let segment = self.segment(*s);
+            let room = Vector3::repeat(2.0 * segment.radius_mm);
+            !Bounds { min: bounds.min - room, max: bounds.max + room }.contains(&segment.middle()) || room.x > bounds.diagonal_mm()
+        };
+        (0..self.struts.len()).find(outside).map_or(Ok(()), |strut| Err(LatticeError::Outside { strut }))
+    }
+
     /// For every strut those whose boxes come within its own `reach` diameters.
     pub(super) fn beside(&self, reach: f64) -> Result<Vec<Vec<u32>>, LatticeError> {
         let boxes: Vec<Bounds> = self.segments().iter().map(|s| s.hull(2.0 * reach * s.radius_mm)).collect();

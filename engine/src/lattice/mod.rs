@@ -67,6 +67,8 @@ pub enum LatticeError {
     NoSolid,
     #[error("no struts were found in the nominal on cells down to {step_mm:.4} mm: give a list of its struts, or cut the lattice out")]
     NoStruts { step_mm: f64 },
+    #[error("strut {strut} of the strut list lies outside the nominal: state nodes in millimetres of the nominal frame")]
+    Outside { strut: usize },
     #[error("more than 1024 struts run beside strut {strut} within two of its diameters: correct the unit of the diameters")]
     Crowded { strut: usize },
 }
@@ -84,6 +86,7 @@ impl LatticeError {
             LatticeError::Twice { .. } => "lattice.twice",
             LatticeError::NoSolid => "lattice.no_solid",
             LatticeError::NoStruts { .. } => "lattice.no_struts",
+            LatticeError::Outside { .. } => "lattice.outside",
             LatticeError::Crowded { .. } => "lattice.crowded",
         }
     }

@@ -38,6 +38,9 @@ const SMALLEST: u64 = 27;
 /// Distance to designed or built material from which on material is residue: this share of the struts' mean diameter, and two cells.
 const CLEARANCE: f64 = 0.25;
 
+/// Cells at most, and how many times over struts may fill them.
+const MOST_CELLS: f64 = (1u64 << 30) as f64;
+const OVERLAP: f64 = 4.0;
 /// Of a window these shares must be open in the design, and solid of that to block it.
 const OPEN: f64 = 0.2;
 const BLOCKED: f64 = 0.5;
@@ -46,6 +49,16 @@ const BLOCKED: f64 = 0.5;
 pub(crate) fn residue(followed: &Followed, nominal: &MeshDistance, built: &Mesh, cell_mm: f64, rt: &Runtime) -> Result<Residue, Error> {
     rt.step("residue", 0.0)?;
     let all = crate::frame::Bounds::of([nominal.mesh().bounds(), built.bounds()].iter().flat_map(|b| [&b.min, &b.max]));
+    let cells = |size: Vector3<f64>| size.iter().map(|length| length / cell_mm + 4.0).product::<f64>();
+    let hull = |s: usize| followed.design.segment(s).hull(0.0);
+    let struts: f64 = (0..followed.struts.len()).map(hull).map(|b| cells(b.max - b.min)).sum();
+    let most = cells(all.max - all.min).max(struts / OVERLAP);
+    if most.is_nan() || most > MOST_CELLS {
+        let message = format!(
+            "nominal, built part and struts cover {most:.2e} cells of {cell_mm} mm, allowed are 2^30: check the units of the meshes and of the struts"
+        );
+        return Err(Error::resource("lattice.too_large", message));
+    }
     let lattice = Lattice::covering(&all, cell_mm, PHASES[0]);
     let solid = Columns::of(built, lattice).mask()?;
     let mut expected = Painted::of(&Columns::of(nominal.mesh(), lattice).mask()?, lattice);
