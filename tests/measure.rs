@@ -2,6 +2,8 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/lattice.rs"]
+mod lattice;
 #[path = "measure/level_sets.rs"]
 mod level_sets;
 #[path = "measure/maps.rs"]

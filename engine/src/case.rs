@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::features::{Associated, Errors, Kind, Seat, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
+use crate::lattice::{self, Design, FaultLimits, Followed, Residue, Scan};
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Bulge, Mesh, Samples, spacing_mm};
 use crate::order::{AlignmentMethod, FeatureOrder};
@@ -262,6 +263,8 @@ pub struct Case<'a> {
     datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
     features: Vec<Feature<'a>>,
+    struts: Option<Design>,
+    strut_limits: FaultLimits,
     seconds: Mutex<BTreeMap<String, f64>>,
     nominal_distance: OnceLock<Result<MeshDistance, Error>>,
     alignment: OnceLock<Result<Aligned, Error>>,
@@ -283,6 +286,9 @@ pub struct Case<'a> {
     throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
     structures: PerRegion<OnBoth<Structure>>,
     closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
+    designed: OnceLock<Result<Design, Error>>,
+    followed: OnceLock<Result<Followed, Error>>,
+    residue: OnceLock<Result<Residue, Error>>,
 }
 
 /// A result on each of a measurement's two lattices.
@@ -311,6 +317,8 @@ impl<'a> Case<'a> {
             datums: None,
             closing_mm: porosity::DEFAULT_CLOSING_MM,
             features: vec![],
+            struts: None,
+            strut_limits: FaultLimits::default(),
             seconds: Mutex::default(),
             nominal_distance: OnceLock::new(),
             alignment: OnceLock::new(),
@@ -332,6 +340,9 @@ impl<'a> Case<'a> {
             throats: PerRegion::default(),
             structures: PerRegion::default(),
             closed_voids: PerRegion::default(),
+            designed: OnceLock::new(),
+            followed: OnceLock::new(),
+            residue: OnceLock::new(),
         }
     }
 
@@ -353,6 +364,12 @@ impl<'a> Case<'a> {
 
     pub fn with_features(mut self, features: Vec<Feature<'a>>) -> Self {
         self.features = features;
+        self
+    }
+
+    /// For the quantities of the group `lattice.`: the designed struts, found in the nominal where they are `None`.
+    pub fn with_struts(mut self, struts: Option<Design>, limits: FaultLimits) -> Self {
+        (self.struts, self.strut_limits) = (struts, limits);
         self
     }
 
@@ -769,6 +786,44 @@ impl<'a> Case<'a> {
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
         })
+    }
+
+    /// Every designed strut as built.
+    pub fn lattice(&self) -> Result<&Followed, Error> {
+        let (surface, actual) = (self.built()?, self.actual()?);
+        let design = match &self.struts {
+            Some(design) => {
+                design.within(&self.nominal()?.mesh.bounds())?;
+                design
+            }
+            None => {
+                let nominal = self.nominal_distance()?;
+                self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?
+            }
+        };
+        let image = actual.image.as_ref();
+        let scan = Scan {
+            resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
+            cell_mm: image.map_or(actual.cell_mm, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max)),
+            noise_mm: actual.typical_noise_mm(),
+            noise_length_mm: actual.noise_length_mm,
+            smooth: image.is_some(),
+        };
+        self.once(&self.followed, "struts", || lattice::follow(design, surface, &scan, &self.strut_limits, self.rt))
+    }
+
+    /// Material away from the nominal and from the struts as built.
+    pub fn residue(&self) -> Result<&Residue, Error> {
+        let (followed, nominal, moved, actual) = (self.lattice()?, self.nominal_distance()?, self.moved()?, self.actual()?);
+        self.once(&self.residue, "residue", || lattice::residue(followed, nominal, moved, actual.cell_mm, self.rt))
+    }
+
+    /// Findings of the struts: which are at fault and where, shifted nodes, residue, what was not measured.
+    pub fn lattice_findings(&self) -> Result<Vec<Finding>, Error> {
+        if self.pose_cannot_carry(true)?.is_some() {
+            return Ok(vec![]);
+        }
+        Ok(lattice::findings(self.lattice()?, self.residue()?))
     }
 
     /// Findings of the alignment.

@@ -10,6 +10,7 @@ use crate::finding::Finding;
 use crate::inspect::{self, Item};
 use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile, with_voxel_type};
 use crate::judgement::InputRecord;
+use crate::lattice::{self, Design};
 use crate::mesh::Mesh;
 use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use crate::runtime::Runtime;
@@ -253,6 +254,16 @@ pub fn site(name: &str, path: &Path, unit: LengthUnit, u_mm: Option<f64>) -> Res
         findings.push(Finding::qualify("site.uncertainty_unstated", message).clause("8.3.2.1 b)").about(name));
     }
     Ok(Read { value: Site { mesh: value, u_mm: u_mm.unwrap_or(0.0) }, record, findings })
+}
+
+/// Reads a list of designed struts.
+pub fn struts(name: &str, path: &Path) -> Result<Read<Design>, Error> {
+    let bytes = io::read_bounded(path, lattice::MAX_BYTES as u64)?;
+    let design = Design::parse(&bytes)?;
+    let read = serde_json::json!({ "kind": "struts", "nodes": design.nodes().len(), "struts": design.struts().len() });
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let record = InputRecord { role: "struts".into(), name: name.into(), bytes: bytes.len() as u64, sha256, read };
+    Ok(Read { value: design, record, findings: vec![] })
 }
 
 fn in_millimetres(mesh: Mesh, unit: LengthUnit) -> Result<Mesh, Error> {

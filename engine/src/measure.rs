@@ -16,6 +16,7 @@ use crate::health;
 use crate::io::{self, Loaded, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
+use crate::lattice::{self, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
 use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
@@ -208,12 +209,64 @@ fn write_sections(folder: &Path, planes: &[(String, Plane)], case: &Case, limits
         let compared = case.section(name, plane)?;
         for (ending, text) in [("svg", section::svg(&compared, limits_mm)), ("csv", section::csv(&compared))] {
             let file = format!("{}{name}.{ending}", evidence::SECTION);
-            std::fs::write(folder.join(&file), text).map_err(|e| {
-                Error::input("file.unwritable", format!("the section {file} cannot be written: {e}; check the folder and its permissions"))
-            })?;
+            write_text("section", &folder.join(file), &text)?;
         }
     }
     Ok(())
+}
+
+/// `lattice NOMINAL ACTUAL`.
+pub struct Lattice<'a> {
+    pub nominal: Source,
+    pub actual: Source,
+    pub align: AlignmentMethod,
+    /// Order whose datums align, for the method `datum`.
+    pub datums: Option<&'a Path>,
+    /// List of the designed struts; without one they are found in the nominal.
+    pub struts: Option<PathBuf>,
+    pub limits: FaultLimits,
+    /// Receives a row for each strut as comma-separated values.
+    pub table: Option<PathBuf>,
+    /// Receives the nominal as PLY with the deviation of each strut's diameter at its vertices.
+    pub map: Option<PathBuf>,
+    pub region: Option<RegionRef<'a>>,
+}
+
+pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let region = resolve(job.region)?;
+    let struts = match &job.struts {
+        Some(path) => Some(session.keep(load::struts(&name(path), path)?)),
+        None => None,
+    };
+    let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
+    // Every component counts: a strut that is broken twice hangs on nothing.
+    let part = session.part(&Source { components: ComponentsOrder::All, ..job.actual.clone() })?;
+    session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
+    let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, job.limits);
+    if let Some(datums) = &datums {
+        case = datums.locate(case);
+    }
+    session.findings.extend(case.lattice_findings()?);
+    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.pose_cannot_carry(true)?) {
+        return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
+    }
+    if let Some(path) = &job.table {
+        write_text("table", path, &lattice::csv(case.lattice()?))?;
+    }
+    if let Some(path) = &job.map {
+        let nominal = &case.nominal()?.mesh;
+        let values = lattice::shortfall_mm(case.lattice()?, nominal);
+        io::ply::write(path, nominal, &[VertexField { name: "diameter_deviation_mm".into(), values }], None)?;
+    }
+    session.measure(&case, &["lattice."], &scope(&region, job.region))
+}
+
+fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|e| {
+        Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
+    })
 }
 
 /// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.
@@ -381,9 +434,7 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
 fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
     let Some(path) = &job.table else { return Ok(()) };
     let voids = case.closed_voids(region)?;
-    std::fs::write(path, crate::pores::csv(&voids[0])).map_err(|e| {
-        Error::input("file.unwritable", format!("the table {} cannot be written: {e}; check the folder and its permissions", name(path)))
-    })
+    write_text("table", path, &crate::pores::csv(&voids[0]))
 }
 
 /// The whole image as the envelope: fractions by voxels, everything else on the determined surface between the outermost voxel centres.

@@ -11,6 +11,7 @@ mod deviation;
 mod dimension;
 mod fit;
 mod image;
+mod lattice;
 mod pore;
 mod porosity;
 mod shrinkage;
@@ -134,6 +135,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
         defect::ENTRIES,
         fit::ENTRIES,
         image::ENTRIES,
+        lattice::ENTRIES,
         announced::ENTRIES,
     ]
     .into_iter()
