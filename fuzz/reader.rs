@@ -5,8 +5,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use verimetry_engine::health;
 use verimetry_engine::io::{Loaded, load};
-use verimetry_engine::mesh::health;
+use verimetry_engine::lattice::Design;
 
 /// Loads `head` followed by `bytes` from a file that ends in `extension`.
 pub fn read(extension: &str, head: &[u8], bytes: &[u8]) {
@@ -23,9 +24,17 @@ pub fn read_sidecar(bytes: &[u8]) {
     look(&voxels);
 }
 
+/// Reads a list of designed struts, and what it writes of it again.
+pub fn read_struts(bytes: &[u8]) {
+    match Design::parse(bytes) {
+        Ok(design) => assert_eq!(Design::parse(design.to_json().as_bytes()), Ok(design)),
+        Err(error) => assert!(!error.to_string().contains('\n') && error.code().contains('.'), "{error}"),
+    }
+}
+
 fn look(path: &Path) {
     match load(path) {
-        Ok(Loaded::Mesh(mesh)) => drop(health::examine(&mesh.mesh)),
+        Ok(Loaded::Mesh(mesh) | Loaded::Cloud(mesh)) => drop(health::examine(&mesh.mesh)),
         Ok(Loaded::Volume(volume)) => drop(volume.values_sha256()),
         Err(error) => assert!(!error.message.contains('\n') && error.code.contains('.'), "{error}"),
     }

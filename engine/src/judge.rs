@@ -1,25 +1,26 @@
 //! The main job: an order and its files to a judgement payload with its evidence.
 
+mod evidence;
+
 use std::path::Path;
 
 use nalgebra::{Point3, Vector3};
 use serde_json::json;
 
 use crate::align;
-use crate::case::{Aligned, Case, Datums, Feature, Nominal};
+use crate::case::{Achieved, Aligned, Case, Datums, Feature, Nominal};
 use crate::decide::{self, Decided, Verdictable};
 use crate::distance::MeshDistance;
 use crate::error::Error;
-use crate::evidence;
 use crate::features::Kind;
 use crate::finding::Finding;
+use crate::health;
 use crate::io;
 use crate::judgement::{
-    self, AlignmentRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance,
-    ResultRecord, Retention, Stamp,
+    self, AchievableRecord, AlignmentRecord, BindingRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord,
+    InputRecord, Payload, Provenance, ResultRecord, Retention, Stamp,
 };
 use crate::load::{self, Read, Source};
-use crate::mesh::health;
 use crate::order::{self, AlignmentMethod, DeviceClass, FeatureOrder, Order, Requirement, Shape};
 use crate::quantities::{self, Measured, Scope};
 use crate::region::Region;
@@ -34,13 +35,14 @@ pub struct Judged {
 }
 
 /// Version of each method that touches a judged number; a change of one is a line in the change log.
-const METHODS: [(&str, &str); 8] = [
+const METHODS: [(&str, &str); 9] = [
     ("surface", "1"),
     ("distance", "1"),
     ("alignment", "1"),
     ("shrinkage", "1"),
     ("features", "1"),
     ("porosity", "1"),
+    ("lattice", "1"),
     ("uncertainty", "1"),
     ("decision", "1"),
 ];
@@ -84,6 +86,13 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     if let Some(datums) = datums(&order, &regions) {
         case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
     }
+    if let Some(lattice) = &order.lattice {
+        let design = match &lattice.struts {
+            Some(file) => Some(inputs.keep(load::struts(file, &order::resolve(folder, file)?)?)),
+            None => None,
+        };
+        case = case.with_struts(design, lattice.limits());
+    }
     let mut results = Vec::with_capacity(order.requirement.len());
     for (i, requirement) in order.requirement.iter().enumerate() {
         rt.step("measure", i as f64 / order.requirement.len() as f64)?;
@@ -91,11 +100,14 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     }
     let aligned = case.alignment()?;
     inputs.findings.extend(case.alignment_findings()?);
+    if asks_for_struts(&order) {
+        inputs.findings.extend(case.lattice_findings()?);
+    }
     inputs.findings.extend(date_finding(&order));
     rt.step("evidence", 0.0)?;
-    let evidence = case.timed("evidence", || evidence_of(&case, &order))?;
+    let evidence = case.timed("evidence", || evidence::of(&case, &order, &regions))?;
     for result in &mut results {
-        result.evidence = evidence_for(&result.quantity);
+        result.evidence = evidence::names_for(&result.quantity);
     }
 
     let mut seconds = case.seconds();
@@ -108,7 +120,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         order: judgement::OrderRecord { sha256: order_sha256, fields: order.order.clone() },
         inputs: inputs.records,
         findings: inputs.findings,
-        alignment: Some(alignment_record(aligned)),
+        alignment: Some(alignment_record(aligned, &case.achieved())),
         decision: decide::whole(results.iter().map(|r| r.decision)),
         results,
         evidence: evidence.iter().map(record_of_evidence).collect(),
@@ -354,7 +366,7 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
     })
 }
 
-fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
+fn alignment_record(aligned: &Aligned, achieved: &[Achieved]) -> AlignmentRecord {
     let fit = aligned.fit.as_ref();
     AlignmentRecord {
         method: aligned.method.name().into(),
@@ -373,6 +385,24 @@ fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
             standard_uncertainty: std::array::from_fn(|k| f.covariance[(k, k)].max(0.0).sqrt()),
             centre_mm: f.centre.into(),
         }),
+        achievable: achieved.iter().map(achievable_record).collect(),
+    }
+}
+
+fn achievable_record(achieved: &Achieved) -> AchievableRecord {
+    let found = &achieved.found;
+    AchievableRecord {
+        region: achieved.region.clone(),
+        limits_mm: achieved.limits_mm,
+        patch_mm: achieved.patch_mm,
+        ratio: found.ratio,
+        ordered_ratio: found.ordered_ratio,
+        optimal_from_ordered: found.optimal_from_ordered.to_rows(),
+        binding: achieved.binding.iter().map(|&(at, multiplier)| BindingRecord { at_mm: at.into(), multiplier }).collect(),
+        stationarity: found.stationarity,
+        promised: found.promised,
+        programmes: found.programmes,
+        converged: found.converged,
     }
 }
 
@@ -411,47 +441,8 @@ fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
     )
 }
 
-/// The limits that the deviation pictures show: what area is counted against, else the tightest limits of a deviation.
-fn shown_limits(order: &Order) -> Option<[f64; 2]> {
-    let deviations = || order.requirement.iter().filter(|r| r.quantity.starts_with("deviation."));
-    let symmetric = |r: &Requirement| match (r.limits().min, r.limits().max) {
-        (Some(min), Some(max)) if min < 0.0 && max > 0.0 => Some([min, max]),
-        (None, Some(max)) if max > 0.0 && r.quantity != "deviation.in_tolerance" => Some([-max, max]),
-        _ => None,
-    };
-    let width = |l: &[f64; 2]| l[1] - l[0];
-    deviations().find_map(|r| r.within).or_else(|| deviations().filter_map(symmetric).min_by(|a, b| width(a).total_cmp(&width(b))))
-}
-
-/// Pictures and maps of the deviation. The part is drawn in the nominal frame; vertices without a sign carry no value.
-fn evidence_of(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
-    let (field, mesh) = (case.actual_field()?, case.moved()?);
-    let fields = field.vertex_fields();
-    let values = fields[0].values.as_slice();
-    let limits = shown_limits(order);
-    let range = evidence::display_range_mm(values, limits);
-    let summary = evidence::DeviationSummary::of(mesh, values, limits, range);
-    let marks: Vec<crate::render::Mark> =
-        summary.worst.iter().map(|w| crate::render::Mark { point: Point3::from(w.point_mm), label: evidence::WORST_MARK.into() }).collect();
-    let sheet = crate::render::deviation_views(mesh, values, range, &marks, crate::render::Options::default())?;
-    let mut map = Vec::new();
-    io::ply::encode(&mut map, mesh, &fields, None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
-    let file = |name: &str, media_type: &'static str, bytes: Vec<u8>| Evidence { name: name.into(), media_type, bytes };
-    Ok(vec![
-        file(evidence::DEVIATION, "application/json", to_json(&summary)?),
-        file(evidence::DEVIATION_VIEWS, "image/png", sheet.png),
-        file(evidence::DEVIATION_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
-        file(evidence::DEVIATION_MAP, "application/octet-stream", map),
-    ])
-}
-
-/// Names of the evidence a result rests on.
-fn evidence_for(quantity: &str) -> Vec<String> {
-    if quantity.starts_with("deviation.") { vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()] } else { vec![] }
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))
+fn asks_for_struts(order: &Order) -> bool {
+    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
 }
 
 fn record_of_evidence(e: &Evidence) -> EvidenceRecord {

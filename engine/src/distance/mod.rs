@@ -201,6 +201,11 @@ impl MeshDistance {
         self.sign(p, &hit, &mut Lately::none())
     }
 
+    /// Every triangle that reaches into a box, ascending, and some beside it.
+    pub(crate) fn reaching_into(&self, bounds: &Bounds) -> Vec<u32> {
+        self.tree.reaching_into(&bounds.min, &bounds.max)
+    }
+
     fn sign(&self, p: &Point3<f64>, hit: &Hit, lately: &mut Lately) -> Signed {
         let near = nearest_of(p, hit);
         let normal = match near.feature {
@@ -253,6 +258,11 @@ impl<T: Copy> Places<T> {
         // SAFETY: the place exists and is this thread's alone, as the caller promises.
         unsafe { self.0.add(i).write(value) };
     }
+}
+
+/// Triangles in an order that keeps neighbours together at every scale: runs of 8ⁿ of them are compact.
+pub(crate) fn compact_order(mesh: &Mesh) -> Vec<u32> {
+    Tree::build(mesh).order().to_vec()
 }
 
 /// Indices of the points along a Z-order curve (Morton 1966) of 1024³ cells: neighbours in the list are neighbours in space.

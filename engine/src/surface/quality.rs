@@ -17,7 +17,7 @@ use super::shape::Shape;
 use super::space::{V3, add};
 use crate::error::Error;
 use crate::runtime::Runtime;
-use crate::volume::{Mask, Slab, Slices, Voxel};
+use crate::volume::{MOST_REACH, Mask, Slab, Slices, Voxel};
 
 /// Resolution, noise and contrast of a volume; grey values are physical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +48,7 @@ const NOISE_PLACES: usize = 100_000;
 const FEWEST_PLACES: usize = 50;
 /// The distance at which noise is taken to be independent (voxels), and the distances below it.
 const FAR: usize = 4;
+const _: () = assert!(FAR <= MOST_REACH, "slabs count no more slices beside them");
 /// Flat is what lies this many voxels deep in its material; less where there is too little of it. The mask alone is asked so far.
 const DEPTHS: [usize; 4] = [8, 5, 3, 1];
 
@@ -177,20 +178,35 @@ impl Noise {
     }
 }
 
+/// So many places that a variance from them is good to a twentieth; fewer count where there are no more.
+const ENOUGH: usize = 1000;
+/// Slices that are looked at together, for memory's sake.
+const SLICES_AT_ONCE: usize = 64;
+
+/// Whether places suffice for a noise, however many follow.
+fn is_plenty(pairs: &[Pair]) -> bool {
+    let noisy = |class: u8| pairs.iter().filter(|p| p.class == class && p.squares[FAR - 1] > 0.0).count();
+    pairs.len() >= ENOUGH && (0..=super::MOST_MATERIALS).any(|class| noisy(class) >= FEWEST_PLACES)
+}
+
 /// Noise of a volume, from the deepest places of which there are enough.
 pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask, levels: &[f64], rt: &Runtime) -> Result<Option<Noise>, Error> {
     let nz = slices.grid().dims()[2];
-    let mut lists = DEPTHS.map(|_| vec![]);
+    let (mut lists, mut wanted) = (DEPTHS.map(|_| vec![]), DEPTHS.len());
     slices.pass(FAR, |own, slab| {
         rt.step("noise", own.start as f64 / nz as f64)?;
-        for (depth, list) in DEPTHS.into_iter().zip(&mut lists) {
-            let found: Vec<Vec<Pair>> = own.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, levels, k, depth)).collect();
-            list.extend(found.concat());
+        for from in own.clone().step_by(SLICES_AT_ONCE) {
+            let group = from..own.end.min(from + SLICES_AT_ONCE);
+            for (depth, list) in DEPTHS.into_iter().zip(&mut lists).take(wanted) {
+                let found: Vec<Vec<Pair>> = group.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, levels, k, depth)).collect();
+                found.into_iter().for_each(|pairs| list.extend(pairs));
+            }
+            // Where the deeper places are plenty, the others are not asked.
+            wanted = lists.iter().position(|pairs| is_plenty(pairs)).map_or(wanted, |n| n + 1);
+            lists[wanted..].fill(vec![]);
         }
         Ok(())
     })?;
-    // So many that a variance from them is good to a twentieth; fewer where there are no more.
-    const ENOUGH: usize = 1000;
     let plenty = lists.iter().filter(|pairs| pairs.len() >= ENOUGH).find_map(|pairs| Noise::of(pairs));
     Ok(plenty.or_else(|| lists.iter().find_map(|pairs| Noise::of(pairs))))
 }
@@ -201,6 +217,11 @@ impl ImageQuality {
 
     pub fn edge_sigma_u_mm(&self) -> f64 {
         Self::EDGE_SIGMA_RELATIVE_U * self.edge_sigma_mm
+    }
+
+    /// How far an edge moves for a level that moves by the whole contrast, at its steepest (mm).
+    pub fn per_level_mm(&self) -> f64 {
+        (2.0 * std::f64::consts::PI).sqrt() * self.edge_sigma_mm
     }
 
     /// Thinnest wall or gap whose two faces are unbiased (mm): three edge blurs, and two voxels to sample it.

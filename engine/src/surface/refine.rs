@@ -19,19 +19,20 @@ use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, Common, ImageQuality, Noise, PROFILES, Shown};
 use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
-use super::space::{V3, add, area_vector, dot};
+use super::space::{V3, add, area_vector};
 use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::runtime::Runtime;
 use crate::segment::SegmentError;
 use crate::sum;
 use crate::volume::{Slices, Voxel};
 
-/// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, views 20, levels and their smoothing 32, edges 16, new points 24.
-pub const BYTES_PER_VERTEX: usize = 200;
+/// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, levels 8, edges 16, and in turn moved points with what finds
+/// their shapes 68, normals and bulge 72.
+pub const BYTES_PER_VERTEX: usize = 204;
 
 /// Curvature counts up to a radius of three blurs.
 const MOST_SIGMA_H: f64 = 1.0 / 3.0;
@@ -86,7 +87,7 @@ pub(super) fn settle<T: Voxel>(
     let mean_variance = sum::sum(edges.len(), squares) / edges.len().max(1) as f64;
     let common_variance =
         sum::sum(edges.len(), |v| f64::from(edges[v].common_u) * f64::from(edges[v].common_u)) / edges.len().max(1) as f64;
-    let mut bends = first.clone();
+    let mut bends = vec![];
     if task.adaptive {
         let moved: Vec<V3> =
             (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
@@ -97,6 +98,7 @@ pub(super) fn settle<T: Voxel>(
         displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let area_mm2 = sum::sum(triangles.len(), |t| 0.5 * area_vector(&points, triangles[t]).map(|x| x * x).iter().sum::<f64>().sqrt());
+    let bends = if task.adaptive { bends } else { first };
     // What walls feel of blur and contrast beyond the mean of the surface is theirs alone.
     edges.par_iter_mut().for_each(|edge| {
         let [u, common] = [edge.u, edge.common_u].map(f64::from);
@@ -104,16 +106,16 @@ pub(super) fn settle<T: Voxel>(
     });
     let surface = Surface { shapes: &bends, area_mm2, mean_variance, common_variance, blur_u: common.blur_u() };
     let u_offset_mm = u_offset(&scene, &image, &levels, &surface, task);
-    let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
+    let mesh = Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?;
     Ok(Determined {
         vertex_u_mm: edges.iter().map(|e| e.u).collect(),
         flags: edges.iter().map(|e| e.flags).collect(),
-        mesh: Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?,
+        bulge: Bulge::of(&mesh),
+        mesh,
         u_offset_mm,
-        facet_loss_mm3,
         threshold: greys.threshold,
         image,
         findings,
@@ -336,19 +338,6 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
     let blur = 2.0 * surface.blur_u * sigma * mean_bend;
     root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, sampling, surface.common_variance.sqrt()])
-}
-
-/// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
-/// lies inside it by `H (a² + b² + c²) / 24` in the mean.
-fn facet_loss(points: &[V3], triangles: &[[u32; 3]], shapes: &[Shape]) -> f64 {
-    let loss = |t: usize| {
-        let [a, b, c] = triangles[t].map(|v| points[v as usize]);
-        let sides = [(a, b), (b, c), (c, a)].map(|(p, q)| add(p, q, -1.0));
-        let n = area_vector(points, triangles[t]);
-        let curvature = triangles[t].iter().map(|&v| shapes[v as usize].curvature()).sum::<f64>() / 3.0;
-        0.5 * dot(n, n).sqrt() * curvature * sides.iter().map(|&s| dot(s, s)).sum::<f64>() / 24.0
-    };
-    sum::sum(triangles.len(), loss)
 }
 
 /// What the common uncertainty takes of a surface.
