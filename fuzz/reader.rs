@@ -7,6 +7,7 @@ use std::path::Path;
 
 use verimetry_engine::health;
 use verimetry_engine::io::{Loaded, load};
+use verimetry_engine::lattice::Design;
 
 /// Loads `head` followed by `bytes` from a file that ends in `extension`.
 pub fn read(extension: &str, head: &[u8], bytes: &[u8]) {
@@ -21,6 +22,14 @@ pub fn read_sidecar(bytes: &[u8]) {
     let voxels = folder.path().join("x.raw");
     std::fs::write(&voxels, [7; 64]).and_then(|()| std::fs::write(folder.path().join("x.toml"), bytes)).expect("room for small files");
     look(&voxels);
+}
+
+/// Reads a list of designed struts, and what it writes of it again.
+pub fn read_struts(bytes: &[u8]) {
+    match Design::parse(bytes) {
+        Ok(design) => assert_eq!(Design::parse(design.to_json().as_bytes()), Ok(design)),
+        Err(error) => assert!(!error.to_string().contains('\n') && error.code().contains('.'), "{error}"),
+    }
 }
 
 fn look(path: &Path) {

@@ -13,7 +13,7 @@ use verimetry_engine::runtime::Runtime;
 use verimetry_server::issue::issue;
 use verimetry_server::keys::Key;
 
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: [&str; 15] = [
     "judge",
     "verify",
     "countersign",
@@ -23,6 +23,7 @@ const SUBCOMMANDS: [&str; 14] = [
     "dimension",
     "shrinkage",
     "pores",
+    "lattice",
     "fit",
     "serve",
     "key",
@@ -83,7 +84,7 @@ fn every_subcommand_has_help_with_an_example_and_the_common_options() {
         assert!(help.contains(&format!("\n  verimetry {name}")), "{name} has no example:\n{help}");
         assert!(["--backend", "--threads", "--memory", "--json", "--quiet"].iter().all(|o| help.contains(o)), "{name}:\n{help}");
     }
-    for later in ["lattice", "roughness", "worker", "qualify"] {
+    for later in ["roughness", "worker", "qualify"] {
         assert!(!text(&top.stdout).contains(&format!("  {later} ")), "{later} is listed");
         fails(&verimetry(home.path(), &[later, "x"]), 2, "usage.later");
     }

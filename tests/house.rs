@@ -36,6 +36,7 @@ const ROOMS: &[&str] = &[
     "section",
     "features",
     "phantom",
+    "lattice",
     "order",
     "judgement",
     "decide",

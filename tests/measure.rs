@@ -2,11 +2,17 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/lattice.rs"]
+mod lattice;
+#[path = "measure/level_sets.rs"]
+mod level_sets;
 #[path = "measure/maps.rs"]
 mod maps;
 #[path = "measure/pores.rs"]
 mod pores;
 mod support;
+#[path = "measure/thin.rs"]
+mod thin;
 
 use std::path::PathBuf;
 

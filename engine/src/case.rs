@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::features::{Associated, Errors, Kind, Seat, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
+use crate::lattice::{self, Design, FaultLimits, Followed, Residue, Scan};
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Mesh, Samples, spacing_mm};
+use crate::mesh::{Bulge, Mesh, Samples, spacing_mm};
 use crate::order::{AlignmentMethod, FeatureOrder};
 use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
@@ -57,8 +58,8 @@ pub struct Part {
     pub noise_length_mm: f64,
     /// Edge of the cells that volumes are integrated on, mm.
     pub cell_mm: f64,
-    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners, mm³; 0 where nobody knows.
-    pub facet_loss_mm3: f64,
+    /// The curved surface between the corners of facets; `None` where nobody knows it.
+    pub bulge: Option<Bulge>,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
     /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs the same.
@@ -72,12 +73,12 @@ pub struct Part {
 impl Part {
     /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
     pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, image, flags, .. } = determined;
+        let Determined { mesh, vertex_u_mm, u_offset_mm, bulge, image, flags, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
         let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { facet_loss_mm3, flags, ..part }
+        Part { bulge: Some(bulge), flags, ..part }
     }
 
     /// A scanned point cloud ([`Mesh::of_points`]); its points' uncertainty counts as a mesh's does.
@@ -125,7 +126,7 @@ impl Part {
             chord_u_mm,
             noise_length_mm,
             cell_mm,
-            facet_loss_mm3: 0.0,
+            bulge: None,
             not_closed,
             spacing_mm: None,
             flags: vec![],
@@ -150,6 +151,11 @@ impl Part {
         let mut noise = self.point_u_mm.clone();
         let middle = noise.len() / 2;
         if noise.is_empty() { 0.0 } else { f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1) }
+    }
+
+    /// Volume that the mesh lacks because its facets cut across the curved surface, mm³; 0 where nobody knows.
+    pub fn facet_loss_mm3(&self) -> f64 {
+        self.bulge.as_ref().map_or(0.0, |b| b.total_mm3(&self.mesh))
     }
 
     /// Integral of the mean curvature over the surface, mm.
@@ -257,6 +263,8 @@ pub struct Case<'a> {
     datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
     features: Vec<Feature<'a>>,
+    struts: Option<Design>,
+    strut_limits: FaultLimits,
     seconds: Mutex<BTreeMap<String, f64>>,
     nominal_distance: OnceLock<Result<MeshDistance, Error>>,
     alignment: OnceLock<Result<Aligned, Error>>,
@@ -278,6 +286,9 @@ pub struct Case<'a> {
     throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
     structures: PerRegion<OnBoth<Structure>>,
     closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
+    designed: OnceLock<Result<Design, Error>>,
+    followed: OnceLock<Result<Followed, Error>>,
+    residue: OnceLock<Result<Residue, Error>>,
 }
 
 /// A result on each of a measurement's two lattices.
@@ -306,6 +317,8 @@ impl<'a> Case<'a> {
             datums: None,
             closing_mm: porosity::DEFAULT_CLOSING_MM,
             features: vec![],
+            struts: None,
+            strut_limits: FaultLimits::default(),
             seconds: Mutex::default(),
             nominal_distance: OnceLock::new(),
             alignment: OnceLock::new(),
@@ -327,6 +340,9 @@ impl<'a> Case<'a> {
             throats: PerRegion::default(),
             structures: PerRegion::default(),
             closed_voids: PerRegion::default(),
+            designed: OnceLock::new(),
+            followed: OnceLock::new(),
+            residue: OnceLock::new(),
         }
     }
 
@@ -348,6 +364,12 @@ impl<'a> Case<'a> {
 
     pub fn with_features(mut self, features: Vec<Feature<'a>>) -> Self {
         self.features = features;
+        self
+    }
+
+    /// For the quantities of the group `lattice.`: the designed struts, found in the nominal where they are `None`.
+    pub fn with_struts(mut self, struts: Option<Design>, limits: FaultLimits) -> Self {
+        (self.struts, self.strut_limits) = (struts, limits);
         self
     }
 
@@ -718,45 +740,90 @@ impl<'a> Case<'a> {
 
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let mesh = self.moved()?;
-        self.once_per_region(&self.porosities, region, "porosity", || self.on_both(region, |scenes| porosity::of_scenes(mesh, scenes)))
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.porosities, region, "porosity", || {
+            self.on_both(region, |scenes| porosity::of_scenes(mesh, bulge, scenes))
+        })
+    }
+
+    /// The actual surface as seen from its pores or its walls.
+    fn side(&self, phase: Phase) -> Result<pores::Surface<'_>, Error> {
+        Ok(pores::Surface { facets: self.built()?, bulge: self.actual()?.bulge.as_ref(), phase })
     }
 
     /// Local diameters of pores or walls, on two lattices.
     pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(phase)?;
         let (known, stage) = match phase {
             Phase::Pores => (&self.pore_sizes, "pore size"),
             Phase::Walls => (&self.wall_sizes, "wall thickness"),
         };
-        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, phase, surface, self.rt)))
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, self.rt)))
     }
 
     /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
     pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(Phase::Pores)?;
         self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
     }
 
     /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
     pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(Phase::Pores)?;
         let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
         self.timed("accessible", || self.on_each(region, all))
     }
 
     /// Surface, topology and orientation, on two lattices.
     pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
-        let mesh = self.moved()?;
-        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, scene)))
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, bulge, scene)))
     }
 
     /// Closed voids that reach into the region, on two lattices.
     pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
-        let (mesh, surface) = (self.moved()?, self.built()?);
+        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
         })
+    }
+
+    /// Every designed strut as built.
+    pub fn lattice(&self) -> Result<&Followed, Error> {
+        let (surface, actual) = (self.built()?, self.actual()?);
+        let design = match &self.struts {
+            Some(design) => {
+                design.within(&self.nominal()?.mesh.bounds())?;
+                design
+            }
+            None => {
+                let nominal = self.nominal_distance()?;
+                self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?
+            }
+        };
+        let image = actual.image.as_ref();
+        let scan = Scan {
+            resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
+            cell_mm: image.map_or(actual.cell_mm, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max)),
+            noise_mm: actual.typical_noise_mm(),
+            noise_length_mm: actual.noise_length_mm,
+            smooth: image.is_some(),
+        };
+        self.once(&self.followed, "struts", || lattice::follow(design, surface, &scan, &self.strut_limits, self.rt))
+    }
+
+    /// Material away from the nominal and from the struts as built.
+    pub fn residue(&self) -> Result<&Residue, Error> {
+        let (followed, nominal, moved, actual) = (self.lattice()?, self.nominal_distance()?, self.moved()?, self.actual()?);
+        self.once(&self.residue, "residue", || lattice::residue(followed, nominal, moved, actual.cell_mm, self.rt))
+    }
+
+    /// Findings of the struts: which are at fault and where, shifted nodes, residue, what was not measured.
+    pub fn lattice_findings(&self) -> Result<Vec<Finding>, Error> {
+        if self.pose_cannot_carry(true)?.is_some() {
+            return Ok(vec![]);
+        }
+        Ok(lattice::findings(self.lattice()?, self.residue()?))
     }
 
     /// Findings of the alignment.

@@ -17,6 +17,12 @@ pub const DEVIATION_VIEWS_LAYOUT: &str = "deviation_views.json";
 /// What the names of drawings (`.svg`) and tables (`.csv`) of sections begin with; the section's name follows.
 pub const SECTION: &str = "section_";
 
+/// Names of the files about struts.
+pub const STRUTS: &str = "lattice_struts.csv";
+pub const STRUT_MAP: &str = "lattice_map.ply";
+pub const STRUT_VIEWS: &str = "lattice_views.png";
+pub const STRUT_VIEWS_LAYOUT: &str = "lattice_views.json";
+
 /// Label of the mark at [`DeviationSummary::worst`] in the picture; the report writes the value there.
 pub const WORST_MARK: &str = "worst";
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
 use crate::health;
-use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile};
+use crate::io::{self, Loaded, MeshFile, SliceSource, Values, VolumeFile};
 use crate::mesh::{Mesh, spacing_mm};
 use crate::volume::{Rescale, with_volume};
 
@@ -112,18 +112,17 @@ pub fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
     }
 }
 
-/// The same of a volume that is read so many slices at a time.
-pub fn slices_item(name: &str, source: &SliceSource, at_once: usize) -> Result<VolumeItem, Error> {
-    let (range, values_sha256) = source.values(at_once)?;
-    Ok(VolumeItem {
+/// The same of a volume that is read slab by slab.
+pub fn slices_item(name: &str, source: &SliceSource, values: &Values) -> VolumeItem {
+    VolumeItem {
         name: name.into(),
         format: source.format,
         modality: source.modality.clone(),
         voxel_type: source.voxel_type().name(),
-        values_sha256,
+        values_sha256: values.sha256.clone(),
         facts: source.facts.clone(),
-        ..item_of_grid(source.grid(), source.rescale(), source.assumed_steps, range)
-    })
+        ..item_of_grid(source.grid(), source.rescale(), source.assumed_steps, values.range)
+    }
 }
 
 /// What follows from the grid and the range of stored values; the rest is empty.

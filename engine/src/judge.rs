@@ -35,13 +35,14 @@ pub struct Judged {
 }
 
 /// Version of each method that touches a judged number; a change of one is a line in the change log.
-const METHODS: [(&str, &str); 8] = [
+const METHODS: [(&str, &str); 9] = [
     ("surface", "1"),
     ("distance", "1"),
     ("alignment", "1"),
     ("shrinkage", "1"),
     ("features", "1"),
     ("porosity", "1"),
+    ("lattice", "1"),
     ("uncertainty", "1"),
     ("decision", "1"),
 ];
@@ -85,6 +86,13 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     if let Some(datums) = datums(&order, &regions) {
         case = case.located_by(datums, order.alignment.patch.unwrap_or(quantities::DEFAULT_PATCH_MM));
     }
+    if let Some(lattice) = &order.lattice {
+        let design = match &lattice.struts {
+            Some(file) => Some(inputs.keep(load::struts(file, &order::resolve(folder, file)?)?)),
+            None => None,
+        };
+        case = case.with_struts(design, lattice.limits());
+    }
     let mut results = Vec::with_capacity(order.requirement.len());
     for (i, requirement) in order.requirement.iter().enumerate() {
         rt.step("measure", i as f64 / order.requirement.len() as f64)?;
@@ -92,6 +100,9 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     }
     let aligned = case.alignment()?;
     inputs.findings.extend(case.alignment_findings()?);
+    if asks_for_struts(&order) {
+        inputs.findings.extend(case.lattice_findings()?);
+    }
     inputs.findings.extend(date_finding(&order));
     rt.step("evidence", 0.0)?;
     let evidence = case.timed("evidence", || evidence::of(&case, &order, &regions))?;
@@ -428,6 +439,10 @@ fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
         json!({ "image": image, "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,
                "nominal_chord_uncertainty_mm": case.nominal()?.chord_u_mm }),
     )
+}
+
+fn asks_for_struts(order: &Order) -> bool {
+    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
 }
 
 fn record_of_evidence(e: &Evidence) -> EvidenceRecord {

@@ -9,8 +9,8 @@
 //! library · [`volume`] [`mesh`] valid data · [`io`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
 //! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`health`]
 //! [`inspect`] [`align`] [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`]
-//! [`section`] [`features`] fields, shapes, and how sure they are · [`phantom`] parts of known truth · [`order`] [`judgement`] [`decide`]
-//! documents · [`case`] what quantities share · [`quantities`]
+//! [`section`] [`features`] fields, shapes, and how sure they are · [`phantom`] parts of known truth · [`lattice`] struts · [`order`]
+//! [`judgement`] [`decide`] documents · [`case`] what quantities share · [`quantities`]
 //! the catalogue · [`load`] [`judge`] [`measure`] the entries.
 //!
 //! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
@@ -33,6 +33,7 @@ pub mod io;
 pub mod judge;
 pub mod judgement;
 pub mod kernels;
+pub mod lattice;
 pub mod load;
 pub mod measure;
 pub mod mesh;

@@ -16,10 +16,12 @@ use crate::health;
 use crate::io::{self, Loaded, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
+use crate::lattice::{self, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
+use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
 use crate::porosity;
-use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
+use crate::quantities::{self, Measured, QuantityJson, SMALLEST_VOID_CELLS, Scope, Term};
 use crate::region::Region;
 use crate::render::colour;
 use crate::runtime::Runtime;
@@ -34,6 +36,9 @@ pub struct Measurement {
     pub findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alignment: Option<AlignmentJson>,
+    /// Of `pores` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pores: Option<PoreSummary>,
     pub provenance: ProvenanceJson,
     pub seconds: BTreeMap<String, f64>,
 }
@@ -126,7 +131,7 @@ impl<'a> Session<'a> {
         let inputs = self.inputs.into_iter().map(|i| InputJson { name: i.name, sha256: i.sha256 }).collect();
         let provenance =
             ProvenanceJson { version: env!("CARGO_PKG_VERSION").into(), backend: self.rt.backend_name(), notes: self.rt.notes(), inputs };
-        Measurement { quantities, findings: self.findings, alignment, provenance, seconds }
+        Measurement { quantities, findings: self.findings, alignment, pores: None, provenance, seconds }
     }
 }
 
@@ -204,12 +209,64 @@ fn write_sections(folder: &Path, planes: &[(String, Plane)], case: &Case, limits
         let compared = case.section(name, plane)?;
         for (ending, text) in [("svg", section::svg(&compared, limits_mm)), ("csv", section::csv(&compared))] {
             let file = format!("{}{name}.{ending}", evidence::SECTION);
-            std::fs::write(folder.join(&file), text).map_err(|e| {
-                Error::input("file.unwritable", format!("the section {file} cannot be written: {e}; check the folder and its permissions"))
-            })?;
+            write_text("section", &folder.join(file), &text)?;
         }
     }
     Ok(())
+}
+
+/// `lattice NOMINAL ACTUAL`.
+pub struct Lattice<'a> {
+    pub nominal: Source,
+    pub actual: Source,
+    pub align: AlignmentMethod,
+    /// Order whose datums align, for the method `datum`.
+    pub datums: Option<&'a Path>,
+    /// List of the designed struts; without one they are found in the nominal.
+    pub struts: Option<PathBuf>,
+    pub limits: FaultLimits,
+    /// Receives a row for each strut as comma-separated values.
+    pub table: Option<PathBuf>,
+    /// Receives the nominal as PLY with the deviation of each strut's diameter at its vertices.
+    pub map: Option<PathBuf>,
+    pub region: Option<RegionRef<'a>>,
+}
+
+pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
+    let mut session = Session::new(rt);
+    let region = resolve(job.region)?;
+    let struts = match &job.struts {
+        Some(path) => Some(session.keep(load::struts(&name(path), path)?)),
+        None => None,
+    };
+    let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
+    // Every component counts: a strut that is broken twice hangs on nothing.
+    let part = session.part(&Source { components: ComponentsOrder::All, ..job.actual.clone() })?;
+    session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
+    let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, job.limits);
+    if let Some(datums) = &datums {
+        case = datums.locate(case);
+    }
+    session.findings.extend(case.lattice_findings()?);
+    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.pose_cannot_carry(true)?) {
+        return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
+    }
+    if let Some(path) = &job.table {
+        write_text("table", path, &lattice::csv(case.lattice()?))?;
+    }
+    if let Some(path) = &job.map {
+        let nominal = &case.nominal()?.mesh;
+        let values = lattice::shortfall_mm(case.lattice()?, nominal);
+        io::ply::write(path, nominal, &[VertexField { name: "diameter_deviation_mm".into(), values }], None)?;
+    }
+    session.measure(&case, &["lattice."], &scope(&region, job.region))
+}
+
+fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|e| {
+        Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
+    })
 }
 
 /// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.
@@ -297,6 +354,8 @@ pub struct Pores<'a> {
     pub sphere_mm: Option<f64>,
     /// Receives a row for each closed pore as comma-separated values.
     pub table: Option<PathBuf>,
+    /// Whether the summary gets the curve of accessible volume.
+    pub curve: bool,
     pub region: Option<RegionRef<'a>>,
 }
 
@@ -304,7 +363,7 @@ impl Pores<'_> {
     /// Everything of a part inside its closed hull.
     pub fn new(part: Source) -> Self {
         let envelope = Envelope::Hull { closing_mm: porosity::DEFAULT_CLOSING_MM };
-        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, region: None }
+        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, curve: false, region: None }
     }
 }
 
@@ -331,19 +390,51 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     }
     let region = named.zip(shape.as_ref());
     write_table(job, &case, region)?;
-    session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))
+    let summary = pore_summary(job, &case, region)?;
+    let mut measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
+    measured.pores = summary;
+    Ok(measured)
 }
 
 fn pore_scope<'a>(job: &Pores, region: Option<(&'a str, &'a Region)>) -> Scope<'a> {
     Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() }
 }
 
+/// `None` where the surface encloses nothing.
+fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Option<PoreSummary>, Error> {
+    let part = case.actual()?;
+    if part.not_closed.is_some() {
+        return Ok(None);
+    }
+    let sizes = SizeDistribution::of(&*case.sizes(Phase::Pores, region)?);
+    let spheres = sizes.as_ref().filter(|_| job.curve).map_or(vec![], |s| s.spheres_mm(2.0 * part.cell_mm));
+    let accessible = if spheres.is_empty() {
+        vec![]
+    } else {
+        let [a, b] = &*case.accessible(&spheres, region)?;
+        let share = |n: usize| 0.5 * (a[n] + b[n]);
+        spheres.iter().enumerate().map(|(n, &diameter_mm)| Reached { diameter_mm, share: share(n) }).collect()
+    };
+    let [a, b] = *case.throats(region)?;
+    let porosity = case.porosity(region)?;
+    let surface_per_mm = porosity.open_surface_per_mm + porosity.closed_surface_per_mm;
+    Ok(Some(PoreSummary {
+        sizes,
+        accessible,
+        range_mm: job.range_mm,
+        throats_mm: [0, 1, 2].map(|n| a[n].zip(b[n]).map(|(a, b)| 0.5 * (a + b))),
+        border: BorderRule::of(&case.closed_voids(region)?[0], SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm),
+        sensitivity: Sensitivity {
+            per_micrometre: 1e-3 * surface_per_mm,
+            per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
+        },
+    }))
+}
+
 fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
     let Some(path) = &job.table else { return Ok(()) };
     let voids = case.closed_voids(region)?;
-    std::fs::write(path, crate::pores::csv(&voids[0])).map_err(|e| {
-        Error::input("file.unwritable", format!("the table {} cannot be written: {e}; check the folder and its permissions", name(path)))
-    })
+    write_text("table", path, &crate::pores::csv(&voids[0]))
 }
 
 /// The whole image as the envelope: fractions by voxels, everything else on the determined surface between the outermost voxel centres.
@@ -381,7 +472,9 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let mut measured = match region {
         Some(_) => {
             write_table(job, &case, region)?;
-            session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?
+            let summary = pore_summary(job, &case, region)?;
+            let measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
+            Measurement { pores: summary, ..measured }
         }
         None => session.close(BTreeMap::new(), None, BTreeMap::new()),
     };

@@ -201,6 +201,11 @@ impl MeshDistance {
         self.sign(p, &hit, &mut Lately::none())
     }
 
+    /// Every triangle that reaches into a box, ascending, and some beside it.
+    pub(crate) fn reaching_into(&self, bounds: &Bounds) -> Vec<u32> {
+        self.tree.reaching_into(&bounds.min, &bounds.max)
+    }
+
     fn sign(&self, p: &Point3<f64>, hit: &Hit, lately: &mut Lately) -> Signed {
         let near = nearest_of(p, hit);
         let normal = match near.feature {

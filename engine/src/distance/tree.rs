@@ -176,6 +176,24 @@ impl Tree {
         }
     }
 
+    /// Every triangle that reaches into a box, ascending, and some beside it.
+    pub fn reaching_into(&self, min: &Point3<f64>, max: &Point3<f64>) -> Vec<u32> {
+        let single = |p: &Point3<f64>| [0, 1, 2].map(|a| (p[a] - self.centre[a]) as f32);
+        let (low, high, reach) = (single(min), single(max), self.scale.reach(0.0));
+        let (mut open, mut found) = (vec![self.root()], vec![]);
+        while let Some(at) = open.pop() {
+            if let Some(node) = self.node(at) {
+                let lanes = node.boxes.squared_distances::<Portable>(&low, &high).up_to(reach);
+                open.extend((0..WIDTH as u32).filter(|lane| lanes >> lane & 1 == 1).map(|lane| node.first + lane));
+            } else {
+                let first = at as usize * WIDTH;
+                found.extend_from_slice(&self.ids[first..(first + WIDTH).min(self.ids.len())]);
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
     /// The number of the node above all.
     fn root(&self) -> u32 {
         (self.blocks.len() + self.nodes.len() - 1) as u32

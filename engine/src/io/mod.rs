@@ -11,7 +11,10 @@ pub mod glb;
 mod metaimage;
 mod nifti;
 mod nrrd;
+mod obj;
+mod off;
 pub mod ply;
+mod polygons;
 mod raw;
 mod sidecar;
 mod source;
@@ -28,7 +31,7 @@ use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, FileError, name};
 pub use ply::VertexField;
-pub use source::{SliceSource, VoxelType, with_voxel_type};
+pub use source::{SliceSource, Values, VoxelType, with_voxel_type};
 pub use stl::write as write_stl;
 
 use crate::error::Error;
@@ -36,7 +39,7 @@ use crate::finding::{Finding, Severity};
 use crate::mesh::{Mesh, MeshError};
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
-const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL and PLY";
+const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL, PLY, OBJ and OFF";
 
 /// What a file or folder held.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,7 +129,7 @@ fn stop_code(code: &str) -> &'static str {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeshFile {
     pub mesh: Mesh,
-    /// `stl` or `ply`.
+    /// `stl`, `ply`, `obj` or `off`.
     pub format: &'static str,
     pub fields: Vec<VertexField>,
     pub colours: Option<Vec<[u8; 4]>>,
@@ -149,18 +152,24 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
     }
 }
 
-/// Opens a volume whose slices can be read one by one; see [`load`] for the paths.
+/// Opens a volume without its voxels; see [`load`] for the paths.
 ///
 /// # Errors
-/// As [`load_volume`], and `file.not_streamable` for what is packed as one stream.
-pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+/// As [`load_volume`], but for what only the voxels show.
+pub fn open_volume(path: &Path) -> Result<SliceSource, Error> {
     match opened(path)? {
-        Opened::Volume(source) => {
-            source.streamable().map_err(|fault| fault.of(path))?;
-            Ok(*source)
-        }
+        Opened::Volume(source) => Ok(*source),
         Opened::Mesh(m) | Opened::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
+}
+
+/// The same where slices can be read one by one.
+///
+/// # Errors
+/// `file.not_streamable` for what is packed as one stream.
+pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+    let source = open_volume(path)?;
+    if source.is_streamable() { Ok(source) } else { Err(Fault::NotStreamable { format: source.format }.of(path).into()) }
 }
 
 enum Opened {
@@ -230,9 +239,11 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         return dicom::open_file(path).map(Box::new).map(Opened::Volume);
     }
     if ply::is_ply(&head) {
-        let ply::Ply { mesh, cloud, fields, colours } = ply::read(path).map_err(of)?;
-        let file = MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") };
-        return Ok(if cloud { Opened::Cloud(file) } else { Opened::Mesh(file) });
+        let file = ply::read(path).map_err(of)?;
+        return Ok(if file.mesh.is_cloud() { Opened::Cloud(file) } else { Opened::Mesh(file) });
+    }
+    if off::is_off(&head) {
+        return off::read(path).map(Opened::Mesh).map_err(of);
     }
     if metaimage::is_metaimage(&head) {
         return volume(metaimage::open(path));
@@ -249,6 +260,7 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
     let mesh = match stl::form(&head, len) {
         Some(stl::Form::Binary { triangles }) => stl::read_binary(path, triangles),
         Some(stl::Form::Ascii) => stl::read_ascii(path),
+        None if is_obj(path, len).map_err(of)? => return obj::read(path).map(Opened::Mesh).map_err(of),
         // Voxels alone say nothing of themselves: another file beside them does.
         None => match (nifti::header_of(path), sidecar::of(path)) {
             (Some(header), _) => return volume(nifti::open(&header, false)),
@@ -257,6 +269,12 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         },
     };
     Ok(Opened::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
+}
+
+/// OBJ has no mark of its own: its first lines tell.
+fn is_obj(path: &Path, len: u64) -> Result<bool, Fault> {
+    let head = bytes::head(&mut bytes::open(path)?.0, bytes::HEADER_LIMIT)?;
+    Ok(obj::is_obj(&head, (head.len() as u64) < len))
 }
 
 /// Least and largest value; there is at least one.
@@ -270,6 +288,9 @@ pub(crate) fn range<T: Voxel>(data: &[T]) -> (f64, f64) {
 fn unknown(path: &Path, head: &[u8], len: u64) -> Fault {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl")) {
         return stl::broken(head, len);
+    }
+    if head.starts_with(b"PK\x03\x04") {
+        return Fault::Archive;
     }
     match len {
         0 => Fault::Truncated { format: "the file", needed: 1, found: 0 },

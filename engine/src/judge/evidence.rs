@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::evidence::{self, DeviationSummary, display_range_mm};
 use crate::io;
 use crate::judgement::Evidence;
+use crate::lattice;
 use crate::mesh::Mesh;
 use crate::order::{Order, Requirement};
 use crate::region::Region;
@@ -40,6 +41,9 @@ pub(super) fn of(case: &Case, order: &Order, regions: &[(String, Region)]) -> Re
         file(evidence::DEVIATION_MAP, "application/octet-stream", map),
     ];
     files.extend(sections(case, order, mesh, limits)?);
+    if super::asks_for_struts(order) && case.pose_cannot_carry(true)?.is_none() {
+        files.extend(struts(case)?);
+    }
     Ok(files)
 }
 
@@ -56,6 +60,32 @@ fn sections(case: &Case, order: &Order, mesh: &Mesh, limits: Option<[f64; 2]>) -
     Ok(files)
 }
 
+/// Marks of struts at fault in the picture.
+const MARKED: usize = 12;
+
+/// The table of struts; the nominal coloured by how much thinner or thicker each strut is, as a map and as a picture.
+fn struts(case: &Case) -> Result<Vec<Evidence>, Error> {
+    let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
+    let values = lattice::shortfall_mm(followed, nominal);
+    let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
+    let mark = |s: usize| {
+        let label = format!("{} {s}", followed.struts[s].state.name());
+        render::Mark { point: followed.design.segment(s).middle(), label }
+    };
+    let marks: Vec<render::Mark> = bad.map(mark).collect();
+    let range = evidence::display_range_mm(&values, None);
+    let sheet = render::deviation_views(nominal, &values, range, &marks, render::Options::default())?;
+    let mut map = Vec::new();
+    let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
+    io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    Ok(vec![
+        file(evidence::STRUTS, "text/csv", lattice::csv(followed).into_bytes()),
+        file(evidence::STRUT_MAP, "application/octet-stream", map),
+        file(evidence::STRUT_VIEWS, "image/png", sheet.png),
+        file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
+    ])
+}
+
 /// The limits that the deviation pictures show: what area is counted against, else the tightest limits of a deviation.
 fn shown_limits(order: &Order) -> Option<[f64; 2]> {
     let deviations = || order.requirement.iter().filter(|r| r.quantity.starts_with("deviation."));
@@ -70,7 +100,11 @@ fn shown_limits(order: &Order) -> Option<[f64; 2]> {
 
 /// Names of the evidence a result rests on.
 pub(super) fn names_for(quantity: &str) -> Vec<String> {
-    if quantity.starts_with("deviation.") { vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()] } else { vec![] }
+    match quantity.split_once('.') {
+        Some(("deviation", _)) => vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()],
+        Some(("lattice", _)) => vec![evidence::STRUTS.into(), evidence::STRUT_MAP.into()],
+        _ => vec![],
+    }
 }
 
 fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Evidence {

@@ -4,10 +4,12 @@
 //! manifold and oriented are three further questions, which mesh health answers. Triangles turn counter-clockwise seen
 //! from outside; lengths are millimetres. A point cloud is a mesh whose triangles are points ([`Mesh::of_points`]).
 
+mod bulge;
 pub mod edges;
 mod sample;
 mod spacing;
 
+pub use bulge::Bulge;
 pub use sample::Samples;
 pub use spacing::spacing_mm;
 

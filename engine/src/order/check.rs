@@ -87,6 +87,14 @@ impl Order {
         for percent in self.declared.iter().flat_map(|d| d.shrinkage) {
             number("declared.shrinkage", Some(percent), |x| x.abs() < 100.0, "per cent, between -100 and 100")?;
         }
+        if let Some(lattice) = &self.lattice {
+            if let Some(struts) = &lattice.struts {
+                path("lattice.struts", struts)?;
+            }
+            number("lattice.thin", lattice.thin, |x| (0.0..=1.0).contains(&x), "a share of the diameter, 0 to 1")?;
+            number("lattice.gap", lattice.gap, |x| x >= 0.0, not_negative)?;
+            number("lattice.node", lattice.node, |x| x > 0.0, "a number of diameters above 0")?;
+        }
         for code in &self.accept {
             text("accept", code)?;
         }

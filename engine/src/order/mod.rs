@@ -19,6 +19,8 @@ pub use path::{refused_path, resolve};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lattice::FaultLimits;
+
 /// Value of the key `schema`.
 pub const SCHEMA: &str = "verimetry/order/1";
 
@@ -53,6 +55,9 @@ pub struct Order {
     /// Plane sections that the judgement shows as evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub section: Vec<SectionOrder>,
+    /// Designed struts, for `lattice.` quantities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lattice: Option<LatticeOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirement: Vec<Requirement>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,6 +239,36 @@ pub enum AlignmentMethod {
     BestFit,
     Datum,
     None,
+}
+
+/// The designed struts and from when on a deviation of one is a fault.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatticeOrder {
+    /// JSON file `{"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]}`, nominal frame, mm, nodes counted from 0.
+    /// Without one the struts are found in the nominal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub struts: Option<String>,
+    /// Share of its designed diameter below which a strut is thin; 0.8 unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thin: Option<f64>,
+    /// Length of a gap from which on a strut is broken, mm; 0.1 unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<f64>,
+    /// Displacement of a node that is told, in diameters of its struts; 0.5 unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<f64>,
+}
+
+impl LatticeOrder {
+    pub fn limits(&self) -> FaultLimits {
+        let unless = FaultLimits::default();
+        FaultLimits {
+            thin: self.thin.unwrap_or(unless.thin),
+            gap_mm: self.gap.unwrap_or(unless.gap_mm),
+            node: self.node.unwrap_or(unless.node),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -10,6 +10,7 @@ use std::f64::consts::PI;
 
 use nalgebra::{Point3, Vector3};
 
+use super::struts::{Rod, Rods};
 use crate::frame::{Bounds, Pose};
 
 /// A solid in millimetres.
@@ -55,6 +56,8 @@ pub enum Solid {
         thickness_mm: f64,
     },
     Union(Vec<Solid>),
+    /// Union of capsules.
+    Rods(Rods),
     Intersection(Vec<Solid>),
     /// Union with fillets of the given width.
     Blend {
@@ -105,11 +108,7 @@ impl Solid {
                 let q = (p - centre).abs() - half_mm.add_scalar(-rounding_mm);
                 q.sup(&Vector3::zeros()).norm() + q.max().min(0.0) - rounding_mm
             }
-            Solid::Capsule { from, to, radius_mm } => {
-                let axis = to - from;
-                let t = ((p - from).dot(&axis) / axis.norm_squared()).clamp(0.0, 1.0);
-                (p - from - axis * t).norm() - radius_mm
-            }
+            Solid::Capsule { from, to, radius_mm } => Rod { from: *from, to: *to, radius_mm: *radius_mm }.distance_mm(p),
             Solid::Cylinder { from, to, radius_mm } => {
                 let length = (to - from).norm();
                 let axis = (to - from) / length;
@@ -125,6 +124,7 @@ impl Solid {
             Solid::HalfSpace { normal, offset_mm } => normal.dot(&p.coords) - offset_mm,
             Solid::Plate { normal, offset_mm, thickness_mm } => (normal.dot(&p.coords) - offset_mm).abs() - 0.5 * thickness_mm,
             Solid::Union(of) => nearest(of, p, f64::min),
+            Solid::Rods(rods) => rods.distance_mm(p),
             Solid::Intersection(of) => nearest(of, p, f64::max),
             Solid::Blend { of, width_mm } => nearest(of, p, |a, b| smooth_min(a, b, *width_mm)),
             Solid::Common { of, width_mm } => nearest(of, p, |a, b| -smooth_min(-a, -b, *width_mm)),

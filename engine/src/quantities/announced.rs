@@ -7,7 +7,6 @@ const fn later(name: &'static str, unit: &'static str, clause: &'static str, zh:
 }
 
 const D: &str = "8.3.2.1 d)";
-const B: &str = "8.3.2.2 b)";
 
 pub const ENTRIES: &[Entry] = &[
     later("shrinkage.volume", "%", "8.3.2.1 c)", "体积收缩率", "100 (1 - actual volume / nominal volume)"),
@@ -23,15 +22,4 @@ pub const ENTRIES: &[Entry] = &[
     later("roughness.Ra", "µm", D, "轮廓算术平均偏差", "arithmetical mean deviation of the profile"),
     later("roughness.Rq", "µm", D, "轮廓均方根偏差", "root mean square deviation of the profile"),
     later("roughness.Rz", "µm", D, "轮廓最大高度", "maximum height of the profile"),
-    later("lattice.struts", "1", B, "支柱数", "struts of the nominal"),
-    later("lattice.missing", "1", B, "缺失支柱数", "struts without material over more than half their length"),
-    later("lattice.broken", "1", B, "断裂支柱数", "struts with a gap between solid ends"),
-    later("lattice.thin", "1", B, "过细支柱数", "struts thinner than their lower limit"),
-    later("lattice.strut_diameter_mean", "mm", B, "支柱平均直径", "mean area-equivalent strut diameter"),
-    later("lattice.strut_diameter_sd", "mm", B, "支柱直径标准差", "standard deviation of strut diameters"),
-    later("lattice.waviness_rms", "mm", B, "支柱波纹度", "root mean square offset of strut centres from their axis"),
-    later("lattice.node_offset_p95", "mm", B, "节点偏移 95 百分位", "95th percentile of node displacement"),
-    later("lattice.cell_a", "mm", B, "晶胞 a", "first lattice vector's length"),
-    later("lattice.cell_b", "mm", B, "晶胞 b", "second lattice vector's length"),
-    later("lattice.cell_c", "mm", B, "晶胞 c", "third lattice vector's length"),
 ];

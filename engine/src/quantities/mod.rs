@@ -11,6 +11,7 @@ mod deviation;
 mod dimension;
 mod fit;
 mod image;
+mod lattice;
 mod pore;
 mod porosity;
 mod shrinkage;
@@ -26,6 +27,7 @@ pub use crate::uncertainty::{Measured, Term};
 
 pub use deviation::DEFAULT_PATCH_MM;
 pub use dimension::{of_kind as dimensions_of, offered};
+pub use porosity::SMALLEST_VOID_CELLS;
 
 /// What a quantity is; the same for every order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -133,6 +135,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
         defect::ENTRIES,
         fit::ENTRIES,
         image::ENTRIES,
+        lattice::ENTRIES,
         announced::ENTRIES,
     ]
     .into_iter()

@@ -12,6 +12,7 @@ mod fit;
 mod inspect;
 mod judge;
 mod key;
+mod lattice;
 mod measurement;
 mod options;
 mod pores;
@@ -87,6 +88,7 @@ enum Command {
     Dimension(dimension::Args),
     Shrinkage(shrinkage::Args),
     Pores(pores::Args),
+    Lattice(lattice::Args),
     Fit(fit::Args),
     Serve(serve::Args),
     Key(key::Args),
@@ -147,6 +149,7 @@ fn parse_and_run(args: impl Iterator<Item = std::ffi::OsString>) -> Result<Outco
         Command::Dimension(args) => dimension::run(&args, &session),
         Command::Shrinkage(args) => shrinkage::run(&args, &session),
         Command::Pores(args) => pores::run(&args, &session),
+        Command::Lattice(args) => lattice::run(&args, &session),
         Command::Fit(args) => fit::run(&args, &session),
         Command::Serve(args) => serve::run(&args, &session),
         Command::Key(args) => key::run(&args, &session),

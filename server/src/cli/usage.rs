@@ -5,8 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::failure::Failure;
 
 /// Subcommands and options of the contract that this version does not carry.
-const LATER: [&str; 10] =
-    ["lattice", "roughness", "worker", "qualify", "--struts", "--form", "--s-filter", "--l-filter", "--database", "--store"];
+const LATER: [&str; 8] = ["roughness", "worker", "qualify", "--form", "--s-filter", "--l-filter", "--database", "--store"];
 
 /// Reduces clap's paragraphs to what, found, allowed and remedy.
 pub(super) fn failure(error: &clap::Error) -> Failure {

@@ -113,7 +113,9 @@ fn names(order: &Order) -> Result<BTreeSet<String>, Problem> {
         _ => None,
     });
     let site = order.site.iter().map(|s| &s.file);
-    let names: BTreeSet<String> = [&order.nominal.file, &order.actual.file].into_iter().chain(site).chain(regions).cloned().collect();
+    let struts = order.lattice.iter().filter_map(|l| l.struts.as_ref());
+    let names: BTreeSet<String> =
+        [&order.nominal.file, &order.actual.file].into_iter().chain(site).chain(struts).chain(regions).cloned().collect();
     for name in &names {
         let nested = |other: &String| other != name && Path::new(other).starts_with(name);
         if !name.split('/').all(is_plain) || Path::new(name).starts_with(ORDER_FILE) || names.iter().any(nested) {

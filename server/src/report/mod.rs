@@ -7,6 +7,7 @@
 
 mod number;
 mod picture;
+mod pores;
 mod record;
 mod results;
 mod words;
@@ -20,6 +21,7 @@ use verimetry_engine::evidence::{DEVIATION, DEVIATION_VIEWS, DEVIATION_VIEWS_LAY
 use verimetry_engine::judgement::{Decision, Payload};
 use verimetry_engine::render::Layout;
 
+pub use pores::pore_plot;
 use words::words;
 
 #[derive(Debug, Error)]

@@ -11,8 +11,10 @@ use std::path::Path;
 
 use nalgebra::Point3;
 
+use super::MeshFile;
 use super::bytes;
 use super::fault::{Fault, FileError};
+use super::polygons::Fans;
 use crate::mesh::{Mesh, MeshError};
 use header::{Element, Header, Kind, Property, Scalar};
 use values::Values;
@@ -24,29 +26,19 @@ pub struct VertexField {
     pub values: Vec<f64>,
 }
 
-/// A mesh with what its vertices carry.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Ply {
-    pub mesh: Mesh,
-    /// There are no faces: the mesh's triangles are the points.
-    pub cloud: bool,
-    pub fields: Vec<VertexField>,
-    pub colours: Option<Vec<[u8; 4]>>,
-}
-
 pub(super) fn is_ply(head: &[u8]) -> bool {
     head.starts_with(b"ply\n") || head.starts_with(b"ply\r") || head.starts_with(b"ply ")
 }
 
-pub(super) fn read(path: &Path) -> Result<Ply, Fault> {
+pub(super) fn read(path: &Path) -> Result<MeshFile, Fault> {
     let bytes = bytes::whole(path)?;
     parse(&bytes)
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Ply, Fault> {
+fn parse(bytes: &[u8]) -> Result<MeshFile, Fault> {
     let header = Header::parse(bytes)?;
     let mut values = Values::new(bytes, header.body, header.encoding);
-    let (mut vertices, mut faces) = (Columns::default(), vec![]);
+    let (mut vertices, mut faces) = (Columns::default(), Fans::default());
     // An element without properties takes no bytes, however many there are said to be.
     for element in header.elements.iter().filter(|e| !e.properties.is_empty()) {
         values.can_hold(element)?;
@@ -56,7 +48,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Ply, Fault> {
             _ => values.skip(element)?,
         }
     }
-    vertices.into_ply(faces)
+    vertices.into_file(faces)
 }
 
 /// The scalar properties of the vertices, one column each.
@@ -91,7 +83,7 @@ impl Columns {
         Some(self.columns.remove(at).2)
     }
 
-    fn into_ply(mut self, faces: Vec<[u32; 3]>) -> Result<Ply, Fault> {
+    fn into_file(mut self, faces: Fans) -> Result<MeshFile, Fault> {
         if self.count == 0 {
             return Err(MeshError::Empty { vertices: self.count }.into());
         }
@@ -107,9 +99,9 @@ impl Columns {
         let vertices: Vec<_> = (0..self.count).map(|i| Point3::new(x[i], y[i], z[i])).collect();
         let colours = self.take_colours();
         let fields = self.columns.into_iter().map(|(name, _, values)| VertexField { name, values }).collect();
-        let cloud = faces.is_empty();
-        let mesh = if cloud { Mesh::of_points(vertices)? } else { Mesh::new(vertices, faces)? };
-        Ok(Ply { mesh, cloud, fields, colours })
+        let (mesh, polygons) = if faces.triangles.is_empty() { (Mesh::of_points(vertices)?, vec![]) } else { faces.into_mesh(vertices)? };
+        let findings = Fans::concave(&polygons, &mesh).into_iter().collect();
+        Ok(MeshFile { fields, colours, findings, ..MeshFile::plain(mesh, "ply") })
     }
 
     /// Red, green and blue of 8 bits, with alpha where there is one. Colours of other types stay fields.
@@ -125,9 +117,10 @@ impl Columns {
     }
 }
 
-fn read_faces(element: &Element, values: &mut Values) -> Result<Vec<[u32; 3]>, Fault> {
+fn read_faces(element: &Element, values: &mut Values) -> Result<Fans, Fault> {
     let is_indices = |p: &Property| matches!(p.kind, Kind::List { .. }) && matches!(p.name.as_str(), "vertex_indices" | "vertex_index");
-    let mut triangles = Vec::with_capacity(element.count);
+    let mut fans = Fans::with_capacity(element.count);
+    let mut corners = vec![];
     for face in 0..element.count {
         for property in &element.properties {
             let Kind::List { count, item } = property.kind else {
@@ -138,30 +131,23 @@ fn read_faces(element: &Element, values: &mut Values) -> Result<Vec<[u32; 3]>, F
                 values.skip_property(property)?;
                 continue;
             }
-            let corners = values.list_length(count, item)?;
+            let length = values.list_length(count, item)?;
             let bad = |found: String, expected| Fault::Malformed { format: "PLY", place: format!("face {face}"), found, expected };
-            if corners < 3 {
-                return Err(bad(format!("{corners} vertices"), "at least 3 vertices"));
+            if length < 3 {
+                return Err(bad(format!("{length} vertices"), "at least 3 vertices"));
             }
-            // A fan: right for convex polygons, which PLY asks for.
-            let mut fan = [0u32; 3];
-            for corner in 0..corners {
+            corners.clear();
+            for _ in 0..length {
                 let v = values.next(item)?;
                 if !(0.0..f64::from(u32::MAX)).contains(&v) || v.fract() != 0.0 {
                     return Err(bad(format!("vertex {v}"), "a whole number from 0 on"));
                 }
-                match corner {
-                    0 => fan[0] = v as u32,
-                    1 => fan[2] = v as u32,
-                    _ => {
-                        fan = [fan[0], fan[2], v as u32];
-                        triangles.push(fan);
-                    }
-                }
+                corners.push(v as u32);
             }
+            fans.push(&corners);
         }
     }
-    Ok(triangles)
+    Ok(fans)
 }
 
 /// Writes binary little-endian PLY with coordinates and fields of 64 bits, so that nothing is rounded. Fields and colours have one

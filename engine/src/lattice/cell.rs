@@ -1,0 +1,264 @@
+//! The unit cell: how the design repeats, and how the built nodes stretch that.
+//!
+//! A translation repeats the design where it carries struts onto like struts wherever it does not leave their box. Of all translations the
+//! cell takes three mutually perpendicular ones, equally long ones first, as a crystal's conventional cell; where there are none
+//! the three shortest that span space. The built cell is the designed one under the affine map that brings the designed nodes
+//! nearest to the built ones (least squares), so that it rests on every measured strut.
+//! The form is told by what a cell holds: how many struts, along which directions, in fractions of the cell.
+
+use nalgebra::{Matrix3, Point3, Vector3};
+
+use super::{Design, Node};
+
+/// Like places differ by less than this share of a strut's diameter, like directions and lengths by this share.
+const SAME_PLACE: f64 = 0.2;
+const SAME: f64 = 0.02;
+/// Kinds of struts (direction, length, diameter) that are asked where their like lie.
+const KINDS: usize = 8;
+/// Translations looked at and kept, struts that each is tried on, share of them that it must carry onto others.
+const TRIED: usize = 600;
+const KEPT: usize = 60;
+const SAMPLE: usize = 500;
+const CARRIED: f64 = 0.97;
+/// Struts that must stay in the box of all for a translation to mean anything.
+const FEWEST: usize = 3;
+
+/// A common lattice of struts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitCell {
+    SimpleCubic,
+    BodyCentred,
+    FaceCentred,
+    Octet,
+    Diamond,
+    Kelvin,
+    Unknown,
+}
+
+/// Struts in a cell, and the magnitudes of every strut's components along the cell, in eighths of it, ascending.
+const FORMS: [(UnitCell, usize, [u32; 3]); 6] = [
+    (UnitCell::SimpleCubic, 3, [0, 0, 8]),
+    (UnitCell::BodyCentred, 8, [4, 4, 4]),
+    (UnitCell::FaceCentred, 12, [0, 4, 4]),
+    (UnitCell::Octet, 24, [0, 4, 4]),
+    (UnitCell::Diamond, 16, [2, 2, 2]),
+    (UnitCell::Kelvin, 24, [0, 2, 2]),
+];
+
+impl UnitCell {
+    pub fn name(self) -> &'static str {
+        match self {
+            UnitCell::SimpleCubic => "simple cubic",
+            UnitCell::BodyCentred => "body-centred cubic",
+            UnitCell::FaceCentred => "face-centred cubic",
+            UnitCell::Octet => "octet",
+            UnitCell::Diamond => "diamond",
+            UnitCell::Kelvin => "Kelvin",
+            UnitCell::Unknown => "unknown",
+        }
+    }
+}
+
+/// The designed cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    /// Lattice vectors, mm: the first lies nearest to x, the second to y of the other two.
+    pub vectors: [Vector3<f64>; 3],
+    pub form: UnitCell,
+}
+
+/// Middle, direction (either way) and thickness of a strut.
+#[derive(Clone, Copy)]
+struct Rod {
+    middle: Point3<f64>,
+    along: Vector3<f64>,
+    diameter_mm: f64,
+}
+
+impl Rod {
+    fn is_like(&self, other: &Rod) -> bool {
+        let length = self.along.norm();
+        let turned = (self.along - other.along).norm().min((self.along + other.along).norm());
+        turned <= SAME * length && (self.diameter_mm - other.diameter_mm).abs() <= 5.0 * SAME * self.diameter_mm
+    }
+}
+
+struct Rods {
+    /// By the x of their middles.
+    rods: Vec<Rod>,
+    low: Point3<f64>,
+    high: Point3<f64>,
+    near_mm: f64,
+}
+
+impl Rods {
+    fn of(design: &Design) -> Rods {
+        let rod = |s: usize| {
+            let segment = design.segment(s);
+            Rod { middle: segment.middle(), along: segment.to - segment.from, diameter_mm: 2.0 * segment.radius_mm }
+        };
+        let mut rods: Vec<Rod> = (0..design.struts().len()).map(rod).collect();
+        rods.sort_by(|a, b| a.middle.x.total_cmp(&b.middle.x));
+        let bounds = crate::frame::Bounds::of(rods.iter().map(|r| &r.middle));
+        let thinnest = rods.iter().map(|r| r.diameter_mm).fold(f64::INFINITY, f64::min);
+        let near_mm = SAME_PLACE * thinnest;
+        let room = Vector3::repeat(near_mm);
+        Rods { rods, low: bounds.min - room, high: bounds.max + room, near_mm }
+    }
+
+    fn holds(&self, p: &Point3<f64>) -> bool {
+        (0..3).all(|a| self.low[a] <= p[a] && p[a] <= self.high[a])
+    }
+
+    fn has(&self, wanted: &Rod) -> bool {
+        let first = self.rods.partition_point(|r| r.middle.x < wanted.middle.x - self.near_mm);
+        self.rods[first..]
+            .iter()
+            .take_while(|r| r.middle.x <= wanted.middle.x + self.near_mm)
+            .any(|r| (r.middle - wanted.middle).norm() <= self.near_mm && r.is_like(wanted))
+    }
+
+    fn repeats_by(&self, translation: &Vector3<f64>) -> bool {
+        let step = self.rods.len().div_ceil(SAMPLE);
+        let moved = |r: &Rod| Rod { middle: r.middle + translation, ..*r };
+        let inside: Vec<Rod> = self.rods.iter().step_by(step).map(moved).filter(|r| self.holds(&r.middle)).collect();
+        inside.len() >= FEWEST && inside.iter().filter(|r| self.has(r)).count() as f64 >= CARRIED * inside.len() as f64
+    }
+
+    /// Translations that carry the design onto itself, the shortest first, of each pair of opposite ones one.
+    fn translations(&self) -> Vec<Vector3<f64>> {
+        let centre = nalgebra::center(&self.low, &self.high);
+        let far = |r: &Rod| (r.middle - centre).norm_squared();
+        let mut inmost: Vec<&Rod> = self.rods.iter().collect();
+        inmost.sort_by(|a, b| far(a).total_cmp(&far(b)));
+        // Of each kind of strut the one nearest to the middle: the others of its kind lie a translation away, if any does.
+        let mut kinds: Vec<&Rod> = vec![];
+        for rod in inmost {
+            if kinds.len() < KINDS && !kinds.iter().any(|k| k.is_like(rod)) {
+                kinds.push(rod);
+            }
+        }
+        let like = kinds.iter().flat_map(|kind| self.rods.iter().filter(|r| r.is_like(kind)).map(|r| r.middle - kind.middle));
+        let mut all: Vec<Vector3<f64>> = like.filter(|t| t.norm() > 2.0 * self.near_mm).map(|t| if forward(&t) { t } else { -t }).collect();
+        all.sort_by(|a, b| a.norm_squared().total_cmp(&b.norm_squared()));
+        let mut kept: Vec<Vector3<f64>> = vec![];
+        let mut tried = 0;
+        for t in all {
+            if kept.len() == KEPT || tried == TRIED {
+                break;
+            }
+            if kept.iter().all(|k| (k - t).norm() > 2.0 * self.near_mm) {
+                tried += 1;
+                if self.repeats_by(&t) {
+                    kept.push(t);
+                }
+            }
+        }
+        kept
+    }
+}
+
+/// Of two opposite vectors the one whose largest component is positive.
+fn forward(t: &Vector3<f64>) -> bool {
+    t[t.iamax()] > 0.0
+}
+
+/// How a design repeats; `None` where it does not in three directions.
+pub(crate) fn cell(design: &Design) -> Option<Cell> {
+    let rods = Rods::of(design);
+    let vectors = ordered(basis(&rods.translations())?);
+    Some(Cell { vectors, form: form(&rods, &vectors) })
+}
+
+fn basis(found: &[Vector3<f64>]) -> Option<[Vector3<f64>; 3]> {
+    let square = |a: &Vector3<f64>, b: &Vector3<f64>| a.dot(b).abs() <= SAME * a.norm() * b.norm();
+    let (mut cubic, mut upright): (Option<[Vector3<f64>; 3]>, Option<(f64, [Vector3<f64>; 3])>) = (None, None);
+    for (i, a) in found.iter().enumerate() {
+        for (j, b) in found.iter().enumerate().skip(i + 1).filter(|(_, b)| square(a, b)) {
+            for c in found[j + 1..].iter().filter(|c| square(a, c) && square(b, c)) {
+                let volume = a.cross(b).dot(c).abs();
+                if c.norm() <= (1.0 + SAME) * a.norm() && cubic.is_none() {
+                    cubic = Some([*a, *b, *c]);
+                }
+                if upright.is_none_or(|(least, _)| volume < (1.0 - SAME) * least) {
+                    upright = Some((volume, [*a, *b, *c]));
+                }
+            }
+        }
+    }
+    cubic.or(upright.map(|(_, v)| v)).or_else(|| {
+        let a = found.first()?;
+        let b = found.iter().find(|b| a.cross(b).norm() > SAME * a.norm() * b.norm())?;
+        let n = a.cross(b);
+        let c = found.iter().find(|c| n.dot(c).abs() > SAME * n.norm() * c.norm())?;
+        Some([*a, *b, *c])
+    })
+}
+
+fn ordered(mut v: [Vector3<f64>; 3]) -> [Vector3<f64>; 3] {
+    let share = |t: &Vector3<f64>, axis: usize| t[axis].abs() / t.norm();
+    for axis in 0..2 {
+        let best = (axis..3).fold(axis, |best, n| if share(&v[n], axis) > share(&v[best], axis) + 1e-9 { n } else { best });
+        v.swap(axis, best);
+    }
+    v
+}
+
+/// Struts that differ by no lattice vector, counted, with their directions in the cell.
+fn form(rods: &Rods, vectors: &[Vector3<f64>; 3]) -> UnitCell {
+    let Some(to_cell) = Matrix3::from_columns(vectors).try_inverse() else { return UnitCell::Unknown };
+    let same = |a: &Vector3<f64>, b: &Vector3<f64>| (a - b).map(|x| x - x.round()).norm() < 2.0 * SAME;
+    let mut classes: Vec<(Vector3<f64>, Rod)> = vec![];
+    for rod in &rods.rods {
+        let place = to_cell * (rod.middle - rods.rods[0].middle);
+        if !classes.iter().any(|(p, r)| same(p, &place) && r.is_like(rod)) {
+            classes.push((place, *rod));
+            if classes.len() > 64 {
+                return UnitCell::Unknown;
+            }
+        }
+    }
+    let eighths = |r: &Rod| {
+        let mut along = <[f64; 3]>::from(to_cell * r.along).map(f64::abs);
+        along.sort_unstable_by(f64::total_cmp);
+        along.map(|x| 8.0 * x)
+    };
+    let fits =
+        |wanted: &[u32; 3]| classes.iter().all(|(_, r)| eighths(r).iter().zip(wanted).all(|(x, w)| (x - f64::from(*w)).abs() < 0.25));
+    FORMS.iter().find(|(_, count, along)| *count == classes.len() && fits(along)).map_or(UnitCell::Unknown, |f| f.0)
+}
+
+/// How the built nodes stretch the design: the affine map about their centre, and what its parameters rest on.
+pub(crate) struct Stretch {
+    map: Matrix3<f64>,
+    /// Inverse of the scatter of the nodes, 1/mm².
+    inverse: Matrix3<f64>,
+    /// Root mean square residual of a node along one axis, mm.
+    residual_mm: f64,
+}
+
+impl Stretch {
+    /// From designed places and the nodes as built; `None` unless measured nodes span space.
+    pub fn of(places: &[Point3<f64>], nodes: &[Node]) -> Option<Stretch> {
+        let placed: Vec<(Point3<f64>, Vector3<f64>)> = places.iter().zip(nodes).filter_map(|(p, n)| n.offset.map(|o| (*p, o))).collect();
+        let count = placed.len() as f64;
+        if placed.len() < 5 {
+            return None;
+        }
+        let centre = placed.iter().fold(Vector3::zeros(), |s, (p, _)| s + p.coords) / count;
+        let mean = placed.iter().fold(Vector3::zeros(), |s, (_, o)| s + o) / count;
+        let arms = || placed.iter().map(|(p, o)| (p.coords - centre, o - mean));
+        let scatter = arms().fold(Matrix3::zeros(), |s, (arm, _)| s + arm * arm.transpose());
+        let eigenvalues = scatter.symmetric_eigenvalues();
+        let inverse = scatter.try_inverse().filter(|_| eigenvalues.min() > 1e-3 * eigenvalues.max())?;
+        let change = arms().fold(Matrix3::zeros(), |s, (arm, o)| s + o * arm.transpose()) * inverse;
+        let squares = arms().map(|(arm, o)| (o - change * arm).norm_squared()).sum::<f64>();
+        Some(Stretch { map: Matrix3::identity() + change, inverse, residual_mm: (squares / (3.0 * count - 12.0).max(1.0)).sqrt() })
+    }
+
+    /// Length of a designed vector as built, and its standard uncertainty from the scatter of the nodes, mm.
+    pub fn length_mm(&self, designed: &Vector3<f64>) -> (f64, f64) {
+        let u = self.residual_mm * designed.dot(&(self.inverse * designed)).max(0.0).sqrt();
+        ((self.map * designed).norm(), u)
+    }
+}

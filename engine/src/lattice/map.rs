@@ -1,0 +1,43 @@
+//! A map of the struts on the nominal's surface: what is missing can be shown only there.
+
+use nalgebra::Point3;
+
+use super::{Followed, State};
+use crate::mesh::Mesh;
+
+/// How far from its strut's designed surface a vertex still belongs to it, in diameters.
+const REACH: f64 = 0.25;
+
+/// For every vertex of the nominal, by how much the strut it lies on is thinner (−) or thicker (+) than designed, mm: the whole diameter where
+/// it is missing or broken. NaN on what is no strut, or not measured.
+pub fn shortfall_mm(followed: &Followed, nominal: &Mesh) -> Vec<f64> {
+    let vertices = nominal.vertices();
+    let mut nearest = vec![(f64::INFINITY, u32::MAX); vertices.len()];
+    // Vertices by x, so that each strut looks at its own alone.
+    let mut order: Vec<u32> = (0..vertices.len() as u32).collect();
+    order.sort_by(|&a, &b| vertices[a as usize].x.total_cmp(&vertices[b as usize].x).then(a.cmp(&b)));
+    for strut in 0..followed.struts.len() {
+        let segment = followed.design.segment(strut);
+        let hull = segment.hull(2.0 * REACH * segment.radius_mm);
+        let first = order.partition_point(|&v| vertices[v as usize].x < hull.min.x);
+        for &v in order[first..].iter().take_while(|&&v| vertices[v as usize].x <= hull.max.x) {
+            let p: &Point3<f64> = &vertices[v as usize];
+            if hull.contains(p) {
+                let outside = segment.axis_distance_mm(p) - segment.radius_mm;
+                if outside <= 2.0 * REACH * segment.radius_mm && outside.abs() < nearest[v as usize].0 {
+                    nearest[v as usize] = (outside.abs(), strut as u32);
+                }
+            }
+        }
+    }
+    let value = |&(_, strut): &(f64, u32)| {
+        let Some(traced) = followed.struts.get(strut as usize) else { return f64::NAN };
+        let designed = followed.design.struts()[strut as usize].diameter_mm;
+        match (traced.state, traced.diameter_mm) {
+            (State::Missing | State::Broken, _) => -designed,
+            (State::Present | State::Thin, Some(d)) => d - designed,
+            _ => f64::NAN,
+        }
+    };
+    nearest.iter().map(value).collect()
+}

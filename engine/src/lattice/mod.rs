@@ -1,0 +1,196 @@
+//! Strut lattices, designed against built: every designed strut followed in the built part.
+//!
+//! Task: which struts are there, broken, thin or missing; their diameters along them, how straight they are, where their nodes lie, and
+//! what material lies where none was designed. Method: the designed graph is a list ([`Design::parse`]) or found in the nominal;
+//! planes across each designed axis cut the aligned built surface (see `trace`), curves give area-equivalent diameters and
+//! centres; nodes are where the centre lines of their struts meet (`nodes`); residue is what a lattice of cells shows away from the
+//! nominal and the built struts (`residue`).
+//! Accepts closed or open meshes in the nominal frame. A strut that the scan does not resolve, or that is too short between its
+//! nodes, is not measured. Known limits: struts displaced by more than half the way to their neighbours are taken for missing; a
+//! diameter of a leaning strut is corrected for its lean to first order.
+//! Cost: some hundred sections a strut, tens of microseconds each.
+
+mod cell;
+mod design;
+mod extract;
+mod findings;
+mod graph;
+mod map;
+mod nodes;
+mod residue;
+mod section;
+mod table;
+mod thinning;
+mod trace;
+mod windows;
+
+use nalgebra::Point3;
+use rayon::prelude::*;
+use thiserror::Error as ThisError;
+
+pub use cell::{Cell, UnitCell};
+pub(crate) use cell::{Stretch, cell};
+pub use design::{Design, MAX_BYTES, Segment, Strut};
+pub use extract::extract;
+pub(crate) use findings::findings;
+pub use map::shortfall_mm;
+pub use nodes::Node;
+pub(crate) use residue::residue;
+pub use residue::{Body, Residue};
+pub use table::csv;
+pub use trace::{Line, State, Traced};
+
+use crate::distance::MeshDistance;
+use crate::error::Error;
+use crate::runtime::Runtime;
+
+/// Why there are no struts to follow.
+#[derive(Clone, Debug, PartialEq, ThisError)]
+pub enum LatticeError {
+    #[error("the strut list has {bytes} bytes, allowed are {MAX_BYTES}: split the part or leave digits out")]
+    TooLarge { bytes: usize },
+    #[error("the strut list is not {{\"nodes\": [[x, y, z], …], \"struts\": [[node, node, diameter], …]}}: {detail}; correct the JSON")]
+    Syntax { detail: String },
+    #[error("the strut list has {found} {what}, allowed are 1 to 100000: give the lattice alone, or split it")]
+    Count { what: &'static str, found: usize },
+    #[error("node {node} of the strut list lies at no finite place below 1e6 mm: state it in millimetres of the nominal frame")]
+    Place { node: usize },
+    #[error("strut {strut} of the strut list ends at node {node}, allowed are 0 to {last}: nodes count from 0")]
+    NoNode { strut: usize, node: u32, last: usize },
+    #[error("strut {strut} of the strut list is {found} mm thick, allowed are diameters above 0: correct it")]
+    Diameter { strut: usize, found: String },
+    #[error("strut {strut} of the strut list begins where it ends; its two nodes must lie apart: remove or correct it")]
+    NoLength { strut: usize },
+    #[error("struts {first} and {strut} of the strut list join the same nodes: keep one of them")]
+    Twice { strut: usize, first: usize },
+    #[error("the nominal encloses no volume, so no struts are found in it: close the mesh, or give a list of its struts")]
+    NoSolid,
+    #[error("no struts were found in the nominal on cells down to {step_mm:.4} mm: give a list of its struts, or cut the lattice out")]
+    NoStruts { step_mm: f64 },
+    #[error("strut {strut} of the strut list lies outside the nominal: state nodes in millimetres of the nominal frame")]
+    Outside { strut: usize },
+    #[error("more than 1024 struts run beside strut {strut} within two of its diameters: correct the unit of the diameters")]
+    Crowded { strut: usize },
+}
+
+impl LatticeError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            LatticeError::TooLarge { .. } => "lattice.too_large",
+            LatticeError::Syntax { .. } => "lattice.syntax",
+            LatticeError::Count { .. } => "lattice.count",
+            LatticeError::Place { .. } => "lattice.place",
+            LatticeError::NoNode { .. } => "lattice.no_node",
+            LatticeError::Diameter { .. } => "lattice.diameter",
+            LatticeError::NoLength { .. } => "lattice.no_length",
+            LatticeError::Twice { .. } => "lattice.twice",
+            LatticeError::NoSolid => "lattice.no_solid",
+            LatticeError::NoStruts { .. } => "lattice.no_struts",
+            LatticeError::Outside { .. } => "lattice.outside",
+            LatticeError::Crowded { .. } => "lattice.crowded",
+        }
+    }
+}
+
+impl From<LatticeError> for Error {
+    fn from(e: LatticeError) -> Self {
+        Error::input(e.code(), e.to_string())
+    }
+}
+
+/// From when on a deviation of a strut is a fault.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FaultLimits {
+    /// A strut below this share of its designed diameter is thin.
+    pub thin: f64,
+    /// A strut with a gap of this length is broken, mm; gaps below a cell of the scan are never told.
+    pub gap_mm: f64,
+    /// A node displaced by more than this share of the diameter of its struts is told.
+    pub node: f64,
+}
+
+impl Default for FaultLimits {
+    fn default() -> Self {
+        FaultLimits { thin: 0.8, gap_mm: 0.1, node: 0.5 }
+    }
+}
+
+/// What is known of the built surface beside its triangles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scan {
+    /// Thinnest strut whose diameter is unbiased, mm.
+    pub resolved_mm: f64,
+    /// Edge of a cell of the scan, mm.
+    pub cell_mm: f64,
+    /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
+    pub noise_mm: f64,
+    pub noise_length_mm: f64,
+    /// Vertices lie on a smooth surface, so that what facets cut off is known from their normals.
+    pub smooth: bool,
+}
+
+/// Every designed strut and node as built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Followed {
+    pub design: Design,
+    pub limits: FaultLimits,
+    pub struts: Vec<Traced>,
+    pub nodes: Vec<Node>,
+    /// How the design repeats, where it does.
+    pub cell: Option<Cell>,
+}
+
+/// Struts followed between two looks at the caller's wish to stop.
+const BATCH: usize = 512;
+
+/// Follows every strut of a design in the built surface, given in the nominal frame.
+pub(crate) fn follow(design: &Design, surface: &MeshDistance, scan: &Scan, limits: &FaultLimits, rt: &Runtime) -> Result<Followed, Error> {
+    let built = trace::Built {
+        surface,
+        cut_mm: if scan.smooth { section::cut_heights(surface.mesh()) } else { vec![] },
+        resolved_mm: scan.resolved_mm,
+        step_mm: 0.5 * scan.cell_mm,
+        noise_mm: scan.noise_mm,
+        noise_length_mm: scan.noise_length_mm,
+    };
+    let (segments, beside) = (design.segments(), design.beside(trace::REACH)?);
+    let mut struts = Vec::with_capacity(segments.len());
+    for batch in (0..segments.len()).collect::<Vec<_>>().chunks(BATCH) {
+        rt.step("struts", batch[0] as f64 / segments.len() as f64)?;
+        let of = |&s: &usize| {
+            let near: Vec<Segment> = beside[s].iter().map(|&n| segments[n as usize]).collect();
+            trace::trace(&segments[s], &near, &built, limits)
+        };
+        struts.extend(batch.par_iter().map(of).collect::<Vec<_>>());
+    }
+    let nodes = nodes::nodes(design.nodes(), design.struts(), &struts);
+    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes, cell: cell(design) })
+}
+
+impl Followed {
+    /// Struts in a state whose middle is chosen, ascending.
+    pub fn in_state(&self, state: State) -> Vec<usize> {
+        (0..self.struts.len()).filter(|&s| self.struts[s].state == state).collect()
+    }
+
+    /// A strut as built: along its centre line where that is known, as designed elsewhere.
+    pub fn built_segment(&self, strut: usize) -> Segment {
+        let (designed, traced) = (self.design.segment(strut), &self.struts[strut]);
+        let Some(line) = &traced.line else { return designed };
+        let on_line = |p: &Point3<f64>| line.place + line.direction * (p - line.place).dot(&line.direction);
+        let radius_mm = traced.diameter_mm.map_or(designed.radius_mm, |d| 0.5 * d);
+        Segment { from: on_line(&designed.from), to: on_line(&designed.to), radius_mm }
+    }
+
+    /// Nodes displaced by more than their limit, with the distance, farthest first.
+    pub fn shifted_nodes(&self) -> Vec<(usize, f64)> {
+        let mut thickest = vec![0.0f64; self.nodes.len()];
+        for strut in self.design.struts() {
+            strut.ends.iter().for_each(|&n| thickest[n as usize] = thickest[n as usize].max(strut.diameter_mm));
+        }
+        let far = |n: usize| self.nodes[n].offset.map(|o| (n, o.norm())).filter(|(_, d)| *d > self.limits.node * thickest[n]);
+        let mut found: Vec<(usize, f64)> = (0..self.nodes.len()).filter_map(far).collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        found
+    }
+}

@@ -1,0 +1,44 @@
+//! Nodes as built: the points nearest to the centre lines of the struts that meet there.
+
+use nalgebra::{Matrix3, Point3, Vector3};
+
+use super::design::Strut;
+use super::trace::{State, Traced};
+
+/// A node as built.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Node {
+    /// From the designed to the built node; `None` where fewer than two measured struts of different directions meet.
+    pub offset: Option<Vector3<f64>>,
+    /// Standard uncertainty along one axis from noise, mm.
+    pub noise_mm: f64,
+}
+
+/// Lines that cross at less than this (the smallest eigenvalue of the normal matrix) do not place a node.
+const CROSSING: f64 = 0.1;
+
+/// Every designed node as built, from the struts as built.
+pub(super) fn nodes(places: &[Point3<f64>], struts: &[Strut], traced: &[Traced]) -> Vec<Node> {
+    let mut sums = vec![(Matrix3::zeros(), Vector3::zeros(), Matrix3::zeros()); places.len()];
+    for (strut, traced) in struts.iter().zip(traced) {
+        let (Some(line), State::Present | State::Thin) = (&traced.line, traced.state) else { continue };
+        let across = Matrix3::identity() - line.direction * line.direction.transpose();
+        for end in strut.ends {
+            let node = places[end as usize];
+            let far = (node - line.place).norm() * line.turn_u;
+            let variance = line.aside_u_mm * line.aside_u_mm + far * far;
+            let (matrix, moment, scatter) = &mut sums[end as usize];
+            *matrix += across;
+            *moment += across * (line.place - node);
+            *scatter += across * variance;
+        }
+    }
+    sums.iter()
+        .map(|(matrix, moment, scatter)| {
+            let placed = matrix.symmetric_eigenvalues().min() > CROSSING;
+            let inverse = matrix.try_inverse().filter(|_| placed);
+            let noise_mm = inverse.map_or(0.0, |i| ((i * scatter * i).trace() / 3.0).max(0.0).sqrt());
+            Node { offset: inverse.map(|i| i * moment), noise_mm }
+        })
+        .collect()
+}

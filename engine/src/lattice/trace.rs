@@ -1,0 +1,348 @@
+//! One designed strut followed through the built part.
+//!
+//! Planes across the designed axis, every half cell of the scan, cut the built surface in curves; the closed one nearest to the axis is
+//! the strut's section. Where the design lets other struts come near (at nodes) sections are no strut's, and only whether there is
+//! material on the strut's own centre line is asked.
+
+use nalgebra::{Point2, Point3, Vector2, Vector3};
+
+use super::FaultLimits;
+use super::design::Segment;
+use super::section::{Along, Curve, sections};
+use crate::distance::MeshDistance;
+
+/// How far aside of its axis a strut is looked for, in diameters.
+pub(super) const REACH: f64 = 2.0;
+/// Sections of less than this share of the designed area are debris.
+const LEAST_SHARE: f64 = 0.1;
+/// How much thicker than designed a strut beside may be built.
+const THICKER: f64 = 1.15;
+/// Stations along a strut at least and at most.
+const STATIONS: [usize; 2] = [8, 512];
+/// A strut of which more than this share of its free length holds no material is missing.
+const MISSING: f64 = 0.5;
+/// Sections that must carry a diameter, of those free of other struts.
+const MEASURED: f64 = 0.25;
+
+/// What became of a designed strut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Present,
+    /// Thinner than its limit.
+    Thin,
+    /// A gap between solid ends.
+    Broken,
+    /// No material over more than half its length.
+    Missing,
+    /// Not measured, for the reason given.
+    Unmeasured,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Present => "present",
+            State::Thin => "thin",
+            State::Broken => "broken",
+            State::Missing => "missing",
+            State::Unmeasured => "unmeasured",
+        }
+    }
+
+    /// One of the faults that are counted.
+    pub fn is_bad(self) -> bool {
+        matches!(self, State::Thin | State::Broken | State::Missing)
+    }
+}
+
+/// A strut as built. Diameters are area-equivalent, mm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traced {
+    pub state: State,
+    /// Mean over the sections clear of other struts.
+    pub diameter_mm: Option<f64>,
+    pub smallest_diameter_mm: Option<f64>,
+    /// Standard uncertainty of the mean from noise.
+    pub diameter_noise_mm: f64,
+    /// Distance of the mean centre from the designed axis.
+    pub offset_mm: Option<f64>,
+    /// Root mean square distance of the centres from their straight line.
+    pub waviness_mm: Option<f64>,
+    /// What noise alone would make of it.
+    pub waviness_noise_mm: f64,
+    /// Longest stretch without material.
+    pub gap_mm: f64,
+    /// Share of the free length without material.
+    pub absent: f64,
+    /// Distance between sections: how sharply gaps are told, mm.
+    pub step_mm: f64,
+    pub line: Option<Line>,
+    /// Why it is not measured.
+    pub reason: Option<String>,
+}
+
+/// The straight line through the centres of a built strut.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// Mean centre.
+    pub place: Point3<f64>,
+    pub direction: Vector3<f64>,
+    /// Standard uncertainties from noise: aside at `place`, mm, and of the direction, rad.
+    pub aside_u_mm: f64,
+    pub turn_u: f64,
+}
+
+/// The built surface with what the scan resolves.
+pub(super) struct Built<'a> {
+    pub surface: &'a MeshDistance,
+    /// Mean height that each facet cuts off, mm; empty where none is known.
+    pub cut_mm: Vec<f32>,
+    /// Thinnest strut whose diameter is unbiased, mm.
+    pub resolved_mm: f64,
+    /// Distance between sections, mm.
+    pub step_mm: f64,
+    /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
+    pub noise_mm: f64,
+    pub noise_length_mm: f64,
+}
+
+/// What a plane across a strut shows.
+enum Station {
+    Own(Section),
+    /// Material, but no curve of the strut's own.
+    Joined,
+    Absent,
+}
+
+/// A strut's own section, about its designed axis.
+#[derive(Clone, Copy)]
+struct Section {
+    height_mm: f64,
+    centre: Vector2<f64>,
+    area_mm2: f64,
+    length_mm: f64,
+}
+
+pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &FaultLimits) -> Traced {
+    if 2.0 * own.radius_mm < built.resolved_mm {
+        return Traced::not(format!(
+            "it is designed {:.3} mm thick and the scan shows {:.3} mm and more unbiased: scan with smaller voxels",
+            2.0 * own.radius_mm,
+            built.resolved_mm
+        ));
+    }
+    let path = Path::new(own, beside, built);
+    if !path.clear.contains(&true) {
+        return Traced::not("it is too short between its nodes to be told from them".into());
+    }
+    let stations = path.stations(built);
+    let own_section = |s: &Option<Station>| if let Some(Station::Own(section)) = s { Some(*section) } else { None };
+    let sections: Vec<Section> = stations.iter().filter_map(own_section).collect();
+    let fitted = Fitted::of(&sections);
+    let absent = stations.iter().filter(|s| matches!(s, Some(Station::Absent))).count();
+    let clear = path.clear.iter().filter(|c| **c).count();
+    let mut traced = Traced {
+        gap_mm: path.longest_gap_mm(&stations, &fitted, built),
+        absent: absent as f64 / clear as f64,
+        step_mm: path.step_mm,
+        reason: None,
+        ..Traced::not(String::new())
+    };
+    let measured = sections.len() >= 2 && sections.len() as f64 >= MEASURED * (clear - absent) as f64;
+    if measured {
+        traced.size(&sections, &fitted, &path, built);
+    }
+    traced.state = match traced.diameter_mm {
+        _ if traced.absent > MISSING => State::Missing,
+        _ if traced.gap_mm >= limits.gap_mm.max(1.5 * path.step_mm) => State::Broken,
+        Some(d) if d < limits.thin * 2.0 * own.radius_mm => State::Thin,
+        Some(_) => State::Present,
+        None => {
+            traced.reason = Some("its sections run together with other material".into());
+            State::Unmeasured
+        }
+    };
+    traced
+}
+
+impl Traced {
+    fn not(reason: String) -> Traced {
+        Traced {
+            state: State::Unmeasured,
+            diameter_mm: None,
+            smallest_diameter_mm: None,
+            diameter_noise_mm: 0.0,
+            offset_mm: None,
+            waviness_mm: None,
+            waviness_noise_mm: 0.0,
+            gap_mm: 0.0,
+            absent: 0.0,
+            step_mm: 0.0,
+            line: None,
+            reason: Some(reason),
+        }
+    }
+
+    fn size(&mut self, sections: &[Section], fitted: &Fitted, path: &Path, built: &Built) {
+        let count = sections.len() as f64;
+        // A plane across the designed axis cuts a leaning strut in an ellipse.
+        let upright = 1.0 / (1.0 + fitted.slope.norm_squared()).sqrt();
+        let diameter = |area: f64| 2.0 * (area * upright / std::f64::consts::PI).sqrt();
+        let diameters = || sections.iter().map(|s| diameter(s.area_mm2));
+        self.diameter_mm = Some(diameters().sum::<f64>() / count);
+        self.smallest_diameter_mm = Some(diameters().fold(f64::INFINITY, f64::min));
+        self.offset_mm = Some(fitted.centre.norm());
+        let squares: f64 = sections.iter().map(|s| (s.centre - fitted.at(s.height_mm)).norm_squared()).sum();
+        self.waviness_mm = Some((squares / count).sqrt());
+        // Errors are independent from patch to patch: around a section a diameter takes their mean, a centre twice their first harmonic.
+        let around = (sections.iter().map(|s| s.length_mm).sum::<f64>() / count / built.noise_length_mm).max(1.0);
+        let slices = (count * path.step_mm / built.noise_length_mm).max(1.0);
+        self.diameter_noise_mm = 2.0 * built.noise_mm / (around * slices).sqrt();
+        self.waviness_noise_mm = 2.0 * built.noise_mm / around.sqrt();
+        let aside_u_mm = built.noise_mm * (2.0 / (around * slices)).sqrt();
+        let spread = (fitted.spread_mm2 / count).sqrt();
+        self.line = Some(Line {
+            place: path.along.place(&Point2::from(fitted.centre), fitted.height_mm),
+            direction: (path.along.axes[2] + path.along.axes[0] * fitted.slope.x + path.along.axes[1] * fitted.slope.y).normalize(),
+            aside_u_mm,
+            turn_u: aside_u_mm / spread.max(1e-9),
+        });
+    }
+}
+
+/// Where a strut is cut, and how much room it has there.
+struct Path<'a> {
+    own: &'a Segment,
+    along: Along,
+    step_mm: f64,
+    heights_mm: Vec<f64>,
+    /// No other strut comes near.
+    clear: Vec<bool>,
+    /// Distance to the nearest axis of another strut, mm.
+    room_mm: Vec<f64>,
+}
+
+impl<'a> Path<'a> {
+    fn new(own: &'a Segment, beside: &[Segment], built: &Built) -> Path<'a> {
+        const RIM: [(f64, f64); 8] = [
+            (1.0, 0.0),
+            (0.707_106_781_186_547_6, 0.707_106_781_186_547_6),
+            (0.0, 1.0),
+            (-0.707_106_781_186_547_6, 0.707_106_781_186_547_6),
+            (-1.0, 0.0),
+            (-0.707_106_781_186_547_6, -0.707_106_781_186_547_6),
+            (0.0, -1.0),
+            (0.707_106_781_186_547_6, -0.707_106_781_186_547_6),
+        ];
+        let length = own.length_mm();
+        let count = ((length / built.step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1]);
+        let along = Along::new(own.from, own.axis());
+        let heights_mm: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5) * length / count as f64).collect();
+        let far = 2.0 * REACH * own.radius_mm;
+        let (clear, room_mm) = heights_mm
+            .iter()
+            .map(|&h| {
+                let middle = along.place(&Point2::origin(), h);
+                let rim = RIM.map(|(x, y)| along.place(&Point2::new(x * own.radius_mm, y * own.radius_mm), h));
+                // A cell of the scan more than touching, since the scan joins what is nearer; and struts are built thicker than designed.
+                let free = |other: &Segment| {
+                    let apart = THICKER * other.radius_mm + 2.0 * built.step_mm;
+                    other.axis_distance_mm(&middle) > apart && rim.iter().all(|p| other.axis_distance_mm(p) > apart)
+                };
+                (beside.iter().all(free), beside.iter().map(|o| o.axis_distance_mm(&middle)).fold(far, f64::min))
+            })
+            .unzip();
+        Path { own, along, step_mm: length / count as f64, heights_mm, clear, room_mm }
+    }
+
+    /// What is seen where no other strut is near; `None` elsewhere.
+    fn stations(&self, built: &Built) -> Vec<Option<Station>> {
+        let margin = (2.0 * REACH - 1.0) * self.own.radius_mm;
+        let triangles = built.surface.reaching_into(&self.own.hull(margin));
+        let heights: Vec<f64> = (0..self.clear.len()).filter(|&k| self.clear[k]).map(|k| self.heights_mm[k]).collect();
+        let mut cut = sections(built.surface.mesh(), &triangles, &built.cut_mm, &self.along, &heights).into_iter();
+        (0..self.clear.len())
+            .map(|k| {
+                let curves = self.clear[k].then(|| cut.next()).flatten()?;
+                Some(self.station(&curves, k, built))
+            })
+            .collect()
+    }
+
+    fn station(&self, curves: &[Curve], k: usize, built: &Built) -> Station {
+        let least = LEAST_SHARE * std::f64::consts::PI * self.own.radius_mm * self.own.radius_mm;
+        let is_own = |c: &&Curve| {
+            c.closed && c.area_mm2 > least && c.centroid.coords.norm() <= 0.5 * self.room_mm[k] && c.reach_mm <= self.room_mm[k]
+        };
+        let nearest = curves.iter().filter(is_own).min_by(|a, b| a.centroid.coords.norm().total_cmp(&b.centroid.coords.norm()));
+        match nearest {
+            Some(own) => {
+                let hollows = curves.iter().filter(|c| c.closed && c.area_mm2 < 0.0 && own.surrounds(&c.points[0]));
+                let area_mm2 = hollows.fold(own.area_mm2 + own.cut_mm2, |sum, c| sum + c.area_mm2 + c.cut_mm2);
+                Station::Own(Section { height_mm: self.heights_mm[k], centre: own.centroid.coords, area_mm2, length_mm: own.length_mm })
+            }
+            None if self.material(self.heights_mm[k], &Vector2::zeros(), built) => Station::Joined,
+            None => Station::Absent,
+        }
+    }
+
+    /// Whether there is material at the centre line or half-way from it to the strut's surface: a hollow in its middle is no gap.
+    fn material(&self, height_mm: f64, centre: &Vector2<f64>, built: &Built) -> bool {
+        let aside = 0.5 * self.own.radius_mm;
+        let around = [(0.0, 0.0), (aside, 0.0), (-aside, 0.0), (0.0, aside), (0.0, -aside)];
+        around.iter().any(|&(x, y)| {
+            let p = self.along.place(&Point2::new(centre.x + x, centre.y + y), height_mm);
+            built.surface.contains(&p) == Some(true)
+        })
+    }
+
+    /// The longest stretch without material; a stretch that ends at a node counts if it reaches where no other strut is near.
+    fn longest_gap_mm(&self, stations: &[Option<Station>], fitted: &Fitted, built: &Built) -> f64 {
+        let last = stations.len() - 1;
+        let empty: Vec<bool> = stations
+            .iter()
+            .zip(&self.heights_mm)
+            .map(|(station, &h)| match station {
+                Some(station) => matches!(station, Station::Absent),
+                None => !self.material(h, &fitted.at(h), built),
+            })
+            .collect();
+        let mut longest = 0;
+        let mut k = 0;
+        while k <= last {
+            let run = empty[k..].iter().take_while(|e| **e).count();
+            let (from, to) = (k, k + run);
+            let at_end = from == 0 || to > last;
+            if run > 0 && (!at_end || self.clear[from..to].contains(&true)) {
+                longest = longest.max(run);
+            }
+            k = to.max(from + 1);
+        }
+        longest as f64 * self.step_mm
+    }
+}
+
+/// The straight line through the centres of sections: `centre + slope · (height - height_mm)`.
+struct Fitted {
+    height_mm: f64,
+    centre: Vector2<f64>,
+    slope: Vector2<f64>,
+    spread_mm2: f64,
+}
+
+impl Fitted {
+    fn of(sections: &[Section]) -> Fitted {
+        let count = sections.len().max(1) as f64;
+        let height_mm = sections.iter().map(|s| s.height_mm).sum::<f64>() / count;
+        let centre = sections.iter().fold(Vector2::zeros(), |sum, s| sum + s.centre) / count;
+        let spread_mm2: f64 = sections.iter().map(|s| (s.height_mm - height_mm) * (s.height_mm - height_mm)).sum();
+        let moment = sections.iter().fold(Vector2::zeros(), |sum: Vector2<f64>, s| sum + s.centre * (s.height_mm - height_mm));
+        // Two neighbouring sections give no direction.
+        let slope = if sections.len() > 2 { moment / spread_mm2 } else { Vector2::zeros() };
+        Fitted { height_mm, centre, slope, spread_mm2 }
+    }
+
+    fn at(&self, height_mm: f64) -> Vector2<f64> {
+        self.centre + self.slope * (height_mm - self.height_mm)
+    }
+}

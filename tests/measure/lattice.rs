@@ -1,0 +1,336 @@
+//! `lattice` against lattices whose faults are known.
+
+use std::sync::OnceLock;
+
+use verimetry_engine::distance::MeshDistance;
+use verimetry_engine::judge::judge;
+use verimetry_engine::judgement::{Decision, Stamp};
+use verimetry_engine::lattice::{FaultLimits, extract};
+use verimetry_engine::measure::Lattice;
+use verimetry_engine::noise::{normal, uniform};
+use verimetry_engine::phantom::struts::{Framework, Rod, Rods, UnitCell};
+use verimetry_engine::phantom::{Fineness, surface_mesh};
+
+use super::*;
+
+const CELL_MM: f64 = 2.0;
+const DIAMETER_MM: f64 = 0.5;
+const GAP_MM: f64 = 0.3;
+const THIN: f64 = 0.65;
+const SHIFT_MM: f64 = 0.35;
+
+fn framework() -> Framework {
+    Framework::of(UnitCell::BodyCentred, [4, 4, 2], [CELL_MM; 3], DIAMETER_MM)
+}
+
+/// The lattice on a plate with a post, so that it has one pose.
+fn on_plate(rods: Vec<Rod>) -> Solid {
+    let block =
+        |centre: [f64; 3], half: [f64; 3]| Solid::Box { centre: Point3::from(centre), half_mm: Vector3::from(half), rounding_mm: 0.3 };
+    Solid::Union(vec![Solid::Rods(Rods::new(rods)), block([4.6, 4.0, -0.5], [5.2, 4.6, 0.6]), block([9.2, 1.2, 1.4], [0.6, 1.4, 2.0])])
+}
+
+fn bounds() -> Bounds {
+    Bounds { min: Point3::new(-1.0, -1.0, -1.5), max: Point3::new(10.3, 9.0, 4.7) }
+}
+
+/// The design as a mesh, made once for all draws.
+fn nominal() -> &'static [u8] {
+    static MESH: OnceLock<Vec<u8>> = OnceLock::new();
+    MESH.get_or_init(|| {
+        let fineness = Fineness { cell_mm: 0.1, simplify_mm: Some(0.006) };
+        phantom::stl(&surface_mesh(&on_plate(framework().rods()), &bounds(), fineness).unwrap().mesh)
+    })
+}
+
+fn struts_json(f: &Framework) -> String {
+    let nodes: Vec<String> = f.nodes.iter().map(|p| format!("[{},{},{}]", p.x, p.y, p.z)).collect();
+    let struts: Vec<String> = f.struts.iter().map(|(a, b, d)| format!("[{a},{b},{d}]")).collect();
+    format!("{{\"nodes\":[{}],\"struts\":[{}]}}", nodes.join(","), struts.join(","))
+}
+
+/// What was put into a part: the state of every strut, and the nodes that were shifted.
+struct Seeded {
+    states: Vec<&'static str>,
+    shifted: Vec<usize>,
+    built: Vec<Rod>,
+    mean_diameter_mm: f64,
+}
+
+/// Five struts of each fault and two shifted nodes, anywhere but at each other.
+fn seeded(draw: u64) -> Seeded {
+    let mut f = framework();
+    let mut random = support::Random(0x5eed ^ draw << 8);
+    let mut pick = |n: usize| (random.unit() * n as f64) as usize;
+    let inner: Vec<usize> =
+        (0..f.nodes.len()).filter(|&n| f.struts.iter().filter(|s| s.0 == n as u32 || s.1 == n as u32).count() == 8).collect();
+    let mut shifted: Vec<usize> = vec![];
+    while shifted.len() < 2 {
+        let n = inner[pick(inner.len())];
+        // Nodes on the plate stay.
+        if f.nodes[n].z > 0.5 && shifted.iter().all(|&m| (f.nodes[m] - f.nodes[n]).norm() > 1.5 * CELL_MM) {
+            shifted.push(n);
+        }
+    }
+    let mut states = vec!["present"; f.struts.len()];
+    for (state, count) in [("missing", 5), ("broken", 5), ("thin", 5)] {
+        let mut left = count;
+        while left > 0 {
+            let s = pick(states.len());
+            let (a, b, _) = f.struts[s];
+            if states[s] == "present" && !shifted.iter().any(|&n| n as u32 == a || n as u32 == b) {
+                states[s] = state;
+                left -= 1;
+            }
+        }
+    }
+    for (k, &n) in shifted.iter().enumerate() {
+        let way = Vector3::from_fn(|a, _| normal(draw, (3 * k + a) as u64 + 77)).normalize();
+        f.nodes[n] += way * SHIFT_MM;
+    }
+    shifted.sort_unstable();
+    let (mut built, mut diameters) = (vec![], vec![]);
+    for (s, state) in states.iter().enumerate() {
+        let rod = f.rod(s);
+        let between =
+            |from: f64, to: f64| Rod { from: rod.from + (rod.to - rod.from) * from, to: rod.from + (rod.to - rod.from) * to, ..rod };
+        match *state {
+            "missing" => {}
+            "broken" => {
+                let (middle, half) = (0.35 + 0.3 * uniform(draw, s as u64), 0.5 * GAP_MM + rod.radius_mm);
+                let share = half / (rod.to - rod.from).norm();
+                built.extend([between(0.0, middle - share), between(middle + share, 1.0)]);
+            }
+            "thin" => {
+                built.push(Rod { radius_mm: THIN * rod.radius_mm, ..rod });
+                diameters.push(THIN * DIAMETER_MM);
+            }
+            _ => {
+                built.push(rod);
+                diameters.push(DIAMETER_MM);
+            }
+        }
+    }
+    let mean_diameter_mm = diameters.iter().sum::<f64>() / diameters.len() as f64;
+    Seeded { states, shifted, built, mean_diameter_mm }
+}
+
+/// Anywhere and turned in any way.
+fn pose(draw: u64) -> Pose {
+    let turn = Vector3::from_fn(|a, _| 2.0 * uniform(draw, 901 + a as u64) - 1.0).normalize() * 3.0 * uniform(draw, 905);
+    Pose::from_rotation_vector(turn, Vector3::from_fn(|a, _| 40.0 * uniform(draw, 907 + a as u64)))
+}
+
+/// A scan of the part: 0.1 mm voxels, an edge of 0.7 voxel, noise of 1 % of the contrast.
+fn scan(folder: &Folder, solid: Solid, pose: Pose) -> Source {
+    let b = bounds();
+    let corners: Vec<Point3<f64>> =
+        (0..8).map(|n| pose.apply(&Point3::from([0, 1, 2].map(|a| if n >> a & 1 == 1 { b.max[a] } else { b.min[a] })))).collect();
+    let around = Bounds::of(&corners);
+    let dims = [0, 1, 2].map(|a| ((around.max[a] - around.min[a]) / 0.1).ceil() as usize + 1);
+    folder.scan("scan.mha", &solid.moved(pose), &Grid::aligned(dims, [0.1; 3], around.min).unwrap())
+}
+
+/// The column of a table of comma-separated values.
+fn column<'t>(table: &'t str, name: &str) -> Vec<&'t str> {
+    let mut rows = table.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let at = rows.next().unwrap().iter().position(|c| *c == name).unwrap();
+    rows.map(|r| r[at]).collect()
+}
+
+fn finds_every_fault_and_none_else(draw: u64) {
+    let (folder, seeded) = (Folder::new(), seeded(draw));
+    let actual = scan(&folder, on_plate(seeded.built.clone()), pose(draw));
+    let table = folder.0.path().join("struts.csv");
+    let job = Lattice {
+        nominal: Source { scale_uncertainty: 0.0, ..Source::new(folder.file("n.stl", nominal())) },
+        actual,
+        align: AlignmentMethod::BestFit,
+        datums: None,
+        struts: Some(folder.file("struts.json", struts_json(&framework()).as_bytes())),
+        limits: FaultLimits::default(),
+        table: Some(table.clone()),
+        map: None,
+        region: None,
+    };
+    let m = measure::lattice(&job, &Runtime::cpu()).unwrap();
+    let table = std::fs::read_to_string(table).unwrap();
+    let found = column(&table, "state");
+    let wrong: Vec<_> = (0..found.len()).filter(|&s| found[s] != seeded.states[s]).map(|s| (s, seeded.states[s], found[s])).collect();
+    assert!(wrong.is_empty(), "draw {draw}: (strut, seeded, found) {wrong:?}\n{:#?}", m.findings);
+    for (name, count) in [("struts", 256.0), ("missing", 5.0), ("broken", 5.0), ("thin", 5.0)] {
+        assert_eq!(m.quantities[&format!("lattice.{name}")].value, Some(count), "draw {draw}");
+    }
+    covers(&m, "lattice.strut_diameter_mean", seeded.mean_diameter_mm);
+    ['a', 'b', 'c'].into_iter().for_each(|axis| covers(&m, &format!("lattice.cell_{axis}"), CELL_MM));
+    let codes: Vec<&str> = m.findings.iter().map(|f| f.code.as_str()).filter(|c| c.starts_with("lattice.")).collect();
+    assert_eq!(
+        codes,
+        ["lattice.missing", "lattice.broken", "lattice.thin", "lattice.shifted_node", "lattice.unit_cell"],
+        "draw {draw}: {:#?}",
+        m.findings
+    );
+    let told = &m.findings.iter().find(|f| f.code == "lattice.shifted_node").unwrap().message;
+    assert!(told.starts_with("2 of ") && seeded.shifted.iter().all(|n| told.contains(&format!(" {n} at "))), "draw {draw}: {told}");
+}
+
+#[test]
+fn every_seeded_fault_of_a_scanned_lattice_is_found_and_none_is_invented() {
+    let draws = if std::env::var("VERIMETRY_LONG").is_ok_and(|v| v == "1") { 50 } else { 3 };
+    (0..draws).for_each(finds_every_fault_and_none_else);
+}
+
+/// Every designed strut is found with its diameter and, where `is_free`, its nodes; and no other.
+fn comes_back(f: &Framework, solid: &Solid, bounds: &Bounds, is_free: impl Fn(&Point3<f64>) -> bool) {
+    let mesh = surface_mesh(solid, bounds, Fineness { cell_mm: 0.08, simplify_mm: Some(0.004) }).unwrap().mesh;
+    let found = extract(&MeshDistance::build(&mesh), &Runtime::cpu()).unwrap();
+    let mut used = vec![false; found.struts().len()];
+    let (mut worst_node, mut worst_diameter, mut lost) = (0.0_f64, 0.0_f64, vec![]);
+    for s in 0..f.struts.len() {
+        let rod = f.rod(s);
+        let ends = |n: usize| {
+            let own = found.segment(n);
+            let (a, b) = ((own.from - rod.from).norm(), (own.from - rod.to).norm());
+            if a < b {
+                [(own.from - rod.from).norm(), (own.to - rod.to).norm()]
+            } else {
+                [(own.to - rod.from).norm(), (own.from - rod.to).norm()]
+            }
+        };
+        let near = |n: &usize| {
+            let [a, b] = ends(*n);
+            a.max(b) < 2.0 * rod.radius_mm
+        };
+        let Some(n) = (0..used.len()).find(|n| !used[*n] && near(n)) else {
+            lost.push((rod.from, rod.to));
+            continue;
+        };
+        used[n] = true;
+        for (far, place) in ends(n).into_iter().zip([rod.from, rod.to]).filter(|(_, p)| is_free(p)) {
+            assert!(far < 0.2 * rod.radius_mm, "node {place} is {far} mm off");
+            worst_node = worst_node.max(far);
+        }
+        worst_diameter = worst_diameter.max((0.5 * found.struts()[n].diameter_mm / rod.radius_mm - 1.0).abs());
+    }
+    eprintln!("worst node {worst_node:.4} mm, worst diameter {:.3} %", 100.0 * worst_diameter);
+    assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), &lost[..lost.len().min(8)]);
+    let more: Vec<_> = (0..used.len()).filter(|n| !used[*n]).map(|n| found.segment(n)).collect();
+    assert!(more.is_empty(), "{} invented: {:?}", more.len(), &more[..more.len().min(8)]);
+    assert!(worst_diameter < 0.02);
+}
+
+#[test]
+fn the_struts_of_a_designed_mesh_come_back_from_it() {
+    let free = |f: &Framework| Solid::Rods(Rods::new(f.rods()));
+    let around = |f: &Framework| {
+        let b = Bounds::of(&f.nodes);
+        Bounds { min: b.min - Vector3::repeat(0.6), max: b.max + Vector3::repeat(0.6) }
+    };
+    let cubic = Framework::of(UnitCell::SimpleCubic, [2, 2, 1], [2.0, 1.8, 2.2], 0.5);
+    comes_back(&cubic, &free(&cubic), &around(&cubic), |_| true);
+    let octet = Framework::of(UnitCell::Octet, [1, 1, 1], [3.0; 3], 0.4);
+    comes_back(&octet, &free(&octet), &around(&octet), |_| true);
+    let centred = framework();
+    // A loose end is known along its strut to a cell or so only, and one in the plate not even so.
+    let met = |p: &Point3<f64>| {
+        p.z > 0.5 && centred.struts.iter().filter(|s| [s.0, s.1].iter().any(|&n| centred.nodes[n as usize] == *p)).count() > 1
+    };
+    comes_back(&centred, &on_plate(centred.rods()), &bounds(), met);
+}
+
+/// A lattice of rods as it is meshed, against its own design.
+fn meshed(folder: &Folder, f: &Framework, built: Solid, actual: impl Fn(&Mesh) -> Mesh) -> Measurement {
+    let b = Bounds::of(&f.nodes);
+    let bounds = Bounds { min: b.min - Vector3::repeat(0.6), max: b.max + Vector3::repeat(0.6) };
+    let fineness = Fineness { cell_mm: 0.08, simplify_mm: None };
+    let mesh = |solid: &Solid| surface_mesh(solid, &bounds, fineness).unwrap().mesh;
+    let job = Lattice {
+        nominal: folder.mesh("n.stl", &mesh(&Solid::Rods(Rods::new(f.rods())))),
+        actual: folder.mesh("a.stl", &actual(&mesh(&built))),
+        align: AlignmentMethod::None,
+        datums: None,
+        struts: Some(folder.file("struts.json", struts_json(f).as_bytes())),
+        limits: FaultLimits::default(),
+        table: None,
+        map: Some(folder.0.path().join("map.ply")),
+        region: None,
+    };
+    measure::lattice(&job, &Runtime::cpu()).unwrap()
+}
+
+#[test]
+fn residue_and_a_blocked_window_are_told_with_their_places() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::SimpleCubic, [2, 2, 1], [2.0; 3], 0.4);
+    let drop = Solid::Ball { centre: Point3::new(1.0, 1.1, 0.9), radius_mm: 0.3 };
+    let film = Solid::Box { centre: Point3::new(3.0, 1.0, 2.0), half_mm: Vector3::new(0.95, 0.95, 0.15), rounding_mm: 0.1 };
+    let built = Solid::Union(vec![Solid::Rods(Rods::new(f.rods())), drop, film]);
+    let of = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| meshed(&folder, &f, built.clone(), Mesh::clone))
+    };
+    let (m, again) = (of(1), of(5));
+    assert_eq!((&m.quantities, &m.findings), (&again.quantities, &again.findings));
+    let told = |code: &str| m.findings.iter().find(|f| f.code == code).map_or_else(|| panic!("{:#?}", m.findings), |f| f.message.clone());
+    let residue = told("lattice.residue");
+    assert!(residue.starts_with("2 bodies") && residue.contains("mm³ at (1.00, 1.1"), "{residue}");
+    assert!(told("lattice.blocked_window").contains("1 of 20 windows between struts are blocked; the first are about (3.00, 1.00, 2.00)"));
+    assert!(told("lattice.unit_cell").ends_with("its unit cell is simple cubic"));
+}
+
+#[test]
+fn a_lattice_printed_too_large_has_larger_cells_and_diameters_of_closed_form() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::BodyCentred, [3, 2, 2], [2.0, 2.2, 1.8], 0.5);
+    let factors = Vector3::new(1.01, 1.02, 0.99);
+    let larger = |m: &Mesh| alter::scaled_per_axis(m, factors, Point3::new(3.0, 2.2, 1.8)).unwrap();
+    let m = meshed(&folder, &f, Solid::Rods(Rods::new(f.rods())).offset(0.02), larger);
+    ["missing", "broken", "thin"].into_iter().for_each(|name| covers(&m, &format!("lattice.{name}"), 0.0));
+    // Facets of 0.08 mm lie within 0.08² / 8R of their rod, so no centre is farther off.
+    for (axis, truth) in [("a", 2.0 * 1.01), ("b", 2.2 * 1.02), ("c", 1.8 * 0.99)] {
+        let found = m.quantities[&format!("lattice.cell_{axis}")].value.unwrap();
+        assert!((found - truth).abs() < 0.08 * 0.08 / (8.0 * 0.27), "cell_{axis}: {found}, truth {truth}");
+    }
+    // A circle stretched by different factors across is an ellipse; between the smallest and largest factor, and facets cut off up to 1 %.
+    let diameter = m.quantities["lattice.strut_diameter_mean"].value.unwrap();
+    assert!((0.99 * 0.54 * 0.99..1.02 * 0.54).contains(&diameter), "{diameter}");
+}
+
+#[test]
+fn an_order_about_struts_is_judged_with_their_table_and_map_as_evidence() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::SimpleCubic, [1, 1, 1], [2.0; 3], 0.4);
+    let bounds = Bounds { min: Point3::from([-0.6; 3]), max: Point3::from([2.6; 3]) };
+    let mesh = |rods: Vec<Rod>| {
+        let solid = Solid::Rods(Rods::new(rods));
+        phantom::stl(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.08, simplify_mm: None }).unwrap().mesh)
+    };
+    let missing: Vec<Rod> = f.rods().into_iter().enumerate().filter(|(s, _)| *s != 5).map(|(_, r)| r).collect();
+    folder.file("n.stl", &mesh(f.rods()));
+    folder.file("a.stl", &mesh(missing));
+    folder.file("struts.json", struts_json(&f).as_bytes());
+    let order = |lattice: &str| {
+        format!(
+            "schema = \"verimetry/order/1\"\n[order]\nid = \"L\"\ndevice = \"Lattice\"\ndevice_id = \"1\"\ndevice_class = \"customised\"\nimplantable = true\n\
+             patient = \"P\"\nimage_acquired = \"2026-01-01\"\ndesign_completed = \"2026-01-02\"\n[nominal]\nfile = \"n.stl\"\n[actual]\nfile = \"a.stl\"\n\
+             point_uncertainty = 0.001\n[alignment]\nmethod = \"none\"\n{lattice}[[requirement]]\nid = \"R\"\nclause = \"8.3.2.2 b)\"\n\
+             quantity = \"lattice.missing\"\nmax = 0\n"
+        )
+    };
+    let judged = |name: &str, lattice: &str| {
+        let path = folder.file(name, order(lattice).as_bytes());
+        let stamp = Stamp { id: "L".into(), issued: "2026-01-03T00:00:00Z".into(), source_revision: String::new(), predecessor: None };
+        judge(&path, stamp, &Runtime::cpu()).unwrap()
+    };
+    let (listed, found) = (judged("listed.toml", "[lattice]\nstruts = \"struts.json\"\n"), judged("found.toml", ""));
+    for j in [&listed, &found] {
+        let line = &j.payload.results[0];
+        assert_eq!((line.value, line.decision), (Some(1.0), Decision::DoesNotConform), "{line:#?}");
+        let file = |name: &str| j.evidence.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name}"));
+        let table = std::str::from_utf8(&file("lattice_struts.csv").bytes).unwrap();
+        assert_eq!(column(table, "state").iter().filter(|s| **s == "missing").count(), 1);
+        assert!(file("lattice_views.png").bytes.starts_with(b"\x89PNG") && file("lattice_map.ply").bytes.starts_with(b"ply"));
+        assert!(j.payload.findings.iter().any(|f| f.code == "lattice.missing"));
+    }
+    assert!(listed.payload.inputs.iter().any(|i| i.role == "struts" && i.name == "struts.json"));
+}
