@@ -5,9 +5,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use verimetry_engine::health;
 use verimetry_engine::io::{Loaded, load};
 use verimetry_engine::lattice::Design;
-use verimetry_engine::mesh::health;
 
 /// Loads `head` followed by `bytes` from a file that ends in `extension`.
 pub fn read(extension: &str, head: &[u8], bytes: &[u8]) {
@@ -34,7 +34,7 @@ pub fn read_struts(bytes: &[u8]) {
 
 fn look(path: &Path) {
     match load(path) {
-        Ok(Loaded::Mesh(mesh)) => drop(health::examine(&mesh.mesh)),
+        Ok(Loaded::Mesh(mesh) | Loaded::Cloud(mesh)) => drop(health::examine(&mesh.mesh)),
         Ok(Loaded::Volume(volume)) => drop(volume.values_sha256()),
         Err(error) => assert!(!error.message.contains('\n') && error.code.contains('.'), "{error}"),
     }

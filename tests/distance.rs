@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "distance/health.rs"]
+mod health;
+
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::distance::MeshDistance;
 use verimetry_engine::distance::hausdorff::{self, Bracket, Within, slack_mm};

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use nalgebra::{Point3, Vector3};
 use proptest::prelude::*;
 use verimetry_engine::frame::Grid;
+use verimetry_engine::health;
 use verimetry_engine::io::{self, Loaded, VertexField, VolumeFile};
 use verimetry_engine::mesh::Mesh;
-use verimetry_engine::mesh::health;
 use verimetry_engine::volume::{AnyVolume, Volume};
 
 use broken_files::{Dicom, cube_stl, mha, nifti};
@@ -345,7 +345,7 @@ fn damaged(mut bytes: Vec<u8>, flips: &[(prop::sample::Index, u8)], cut: Option<
 fn survives(name: &str, bytes: &[u8]) {
     let folder = folder();
     let _ = io::load(&put(folder.path(), name, bytes)).map(|loaded| match loaded {
-        Loaded::Mesh(m) => drop(health::examine(&m.mesh)),
+        Loaded::Mesh(m) | Loaded::Cloud(m) => drop(health::examine(&m.mesh)),
         Loaded::Volume(v) => drop(v.values_sha256()),
     });
 }

@@ -4,6 +4,8 @@
 mod counts;
 #[path = "kernels/filters.rs"]
 mod filters;
+#[path = "kernels/passage.rs"]
+mod passage;
 mod support;
 #[path = "kernels/thickness.rs"]
 mod thickness;

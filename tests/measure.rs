@@ -1,10 +1,18 @@
 //! The measuring commands against parts of closed form: every value lies within its stated U of the truth, on every backend.
 
+#[path = "measure/clouds.rs"]
+mod clouds;
 #[path = "measure/lattice.rs"]
 mod lattice;
+#[path = "measure/level_sets.rs"]
+mod level_sets;
+#[path = "measure/maps.rs"]
+mod maps;
 #[path = "measure/pores.rs"]
 mod pores;
 mod support;
+#[path = "measure/thin.rs"]
+mod thin;
 
 use std::path::PathBuf;
 
@@ -46,8 +54,17 @@ impl Folder {
 }
 
 fn compare(nominal: Source, actual: Source, align: AlignmentMethod, rt: &Runtime) -> Measurement {
-    let job =
-        Compare { nominal, actual, align, datums: None, tolerance: Some([-0.1, 0.1]), patch_mm: DEFAULT_PATCH_MM, map: None, region: None };
+    let job = Compare {
+        nominal,
+        actual,
+        align,
+        datums: None,
+        tolerance: Some([-0.1, 0.1]),
+        patch_mm: DEFAULT_PATCH_MM,
+        map: None,
+        sections: None,
+        region: None,
+    };
     measure::compare(&job, rt).unwrap()
 }
 

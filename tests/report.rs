@@ -414,6 +414,7 @@ fn case(mesh: &Mesh, options: Options) -> Case {
         ],
         alignment: Some(AlignmentRecord {
             proof: None,
+            achievable: vec![],
             method: "best-fit".into(),
             nominal_from_actual: [
                 [0.999214, -0.036102, 0.015733, 12.40117],

@@ -2,8 +2,14 @@
 
 #[path = "surface/accuracy.rs"]
 mod accuracy;
+#[path = "surface/bulge.rs"]
+mod bulge;
+#[path = "surface/huge.rs"]
+mod huge;
 #[path = "surface/materials.rs"]
 mod materials;
+#[path = "surface/memory.rs"]
+mod memory;
 #[path = "surface/motion.rs"]
 mod motion;
 mod support;

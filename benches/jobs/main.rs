@@ -11,6 +11,7 @@ mod job_h;
 mod job_i;
 mod job_j;
 mod job_k;
+mod job_m;
 mod npy;
 
 use std::collections::BTreeMap;
@@ -99,6 +100,7 @@ const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("i", "256", None, "report", job_i::run),
     ("j", "4m", Some("gyroid"), "weld", job_j::run),
     ("k", "400", None, "load", job_k::run),
+    ("m", "1m", Some("gyroid"), "health", job_m::run),
 ];
 
 fn main() {

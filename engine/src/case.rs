@@ -7,7 +7,7 @@ use std::time::Instant;
 use nalgebra::{Point3, Vector3};
 
 use crate::align::{self, Achievable, Alignment, Datum, DatumKind, Limited, System, Target};
-use crate::deviation::{Field, Patches};
+use crate::deviation::{Field, Patches, SeenFrom};
 use crate::distance::MeshDistance;
 use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
@@ -16,12 +16,13 @@ use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::lattice::{self, Design, FaultLimits, Followed, Residue, Scan};
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Mesh, Samples};
+use crate::mesh::{Bulge, Mesh, Samples, spacing_mm};
 use crate::order::{AlignmentMethod, FeatureOrder};
 use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::runtime::Runtime;
+use crate::section::{self, Compared, Plane};
 use crate::shrinkage::{self, Shrinkage};
 use crate::surface::{Determined, ImageQuality};
 use crate::uncertainty::Effects;
@@ -57,10 +58,14 @@ pub struct Part {
     pub noise_length_mm: f64,
     /// Edge of the cells that volumes are integrated on, mm.
     pub cell_mm: f64,
-    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners, mm³; 0 where nobody knows.
-    pub facet_loss_mm3: f64,
+    /// The curved surface between the corners of facets; `None` where nobody knows it.
+    pub bulge: Option<Bulge>,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
+    /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs the same.
+    pub spacing_mm: Option<f64>,
+    /// Bits of [`crate::surface::flag`] of each vertex, of a determined surface.
+    pub flags: Vec<u16>,
     pub image: Option<ImageQuality>,
     edges: Edges,
 }
@@ -68,12 +73,21 @@ pub struct Part {
 impl Part {
     /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
     pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, image, .. } = determined;
+        let Determined { mesh, vertex_u_mm, u_offset_mm, bulge, image, flags, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
         let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { facet_loss_mm3, ..part }
+        Part { bulge: Some(bulge), flags, ..part }
+    }
+
+    /// A scanned point cloud ([`Mesh::of_points`]); its points' uncertainty counts as a mesh's does.
+    pub fn from_cloud(cloud: Mesh, point_u_mm: f64, scale_u: f64) -> Part {
+        let (points, diagonal) = (cloud.vertices().len(), cloud.bounds().diagonal_mm());
+        let spacing_mm = spacing_mm(cloud.vertices());
+        let noise_length_mm = spacing_mm.max(diagonal / 1000.0);
+        let part = Part::new(cloud, vec![point_u_mm as f32; points], point_u_mm, scale_u, noise_length_mm, diagonal / 300.0, None);
+        Part { not_closed: Some("it is a point cloud".into()), spacing_mm: Some(spacing_mm), ..part }
     }
 
     /// A scanned mesh. What part of a scanner's point uncertainty is common to all points a mesh cannot tell, so it counts
@@ -104,7 +118,27 @@ impl Part {
         let chord_u_mm = edges::sagitta_mm(&mesh, &edges) / 3.0_f64.sqrt();
         // Lattices finer than 1/400 of the part cost memory and say nothing new.
         let cell_mm = cell_mm.max(mesh.bounds().diagonal_mm() / 400.0);
-        Part { mesh, point_u_mm, offset_u_mm, scale_u, chord_u_mm, noise_length_mm, cell_mm, facet_loss_mm3: 0.0, not_closed, image, edges }
+        Part {
+            mesh,
+            point_u_mm,
+            offset_u_mm,
+            scale_u,
+            chord_u_mm,
+            noise_length_mm,
+            cell_mm,
+            bulge: None,
+            not_closed,
+            spacing_mm: None,
+            flags: vec![],
+            image,
+            edges,
+        }
+    }
+
+    /// Largest distance aside of a point of a cloud at which it still stands for the surface, mm: on a random cloud one place in a hundred thousand
+    /// lies farther from its nearest point.
+    pub fn reach_aside_mm(&self) -> Option<f64> {
+        self.spacing_mm.map(|spacing| 2.0 * spacing)
     }
 
     /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.
@@ -117,6 +151,11 @@ impl Part {
         let mut noise = self.point_u_mm.clone();
         let middle = noise.len() / 2;
         if noise.is_empty() { 0.0 } else { f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1) }
+    }
+
+    /// Volume that the mesh lacks because its facets cut across the curved surface, mm³; 0 where nobody knows.
+    pub fn facet_loss_mm3(&self) -> f64 {
+        self.bulge.as_ref().map_or(0.0, |b| b.total_mm3(&self.mesh))
     }
 
     /// Integral of the mean curvature over the surface, mm.
@@ -162,6 +201,17 @@ pub struct FitField {
 pub enum Datums<'a> {
     Features(Vec<(&'a str, DatumKind, &'a Region)>),
     Points(Vec<Target>),
+}
+
+/// The best that a pose could achieve, with its certificate.
+#[derive(Clone, Debug)]
+pub struct Achieved {
+    pub region: Option<String>,
+    pub limits_mm: [f64; 2],
+    pub patch_mm: f64,
+    pub found: Achievable,
+    /// Centres of the patches that bind (nominal frame), with their multipliers.
+    pub binding: Vec<(Point3<f64>, f64)>,
 }
 
 /// A feature of the order with the region and the patch that it names.
@@ -225,6 +275,7 @@ pub struct Case<'a> {
     fit_field: OnceLock<Result<FitField, Error>>,
     excess: PerRegion<Option<Bracket>>,
     missing: PerRegion<Option<Bracket>>,
+    achieved: Mutex<Vec<Achieved>>,
     fitted: OnceLock<Result<Fitted, Error>>,
     fitted_nominal: OnceLock<Result<Fitted, Error>>,
     shrinkages: PerRegion<Shrinkage>,
@@ -278,6 +329,7 @@ impl<'a> Case<'a> {
             fit_field: OnceLock::new(),
             excess: PerRegion::default(),
             missing: PerRegion::default(),
+            achieved: Mutex::default(),
             fitted: OnceLock::new(),
             fitted_nominal: OnceLock::new(),
             shrinkages: PerRegion::default(),
@@ -447,6 +499,10 @@ impl<'a> Case<'a> {
                     Error::input("order.no_datums", "alignment by datum needs datums and there are none: name an order that states them")
                 })?;
                 let (nominal, actual) = (self.nominal_distance()?, self.actual()?);
+                if actual.spacing_mm.is_some() {
+                    let message = "datums rest on surfaces and the actual part is a point cloud: mesh the scan, or align by best-fit";
+                    return Err(Error::input("align.cloud", message));
+                }
                 self.once(&self.alignment, "align", || {
                     let near = align::best_fit(nominal, &actual.mesh, None, self.rt)?;
                     let fit = self.by_datums(datums, *patch_mm, &near)?;
@@ -479,13 +535,30 @@ impl<'a> Case<'a> {
 
     /// The smallest ratio of the largest patch deviation to its limits that any pose near the ordered one could achieve, with the
     /// patches it is about; `None` where the selection holds no patch.
-    pub fn achievable(&self, region: Option<&Region>, limits_mm: [f64; 2], patch_mm: f64) -> Result<Option<(Achievable, Patches)>, Error> {
+    pub fn achievable(
+        &self,
+        region: Option<(&str, &Region)>,
+        limits_mm: [f64; 2],
+        patch_mm: f64,
+    ) -> Result<Option<(Achievable, Patches)>, Error> {
         let (nominal, field) = (self.nominal_distance()?, self.actual_field()?);
         self.timed("achievable", || {
-            let patches = Patches::new(field, &field.select(region), patch_mm)?;
+            let patches = Patches::new(field, &field.select(region.map(|r| r.1)), patch_mm)?;
             let limited = Limited { sites: &field.points, patches: patches.members(), limits_mm };
-            Ok(align::best_achievable(nominal, &limited, self.rt)?.map(|found| (found, patches)))
+            let Some(found) = align::best_achievable(nominal, &limited, self.rt)? else { return Ok(None) };
+            let centre = |p: usize| {
+                patches.members()[p].iter().fold(Point3::origin(), |sum, &(i, share)| sum + field.points[i as usize].coords * share)
+            };
+            let binding = found.binding.iter().map(|&(patch, multiplier)| (centre(patch), multiplier)).collect();
+            let achieved = Achieved { region: region.map(|r| r.0.into()), limits_mm, patch_mm, found: found.clone(), binding };
+            self.achieved.lock().unwrap_or_else(|e| e.into_inner()).push(achieved);
+            Ok(Some((found, patches)))
         })
+    }
+
+    /// What [`Self::achievable`] was asked so far, in that order.
+    pub fn achieved(&self) -> Vec<Achieved> {
+        self.achieved.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
     /// Why the pose forbids a quantity: it is ambiguous and the quantity depends on direction or place, or the fit failed.
@@ -548,7 +621,10 @@ impl<'a> Case<'a> {
     pub fn actual_field(&self) -> Result<&Field, Error> {
         let (nominal, moved, actual, effects) = (self.nominal_distance()?, self.moved()?, self.actual()?, self.effects()?);
         self.once(&self.actual_field, "deviation", || {
-            let samples = Samples::of(moved, self.site_step_mm(nominal.mesh()));
+            let samples = match actual.spacing_mm {
+                Some(spacing) => Samples::of_points(moved.vertices(), spacing * spacing),
+                None => Samples::of(moved, self.site_step_mm(nominal.mesh())),
+            };
             let signed = nominal.signed_all(&samples.points, self.rt)?;
             let noise = Case::noise_of(actual, &samples);
             let (values, normals) = signed.iter().map(|s| (s.distance_mm, s.normal)).unzip();
@@ -587,19 +663,13 @@ impl<'a> Case<'a> {
         let (nominal, built, actual, effects) = (self.nominal()?, self.built()?, self.actual()?, self.effects()?);
         self.once(&self.nominal_field, "coverage", || {
             let samples = Samples::of(&nominal.mesh, self.site_step_mm(&nominal.mesh));
-            let signed = built.signed_all(&samples.points, self.rt)?;
             let unit = |mesh: &Mesh, t: u32| mesh.area_vector(t as usize).try_normalize(0.0).unwrap_or_else(Vector3::zeros);
             let normals: Vec<Vector3<f64>> = samples.triangles.iter().map(|&t| unit(&nominal.mesh, t)).collect();
-            let step = self.site_step_mm(&nominal.mesh);
-            let facing = (0..samples.len())
-                .map(|i| {
-                    // Beyond the edge of a scan the nearest built point lies sideways, not along the normal.
-                    let to = signed[i].point - samples.points[i];
-                    let along = to.norm() <= step || to.dot(&normals[i]).abs() >= 0.5 * to.norm();
-                    along && signed[i].normal.dot(&normals[i]) > 0.0
-                })
-                .collect();
-            let values = signed.iter().map(|s| -s.distance_mm).collect();
+            let seen = SeenFrom { points: &samples.points, normals: &normals };
+            let (values, facing) = match actual.reach_aside_mm() {
+                Some(aside) => seen.cloud(&built.nearest_all(&samples.points, self.rt)?, &self.actual_field()?.normals, aside),
+                None => seen.surface(&built.signed_all(&samples.points, self.rt)?, self.site_step_mm(&nominal.mesh)),
+            };
             let mut noise: Vec<f32> = actual.point_u_mm.clone();
             noise.sort_unstable_by(f32::total_cmp);
             let typical = noise.get(noise.len() / 2).copied().unwrap_or(0.0);
@@ -607,6 +677,12 @@ impl<'a> Case<'a> {
             let field = Field::new(samples, normals, values, vec![false; count], vec![typical; count], &effects);
             Ok(NominalField { field, facing, reach_mm: 0.02 * nominal.mesh.bounds().diagonal_mm() })
         })
+    }
+
+    /// Nominal and actual in one plane.
+    pub fn section(&self, name: &str, plane: &Plane) -> Result<Compared, Error> {
+        let (nominal, moved) = (self.nominal_distance()?, self.moved()?);
+        self.timed("sections", || section::compare(name, plane, nominal, moved, self.rt))
     }
 
     /// Gap on the device's surface.
@@ -664,45 +740,60 @@ impl<'a> Case<'a> {
 
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let mesh = self.moved()?;
-        self.once_per_region(&self.porosities, region, "porosity", || self.on_both(region, |scenes| porosity::of_scenes(mesh, scenes)))
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.porosities, region, "porosity", || {
+            self.on_both(region, |scenes| porosity::of_scenes(mesh, bulge, scenes))
+        })
+    }
+
+    /// The actual surface as seen from its pores or its walls.
+    fn side(&self, phase: Phase) -> Result<pores::Surface<'_>, Error> {
+        Ok(pores::Surface { facets: self.built()?, bulge: self.actual()?.bulge.as_ref(), phase })
     }
 
     /// Local diameters of pores or walls, on two lattices.
     pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(phase)?;
         let (known, stage) = match phase {
             Phase::Pores => (&self.pore_sizes, "pore size"),
             Phase::Walls => (&self.wall_sizes, "wall thickness"),
         };
-        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, phase, surface, self.rt)))
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, self.rt)))
     }
 
     /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
     pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(Phase::Pores)?;
         self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
     }
 
     /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
     pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
-        let surface = self.built()?;
+        let surface = self.side(Phase::Pores)?;
         let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
         self.timed("accessible", || self.on_each(region, all))
     }
 
     /// Surface, topology and orientation, on two lattices.
     pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
-        let mesh = self.moved()?;
-        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, scene)))
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, bulge, scene)))
     }
 
     /// Closed voids that reach into the region, on two lattices.
     pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
-        let (mesh, surface) = (self.moved()?, self.built()?);
+        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
         })
+    }
+
+    /// Why no strut can be followed: the pose is not known well enough, or the part is a cloud of points, which no plane cuts.
+    pub fn struts_cannot_carry(&self) -> Result<Option<String>, Error> {
+        if self.actual()?.spacing_mm.is_some() {
+            return Ok(Some("a plane cuts nothing out of a point cloud: mesh the scan".into()));
+        }
+        self.pose_cannot_carry(true)
     }
 
     /// Every designed strut as built.
@@ -737,7 +828,7 @@ impl<'a> Case<'a> {
 
     /// Findings of the struts: which are at fault and where, shifted nodes, residue, what was not measured.
     pub fn lattice_findings(&self) -> Result<Vec<Finding>, Error> {
-        if self.pose_cannot_carry(true)?.is_some() {
+        if self.struts_cannot_carry()?.is_some() {
             return Ok(vec![]);
         }
         Ok(lattice::findings(self.lattice()?, self.residue()?))

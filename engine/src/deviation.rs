@@ -8,11 +8,13 @@ use kiddo::SquaredEuclidean;
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
+use crate::distance::{Nearest, Signed};
 use crate::error::Error;
 use crate::frame::Bounds;
 use crate::io::VertexField;
 use crate::mesh::Samples;
 use crate::region::Region;
+use crate::surface::flag;
 use crate::uncertainty::{Effects, Patterns, Sites};
 
 /// Signed values at sites of a surface, with everything that displaces them.
@@ -45,12 +47,26 @@ impl Field {
         Field { points, normals, weights_mm2, values_mm, noise_mm, vertices, undefined, patterns }
     }
 
-    /// Value and noise at the mesh's vertices, NaN where the sign is undefined, for maps.
-    pub fn vertex_fields(&self) -> [VertexField; 2] {
+    /// For maps, at the mesh's vertices: the deviation (NaN where the sign is undefined), its standard uncertainty from all effects, the part of
+    /// it that is noise, the number of the first of the regions that holds the vertex (from 1; 0 for none), and flags.
+    pub fn vertex_fields(&self, regions: &[&Region], flags: &[u16]) -> [VertexField; 5] {
         let value = |i: usize| if self.undefined[i] { f64::NAN } else { self.values_mm[i] };
         let noise = |i: usize| f64::from(self.noise_mm[i]);
-        let field = |name: &str, of: &dyn Fn(usize) -> f64| VertexField { name: name.into(), values: (0..self.vertices).map(of).collect() };
-        [field("deviation_mm", &value), field("noise_u_mm", &noise)]
+        let u = |i: usize| (self.patterns.common_variance(i) + noise(i) * noise(i)).sqrt();
+        let region = |i: usize| regions.iter().position(|r| r.contains(&self.points[i])).map_or(0.0, |r| (r + 1) as f64);
+        let undefined = |i: usize| if self.undefined[i] { flag::SIGN_UNDEFINED } else { 0 };
+        let flags = |i: usize| f64::from(flags.get(i).copied().unwrap_or(0) | undefined(i));
+        [
+            self.at_vertices("deviation_mm", value),
+            self.at_vertices("u_mm", u),
+            self.at_vertices("noise_u_mm", noise),
+            self.at_vertices("region", region),
+            self.at_vertices("flags", flags),
+        ]
+    }
+
+    fn at_vertices(&self, name: &str, of: impl Fn(usize) -> f64 + Sync + Send) -> VertexField {
+        VertexField { name: name.into(), values: (0..self.vertices).into_par_iter().map(of).collect() }
     }
 
     /// Sites with weight and sign inside a region, and the fraction of the region's area whose sign is undefined.
@@ -62,6 +78,40 @@ impl Field {
         let sites: Vec<usize> = all.into_iter().filter(|&i| !self.undefined[i]).collect();
         let undefined_fraction = if total > 0.0 { 1.0 - area(&sites) / total } else { 0.0 };
         Selection { sites, undefined_fraction }
+    }
+}
+
+/// Places on the nominal that look for the actual part, with their outward unit normals.
+pub struct SeenFrom<'a> {
+    pub points: &'a [Point3<f64>],
+    pub normals: &'a [Vector3<f64>],
+}
+
+impl SeenFrom<'_> {
+    /// Deviation of the nearest surface, and whether it faces the same way and lies along the normal or no farther than `step_mm`.
+    pub fn surface(&self, nearest: &[Signed], step_mm: f64) -> (Vec<f64>, Vec<bool>) {
+        let facing = |i: usize| {
+            // Beyond the edge of a scan the nearest built point lies sideways, not along the normal.
+            let to = nearest[i].point - self.points[i];
+            let along = to.norm() <= step_mm || to.dot(&self.normals[i]).abs() >= 0.5 * to.norm();
+            along && nearest[i].normal.dot(&self.normals[i]) > 0.0
+        };
+        (nearest.iter().map(|s| -s.distance_mm).collect(), (0..nearest.len()).map(facing).collect())
+    }
+
+    /// The same of a cloud, whose points stand for discs of radius `aside_mm` along the nominal: how far the disc of the nearest point lies, and
+    /// whether it faces the place. `normals` are those of the nominal where it is nearest to each point.
+    pub fn cloud(&self, nearest: &[Nearest], normals: &[Vector3<f64>], aside_mm: f64) -> (Vec<f64>, Vec<bool>) {
+        let look = |i: usize| {
+            let to = nearest[i].point - self.points[i];
+            let along = to.dot(&self.normals[i]);
+            let aside = (to - self.normals[i] * along).norm();
+            let beyond = (aside - aside_mm).max(0.0);
+            let value = (along * along + beyond * beyond).sqrt().copysign(along);
+            // Triangles of a cloud are its points.
+            (value, beyond == 0.0 && normals[nearest[i].triangle as usize].dot(&self.normals[i]) > 0.0)
+        };
+        (0..nearest.len()).map(look).unzip()
     }
 }
 

@@ -14,6 +14,8 @@ pub const DEVIATION: &str = "deviation.json";
 pub const DEVIATION_MAP: &str = "deviation_map.ply";
 pub const DEVIATION_VIEWS: &str = "deviation_views.png";
 pub const DEVIATION_VIEWS_LAYOUT: &str = "deviation_views.json";
+/// What the names of drawings (`.svg`) and tables (`.csv`) of sections begin with; the section's name follows.
+pub const SECTION: &str = "section_";
 
 /// Names of the files about struts.
 pub const STRUTS: &str = "lattice_struts.csv";

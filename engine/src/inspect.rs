@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
-use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile};
-use crate::mesh::health;
+use crate::health;
+use crate::io::{self, Loaded, MeshFile, SliceSource, Values, VolumeFile};
+use crate::mesh::{Mesh, spacing_mm};
 use crate::volume::{Rescale, with_volume};
 
 /// The JSON of `inspect`.
@@ -24,6 +25,7 @@ pub struct Inspection {
 pub enum Item {
     Volume(VolumeItem),
     Mesh(MeshItem),
+    Cloud(CloudItem),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,6 +66,18 @@ pub struct MeshItem {
     pub fields: Vec<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CloudItem {
+    pub name: String,
+    pub format: &'static str,
+    pub points: usize,
+    /// How far they are apart: root of the area per point.
+    pub spacing_mm: f64,
+    pub size_mm: [f64; 3],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
 /// Reads and examines each path. Findings name their input; the first file that cannot be read ends it.
 pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
     let mut inspection = Inspection::default();
@@ -76,6 +90,7 @@ pub fn inspect<P: AsRef<Path>>(paths: &[P]) -> Result<Inspection, Error> {
                 let findings = file.findings.iter().cloned().chain(health.findings()).collect();
                 (Item::Mesh(mesh_item(&name, &file, health.closed())), findings)
             }
+            Loaded::Cloud(file) => (Item::Cloud(cloud_item(&name, &file)), file.findings),
         };
         inspection.items.push(item);
         inspection.findings.extend(findings.into_iter().map(|f: Finding| f.about(&name)));
@@ -97,18 +112,17 @@ pub fn volume_item(name: &str, file: &VolumeFile) -> VolumeItem {
     }
 }
 
-/// The same of a volume that is read so many slices at a time.
-pub fn slices_item(name: &str, source: &SliceSource, at_once: usize) -> Result<VolumeItem, Error> {
-    let (range, values_sha256) = source.values(at_once)?;
-    Ok(VolumeItem {
+/// The same of a volume that is read slab by slab.
+pub fn slices_item(name: &str, source: &SliceSource, values: &Values) -> VolumeItem {
+    VolumeItem {
         name: name.into(),
         format: source.format,
         modality: source.modality.clone(),
         voxel_type: source.voxel_type().name(),
-        values_sha256,
+        values_sha256: values.sha256.clone(),
         facts: source.facts.clone(),
-        ..item_of_grid(source.grid(), source.rescale(), source.assumed_steps, range)
-    })
+        ..item_of_grid(source.grid(), source.rescale(), source.assumed_steps, values.range)
+    }
 }
 
 /// What follows from the grid and the range of stored values; the rest is empty.
@@ -130,9 +144,24 @@ fn item_of_grid(grid: &Grid, rescale: Rescale, assumed_steps: [bool; 3], (min, m
     }
 }
 
+pub fn cloud_item(name: &str, file: &MeshFile) -> CloudItem {
+    let points = file.mesh.vertices();
+    CloudItem {
+        name: name.into(),
+        format: file.format,
+        points: points.len(),
+        spacing_mm: spacing_mm(points),
+        size_mm: size_mm(&file.mesh),
+        fields: file.fields.iter().map(|f| f.name.clone()).collect(),
+    }
+}
+
+fn size_mm(mesh: &Mesh) -> [f64; 3] {
+    let bounds = mesh.bounds();
+    (bounds.max - bounds.min).into()
+}
+
 pub fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
-    let bounds = file.mesh.bounds();
-    let size = bounds.max - bounds.min;
     MeshItem {
         name: name.into(),
         format: file.format,
@@ -141,7 +170,7 @@ pub fn mesh_item(name: &str, file: &MeshFile, closed: bool) -> MeshItem {
         closed,
         volume_mm3: closed.then(|| file.mesh.volume_mm3()),
         area_mm2: file.mesh.area_mm2(),
-        size_mm: [size.x, size.y, size.z],
+        size_mm: size_mm(&file.mesh),
         fields: file.fields.iter().map(|f| f.name.clone()).collect(),
     }
 }

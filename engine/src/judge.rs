@@ -1,26 +1,26 @@
 //! The main job: an order and its files to a judgement payload with its evidence.
 
+mod evidence;
+
 use std::path::Path;
 
 use nalgebra::{Point3, Vector3};
 use serde_json::json;
 
 use crate::align;
-use crate::case::{Aligned, Case, Datums, Feature, Nominal};
+use crate::case::{Achieved, Aligned, Case, Datums, Feature, Nominal};
 use crate::decide::{self, Decided, Verdictable};
 use crate::distance::MeshDistance;
 use crate::error::Error;
-use crate::evidence;
 use crate::features::Kind;
 use crate::finding::Finding;
+use crate::health;
 use crate::io;
 use crate::judgement::{
-    self, AlignmentRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord, InputRecord, Payload, Provenance,
-    ResultRecord, Retention, Stamp,
+    self, AchievableRecord, AlignmentRecord, BindingRecord, Contribution, ConvergenceRecord, Decision, Evidence, EvidenceRecord,
+    InputRecord, Payload, Provenance, ResultRecord, Retention, Stamp,
 };
-use crate::lattice;
 use crate::load::{self, Read, Source};
-use crate::mesh::health;
 use crate::order::{self, AlignmentMethod, DeviceClass, FeatureOrder, Order, Requirement, Shape};
 use crate::quantities::{self, Measured, Scope};
 use crate::region::Region;
@@ -100,14 +100,14 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     }
     let aligned = case.alignment()?;
     inputs.findings.extend(case.alignment_findings()?);
-    if asks_for_struts(&order) {
+    if evidence::asks_for_struts(&order) {
         inputs.findings.extend(case.lattice_findings()?);
     }
     inputs.findings.extend(date_finding(&order));
     rt.step("evidence", 0.0)?;
-    let evidence = case.timed("evidence", || evidence_of(&case, &order))?;
+    let evidence = case.timed("evidence", || evidence::of(&case, &order, &regions))?;
     for result in &mut results {
-        result.evidence = evidence_for(&result.quantity);
+        result.evidence = evidence::names_for(&result.quantity);
     }
 
     let mut seconds = case.seconds();
@@ -120,7 +120,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         order: judgement::OrderRecord { sha256: order_sha256, fields: order.order.clone() },
         inputs: inputs.records,
         findings: inputs.findings,
-        alignment: Some(alignment_record(aligned)),
+        alignment: Some(alignment_record(aligned, &case.achieved())),
         decision: decide::whole(results.iter().map(|r| r.decision)),
         results,
         evidence: evidence.iter().map(record_of_evidence).collect(),
@@ -366,7 +366,7 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
     })
 }
 
-fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
+fn alignment_record(aligned: &Aligned, achieved: &[Achieved]) -> AlignmentRecord {
     let fit = aligned.fit.as_ref();
     AlignmentRecord {
         method: aligned.method.name().into(),
@@ -385,6 +385,24 @@ fn alignment_record(aligned: &Aligned) -> AlignmentRecord {
             standard_uncertainty: std::array::from_fn(|k| f.covariance[(k, k)].max(0.0).sqrt()),
             centre_mm: f.centre.into(),
         }),
+        achievable: achieved.iter().map(achievable_record).collect(),
+    }
+}
+
+fn achievable_record(achieved: &Achieved) -> AchievableRecord {
+    let found = &achieved.found;
+    AchievableRecord {
+        region: achieved.region.clone(),
+        limits_mm: achieved.limits_mm,
+        patch_mm: achieved.patch_mm,
+        ratio: found.ratio,
+        ordered_ratio: found.ordered_ratio,
+        optimal_from_ordered: found.optimal_from_ordered.to_rows(),
+        binding: achieved.binding.iter().map(|&(at, multiplier)| BindingRecord { at_mm: at.into(), multiplier }).collect(),
+        stationarity: found.stationarity,
+        promised: found.promised,
+        programmes: found.programmes,
+        converged: found.converged,
     }
 }
 
@@ -421,95 +439,6 @@ fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
         json!({ "image": image, "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,
                "nominal_chord_uncertainty_mm": case.nominal()?.chord_u_mm }),
     )
-}
-
-/// The limits that the deviation pictures show: what area is counted against, else the tightest limits of a deviation.
-fn shown_limits(order: &Order) -> Option<[f64; 2]> {
-    let deviations = || order.requirement.iter().filter(|r| r.quantity.starts_with("deviation."));
-    let symmetric = |r: &Requirement| match (r.limits().min, r.limits().max) {
-        (Some(min), Some(max)) if min < 0.0 && max > 0.0 => Some([min, max]),
-        (None, Some(max)) if max > 0.0 && r.quantity != "deviation.in_tolerance" => Some([-max, max]),
-        _ => None,
-    };
-    let width = |l: &[f64; 2]| l[1] - l[0];
-    deviations().find_map(|r| r.within).or_else(|| deviations().filter_map(symmetric).min_by(|a, b| width(a).total_cmp(&width(b))))
-}
-
-fn asks_for_struts(order: &Order) -> bool {
-    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
-}
-
-/// Pictures and maps of what was measured.
-fn evidence_of(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
-    let mut files = evidence_of_deviation(case, order)?;
-    if asks_for_struts(order) && case.pose_cannot_carry(true)?.is_none() {
-        files.extend(evidence_of_struts(case)?);
-    }
-    Ok(files)
-}
-
-fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Evidence {
-    Evidence { name: name.into(), media_type, bytes }
-}
-
-/// Marks of struts at fault in the picture.
-const MARKED: usize = 12;
-
-/// The table of struts; the nominal coloured by how much thinner or thicker each strut is, as a map and as a picture.
-fn evidence_of_struts(case: &Case) -> Result<Vec<Evidence>, Error> {
-    let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
-    let values = lattice::shortfall_mm(followed, nominal);
-    let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
-    let mark = |s: usize| {
-        let label = format!("{} {s}", followed.struts[s].state.name());
-        crate::render::Mark { point: followed.design.segment(s).middle(), label }
-    };
-    let marks: Vec<crate::render::Mark> = bad.map(mark).collect();
-    let range = evidence::display_range_mm(&values, None);
-    let sheet = crate::render::deviation_views(nominal, &values, range, &marks, crate::render::Options::default())?;
-    let mut map = Vec::new();
-    let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
-    io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
-    Ok(vec![
-        file(evidence::STRUTS, "text/csv", lattice::csv(followed).into_bytes()),
-        file(evidence::STRUT_MAP, "application/octet-stream", map),
-        file(evidence::STRUT_VIEWS, "image/png", sheet.png),
-        file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
-    ])
-}
-
-/// Pictures and maps of the deviation. The part is drawn in the nominal frame; vertices without a sign carry no value.
-fn evidence_of_deviation(case: &Case, order: &Order) -> Result<Vec<Evidence>, Error> {
-    let (field, mesh) = (case.actual_field()?, case.moved()?);
-    let fields = field.vertex_fields();
-    let values = fields[0].values.as_slice();
-    let limits = shown_limits(order);
-    let range = evidence::display_range_mm(values, limits);
-    let summary = evidence::DeviationSummary::of(mesh, values, limits, range);
-    let marks: Vec<crate::render::Mark> =
-        summary.worst.iter().map(|w| crate::render::Mark { point: Point3::from(w.point_mm), label: evidence::WORST_MARK.into() }).collect();
-    let sheet = crate::render::deviation_views(mesh, values, range, &marks, crate::render::Options::default())?;
-    let mut map = Vec::new();
-    io::ply::encode(&mut map, mesh, &fields, None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
-    Ok(vec![
-        file(evidence::DEVIATION, "application/json", to_json(&summary)?),
-        file(evidence::DEVIATION_VIEWS, "image/png", sheet.png),
-        file(evidence::DEVIATION_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
-        file(evidence::DEVIATION_MAP, "application/octet-stream", map),
-    ])
-}
-
-/// Names of the evidence a result rests on.
-fn evidence_for(quantity: &str) -> Vec<String> {
-    match quantity.split_once('.') {
-        Some(("deviation", _)) => vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()],
-        Some(("lattice", _)) => vec![evidence::STRUTS.into(), evidence::STRUT_MAP.into()],
-        _ => vec![],
-    }
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))
 }
 
 fn record_of_evidence(e: &Evidence) -> EvidenceRecord {

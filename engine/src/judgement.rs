@@ -205,6 +205,43 @@ pub struct AlignmentRecord {
     /// What shows that the fit ended at a minimum, and how far the next one is; none where nothing was fitted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub proof: Option<ConvergenceRecord>,
+    /// What the best pose would achieve, where requirements ask for it; never the pose that was judged at.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub achievable: Vec<AchievableRecord>,
+}
+
+/// The smallest largest deviation that any pose near the ordered one gives, with the certificate that it is the smallest: multipliers of the
+/// patches that bind, whose magnitudes add up to 1 and whose pulls on the pose balance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AchievableRecord {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub region: Option<String>,
+    pub limits_mm: [f64; 2],
+    /// Radius of the surface patches whose means are limited, mm.
+    pub patch_mm: f64,
+    /// Largest |deviation - middle of the limits| ÷ half their width at the best pose, and at the ordered one.
+    pub ratio: f64,
+    pub ordered_ratio: f64,
+    /// Moves the part from the ordered pose to the best one.
+    pub optimal_from_ordered: [[f64; 4]; 4],
+    pub binding: Vec<BindingRecord>,
+    /// Length of the sum of the pulls, rotations in units of the part's radius: 0 at an exact optimum.
+    pub stationarity: f64,
+    /// What the last programme still promised, as a change of the ratio.
+    pub promised: f64,
+    pub programmes: u32,
+    pub converged: bool,
+}
+
+/// A patch that binds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BindingRecord {
+    /// Its centre in the nominal frame.
+    pub at_mm: [f64; 3],
+    /// Positive at the upper limit, negative at the lower.
+    pub multiplier: f64,
 }
 
 /// The end of a fit (rotations times the radius of gyration of the nominal, so that they are lengths).

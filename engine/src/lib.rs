@@ -6,10 +6,11 @@
 //!
 //! Rooms, in the order of their imports (each names only rooms before it):
 //! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
-//! library · [`volume`] [`mesh`] valid data · [`io`] [`inspect`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
-//! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`align`]
-//! [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`] [`features`] fields, shapes, and how sure they are ·
-//! [`phantom`] parts of known truth · [`lattice`] struts · [`order`] [`judgement`] [`decide`] documents · [`case`] what quantities share · [`quantities`]
+//! library · [`volume`] [`mesh`] valid data · [`io`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
+//! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`health`]
+//! [`inspect`] [`align`] [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`]
+//! [`section`] [`features`] fields, shapes, and how sure they are · [`phantom`] parts of known truth · [`lattice`] struts · [`order`] [`judgement`] [`decide`]
+//! documents · [`case`] what quantities share · [`quantities`]
 //! the catalogue · [`load`] [`judge`] [`measure`] the entries.
 //!
 //! Invariants: the GPU narrows and f64 settles, so judged numbers are the same bits on every backend, thread count and run;
@@ -26,6 +27,7 @@ pub mod features;
 pub mod finding;
 pub mod frame;
 pub mod gpu;
+pub mod health;
 pub mod inspect;
 pub mod io;
 pub mod judge;
@@ -45,6 +47,7 @@ pub mod quantities;
 pub mod region;
 pub mod render;
 pub mod runtime;
+pub mod section;
 pub mod segment;
 pub mod shrinkage;
 pub mod solid;

@@ -15,7 +15,7 @@ use crate::mesh::Mesh;
 use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use crate::runtime::Runtime;
 use crate::surface::{self, Determined, Keep, Method};
-use crate::volume::{AnyVolume, Slices};
+use crate::volume::{MOST_REACH, Slices};
 
 /// A volume or mesh, with how to read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,87 +67,134 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
     Ok(Read { value: in_millimetres(file.mesh, unit)?, record, findings })
 }
 
-/// Reads the built part: a mesh as it is, a volume through its determined surface. `accepted` names findings of severity
+/// Reads the built part: a mesh or point cloud as it is, a volume through its determined surface. `accepted` names findings of severity
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
-    if let Some((determined, record, findings)) = streamed(name, source, accepted, rt)? {
-        return Ok(Read { value: Part::from_volume(determined, source.scale_uncertainty), record, findings });
+    let of_volume = |(found, record, findings): Found| Read { value: Part::from_volume(found, source.scale_uncertainty), record, findings };
+    if let Some(found) = streamed(name, source, accepted, false, rt)? {
+        return Ok(of_volume(found));
     }
     match io::load(&source.path)? {
         Loaded::Mesh(file) => {
             let (closed, mut findings) = health(&file, name);
             let record = record_of_mesh("actual", name, &source.path, &file, closed)?;
-            if source.point_uncertainty.is_none() {
-                let message = format!(
-                    "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
-                );
-                findings.push(Finding::qualify("mesh.point_uncertainty_assumed", message).about(name));
-            }
+            findings.extend(assumed(source).map(|f| f.about(name)));
             let mesh = in_millimetres(file.mesh, source.unit)?;
-            let u = source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM);
-            Ok(Read { value: Part::from_mesh(mesh, u, source.scale_uncertainty), record, findings })
+            Ok(Read { value: Part::from_mesh(mesh, point_uncertainty(source), source.scale_uncertainty), record, findings })
         }
-        Loaded::Volume(file) => {
-            let (determined, record, findings) = determined(name, source, &file, accepted, rt)?;
-            drop(file); // the voxels are not needed beside what is measured on their surface
-            Ok(Read { value: Part::from_volume(determined, source.scale_uncertainty), record, findings })
+        Loaded::Cloud(file) => {
+            let findings = file.findings.iter().cloned().chain(assumed(source)).map(|f| f.about(name)).collect();
+            let record = record("actual", name, std::slice::from_ref(&source.path), &Item::Cloud(inspect::cloud_item(name, &file)))?;
+            let part = Part::from_cloud(in_millimetres(file.mesh, source.unit)?, point_uncertainty(source), source.scale_uncertainty);
+            let mut read = Read { value: part, record, findings };
+            read.findings.extend(of_cloud(&read.value).map(|f| f.about(name)));
+            Ok(read)
         }
+        Loaded::Volume(file) => whole(name, source, file, accepted, rt).map(of_volume),
     }
 }
+
+fn point_uncertainty(source: &Source) -> f64 {
+    source.point_uncertainty.unwrap_or(ASSUMED_POINT_UNCERTAINTY_MM)
+}
+
+fn assumed(source: &Source) -> Option<Finding> {
+    let message = format!(
+        "the standard uncertainty of the scanned points is not stated; {ASSUMED_POINT_UNCERTAINTY_MM} mm is assumed: state `point_uncertainty` from the scanner's calibration"
+    );
+    source.point_uncertainty.is_none().then(|| Finding::qualify("mesh.point_uncertainty_assumed", message))
+}
+
+/// What a cloud leaves open.
+fn of_cloud(part: &Part) -> Option<Finding> {
+    let (spacing, aside) = (part.spacing_mm?, part.reach_aside_mm()?);
+    let message = format!(
+        "the actual part is a cloud of {} points about {spacing:.4} mm apart: each weighs the same, so area fractions are fractions of points, and stands for the surface up to {aside:.4} mm around it; what needs a surface is not measured: mesh the scan for it",
+        part.mesh.vertices().len()
+    );
+    Some(Finding::qualify("cloud.no_surface", message))
+}
+
+/// A determined surface, the record of its volume, and what was found about it.
+type Found = (Determined, InputRecord, Vec<Finding>);
 
 /// Reads a volume and determines its surface: read whole where that fits the memory budget, slab by slab with the same bits otherwise.
-pub fn surface_of(
-    name: &str,
-    source: &Source,
-    accepted: &[String],
-    rt: &Runtime,
-) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
-    match streamed(name, source, accepted, rt)? {
+pub fn surface_of(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Found, Error> {
+    match streamed(name, source, accepted, false, rt)? {
         Some(found) => Ok(found),
-        None => determined(name, source, &io::load_volume(&source.path)?, accepted, rt),
+        None => whole(name, source, io::load_volume(&source.path)?, accepted, rt),
     }
 }
 
-/// What a volume will need, in one line; `None` of what has no slices to be read one by one.
+/// The surface of a volume in memory; slab by slab after all where there is more surface than the budget holds beside the voxels.
+fn whole(name: &str, source: &Source, file: VolumeFile, accepted: &[String], rt: &Runtime) -> Result<Found, Error> {
+    let found = determined(name, source, &file, accepted, rt);
+    drop(file); // the voxels are not needed beside what is measured on their surface
+    match found {
+        Err(e) if e.code == "memory.budget" => streamed(name, source, accepted, true, rt)?.ok_or(e),
+        found => found,
+    }
+}
+
+/// What a volume will need, in one line; `None` of what is no volume.
 pub fn need(name: &str, source: &Source, rt: &Runtime) -> Option<String> {
-    let slices = io::open_slices(&source.path).ok()?;
-    let ([nx, ny, nz], mib) = (slices.grid().dims(), |bytes: u64| bytes.div_ceil(1 << 20));
-    let whole = whole_need(slices.grid().dims(), slices.bytes());
-    let voxels = format!("{name}: {nx} x {ny} x {nz} voxels of {}", slices.voxel_type().name());
-    let Some(budget) = rt.memory_bytes().filter(|&budget| whole > budget) else {
-        return Some(format!("{voxels} need about {} MiB", mib(whole)));
+    let volume = io::open_volume(&source.path).ok()?;
+    let ([nx, ny, nz], mib) = (volume.grid().dims(), |bytes: u64| bytes.div_ceil(1 << 20));
+    let (certain, per_vertex) = (certain_need(&volume), surface::BYTES_PER_VERTEX);
+    let voxels = format!("{name}: {nx} x {ny} x {nz} voxels of {}", volume.voxel_type().name());
+    let Some(budget) = rt.memory_bytes().filter(|&budget| likely_need(&volume) > budget && volume.is_streamable()) else {
+        return Some(format!("{voxels} need about {} MiB and {per_vertex} bytes for each vertex of the surface", mib(certain)));
     };
-    let (at_once, held) = slab_need(&slices, budget);
+    let (at_once, held) = slab_need(&volume, budget);
+    let per_vertex = per_vertex + 2 * NEAR_VOXELS * volume.voxel_type().bytes();
     Some(format!(
-        "{voxels} need about {} MiB and are read {at_once} slices at a time: {} MiB and about {} bytes for each vertex of the surface",
-        mib(whole),
-        mib(held),
-        surface::BYTES_PER_VERTEX + 2 * NEAR_VOXELS * slices.voxel_type().bytes()
+        "{voxels} need about {} MiB; read {at_once} slices at a time they need {} MiB and about {per_vertex} bytes for each vertex of the surface",
+        mib(likely_need(&volume)),
+        mib(held + Runtime::overhead_bytes())
     ))
 }
 
 /// Voxels on each side of a vertex that are held while it is refined, about.
 const NEAR_VOXELS: usize = 16;
+/// Surface vertices for every voxel on the faces of the volume's box, in a part with pores and struts.
+const VERTICES_PER_FACE_VOXEL: u64 = 4;
 
-/// Slices to read at a time, a sixteenth of the budget for them and as much for what they are decoded from; bytes of these and of the mask.
+fn mask_bytes([nx, ny, nz]: [usize; 3]) -> u64 {
+    (nx.div_ceil(64) * 8 * ny * nz) as u64
+}
+
+/// Bytes that a volume needs in memory whatever its surface.
+fn certain_need(volume: &SliceSource) -> u64 {
+    Runtime::overhead_bytes() + volume.bytes() + mask_bytes(volume.grid().dims())
+}
+
+/// The same with a surface as parts have it.
+fn likely_need(volume: &SliceSource) -> u64 {
+    let [nx, ny, nz] = volume.grid().dims().map(|n| n as u64);
+    certain_need(volume) + VERTICES_PER_FACE_VOXEL * 2 * (nx * ny + ny * nz + nz * nx) * surface::BYTES_PER_VERTEX as u64
+}
+
+/// Slices to read at a time, for a sixteenth of the budget; bytes of these, of those that passes look at beside them, of the mask, and of the
+/// packed and unpacked slices that threads are at.
 fn slab_need(slices: &SliceSource, budget: u64) -> (usize, u64) {
     let [nx, ny, nz] = slices.grid().dims();
     let slice = (nx * ny * slices.voxel_type().bytes()) as u64;
     let at_once = (budget / 16 / slice.max(1)).clamp(1, nz as u64);
-    (at_once as usize, 2 * at_once * slice + (nx.div_ceil(64) * 8 * ny * nz) as u64)
+    let decoding = if slices.is_packed() { 2 * rayon::current_num_threads() as u64 } else { 0 };
+    (at_once as usize, (at_once + 2 * MOST_REACH as u64 + decoding) * slice + mask_bytes(slices.grid().dims()))
 }
 
-/// The surface of a volume that exceeds the memory budget, read slab by slab; `None` where it does not, or is no volume of slices.
-fn streamed(
-    name: &str,
-    source: &Source,
-    accepted: &[String],
-    rt: &Runtime,
-) -> Result<Option<(Determined, InputRecord, Vec<Finding>)>, Error> {
+/// The surface of a volume that exceeds the memory budget, or of any with `anyway`, read slab by slab; `None` where it does not, or is no
+/// volume of slices.
+fn streamed(name: &str, source: &Source, accepted: &[String], anyway: bool, rt: &Runtime) -> Result<Option<Found>, Error> {
     let Some(budget) = rt.memory_bytes() else { return Ok(None) };
     // What cannot be opened is told by reading it whole.
-    let Ok(slices) = io::open_slices(&source.path) else { return Ok(None) };
-    if whole_need(slices.grid().dims(), slices.bytes()) <= budget {
+    let Ok(mut slices) = io::open_volume(&source.path) else { return Ok(None) };
+    if !slices.is_streamable() {
+        rt.afford(&format!("the voxels of {name}"), certain_need(&slices) - Runtime::overhead_bytes())?;
+        return Ok(None);
+    }
+    if likely_need(&slices) <= budget && !anyway {
         return Ok(None);
     }
     slices.measurable(accepted)?;
@@ -155,25 +202,19 @@ fn streamed(
     rt.afford("slabs and mask", held)?;
     rt.note(format!("{name} exceeds the memory budget and was read {at_once} slices at a time"));
     rt.step("load", 0.5)?;
-    let item = Item::Volume(inspect::slices_item(name, &slices, at_once)?);
+    let values = slices.values(at_once)?;
+    let item = Item::Volume(inspect::slices_item(name, &slices, &values));
+    slices.findings.extend(values.findings);
+    slices.measurable(accepted)?;
     let record = record("actual", name, &slices.files, &item)?;
     let options = options(source);
     let found = with_voxel_type!(slices.voxel_type(), T => {
-        let read = |range: std::ops::Range<usize>, out: &mut Vec<T>| {
-            let mut more = vec![];
-            slices.read(range, &mut more)?;
-            out.append(&mut more);
-            Ok(())
-        };
+        let read = |range: std::ops::Range<usize>, out: &mut Vec<T>| slices.read(range, out);
         let rescale = || Error::defect("a file's rescale is checked when it is opened");
         let slabs = Slices::read(*slices.grid(), slices.rescale(), at_once, Box::new(read)).ok_or_else(rescale)?;
         surface::determine_slices(&slabs, &options, rt)?
     });
-    let unseen = (slices.format == "dicom").then(|| {
-        let text = "read slab by slab, so its padding and saturated values were not looked for: raise --memory to have them checked";
-        Finding::qualify("ct.values_not_checked", text)
-    });
-    let findings = slices.findings.iter().chain(&unseen).chain(&found.findings).map(|f| f.clone().about(name)).collect();
+    let findings = slices.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
     Ok(Some((found, record, findings)))
 }
 
@@ -196,47 +237,13 @@ fn options(source: &Source) -> surface::Options {
 }
 
 /// Determines the surface of a volume that was read.
-pub fn determined(
-    name: &str,
-    source: &Source,
-    file: &VolumeFile,
-    accepted: &[String],
-    rt: &Runtime,
-) -> Result<(Determined, InputRecord, Vec<Finding>), Error> {
+pub fn determined(name: &str, source: &Source, file: &VolumeFile, accepted: &[String], rt: &Runtime) -> Result<Found, Error> {
     let record = record_of_volume(name, file)?;
     let volume = file.measurable(accepted)?;
-    keep_to_budget(name, volume, rt)?;
+    rt.afford(&format!("the voxels of {name}"), volume.bytes() as u64 + mask_bytes(volume.grid().dims()))?;
     let found = surface::determine(volume, &options(source), rt)?;
     let findings = file.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
     Ok((found, record, findings))
-}
-
-/// Bytes that a vertex of the determined surface takes while it is refined, its triangles included.
-const BYTES_PER_VERTEX: f64 = 400.0;
-/// Surface vertices per voxel of a cube's faces: what a part with pores and struts has more surface than its box.
-const VERTICES_PER_FACE_VOXEL: f64 = 4.0;
-
-/// Bytes that a volume and its surface need in memory, about.
-fn whole_need(dims: [usize; 3], voxel_bytes: u64) -> u64 {
-    let [nx, ny, nz] = dims.map(|n| n as f64);
-    let vertices = VERTICES_PER_FACE_VOXEL * 2.0 * (nx * ny + ny * nz + nz * nx);
-    (voxel_bytes as f64 + nx * ny * nz / 8.0 + BYTES_PER_VERTEX * vertices) as u64
-}
-
-/// Estimates what a volume and its surface need before it is computed, and refuses what exceeds the budget.
-fn keep_to_budget(name: &str, volume: &AnyVolume, rt: &Runtime) -> Result<(), Error> {
-    let Some(budget) = rt.memory_bytes() else { return Ok(()) };
-    let needed = whole_need(volume.grid().dims(), volume.bytes() as u64);
-    if needed <= budget {
-        return Ok(());
-    }
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let message = format!(
-        "{name} needs about {} MiB and the budget is {} MiB: raise --memory, or crop the volume to the part",
-        mib(needed),
-        mib(budget)
-    );
-    Err(Error::resource("memory.budget", message))
 }
 
 /// Reads anatomy or a mating device.
@@ -271,7 +278,7 @@ fn in_millimetres(mesh: Mesh, unit: LengthUnit) -> Result<Mesh, Error> {
 
 /// Whether a mesh is closed, and everything found about it.
 fn health(file: &MeshFile, name: &str) -> (bool, Vec<Finding>) {
-    let health = crate::mesh::health::examine(&file.mesh);
+    let health = crate::health::examine(&file.mesh);
     let findings = file.findings.iter().cloned().chain(health.findings()).map(|f| f.about(name)).collect();
     (health.closed(), findings)
 }

@@ -9,19 +9,23 @@ use serde::Serialize;
 
 use crate::case::{Case, Nominal, Part};
 use crate::error::Error;
+use crate::evidence;
 use crate::finding::Finding;
 use crate::frame::{Grid, Pose};
+use crate::health;
 use crate::io::{self, Loaded, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
 use crate::lattice::{self, FaultLimits};
 use crate::load::{self, Read, Source};
-use crate::mesh::health;
 use crate::order::{AlignmentMethod, ComponentsOrder};
+use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
 use crate::porosity;
-use crate::quantities::{self, Measured, QuantityJson, Scope, Term};
+use crate::quantities::{self, Measured, QuantityJson, SMALLEST_VOID_CELLS, Scope, Term};
 use crate::region::Region;
+use crate::render::colour;
 use crate::runtime::Runtime;
+use crate::section::{self, Plane};
 use crate::surface::material;
 use crate::volume::with_volume;
 
@@ -32,6 +36,9 @@ pub struct Measurement {
     pub findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alignment: Option<AlignmentJson>,
+    /// Of `pores` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pores: Option<PoreSummary>,
     pub provenance: ProvenanceJson,
     pub seconds: BTreeMap<String, f64>,
 }
@@ -124,7 +131,7 @@ impl<'a> Session<'a> {
         let inputs = self.inputs.into_iter().map(|i| InputJson { name: i.name, sha256: i.sha256 }).collect();
         let provenance =
             ProvenanceJson { version: env!("CARGO_PKG_VERSION").into(), backend: self.rt.backend_name(), notes: self.rt.notes(), inputs };
-        Measurement { quantities, findings: self.findings, alignment, provenance, seconds }
+        Measurement { quantities, findings: self.findings, alignment, pores: None, provenance, seconds }
     }
 }
 
@@ -141,7 +148,7 @@ fn scope<'a>(region: &'a Option<Region>, named: Option<RegionRef<'a>>) -> Scope<
     Scope { region: region.as_ref().zip(named).map(|(r, n)| (n.name, r)), ..Scope::default() }
 }
 
-/// `compare NOMINAL ACTUAL`. `map` receives the per-vertex signed deviation as PLY.
+/// `compare NOMINAL ACTUAL`.
 pub struct Compare<'a> {
     pub nominal: Source,
     pub actual: Source,
@@ -151,7 +158,10 @@ pub struct Compare<'a> {
     pub tolerance: Option<[f64; 2]>,
     /// Radius of the patch of the extraction operator.
     pub patch_mm: f64,
+    /// Receives the deviation at every vertex.
     pub map: Option<PathBuf>,
+    /// A folder that receives a drawing and a table of each section, and the planes by name.
+    pub sections: Option<(PathBuf, Vec<(String, Plane)>)>,
     pub region: Option<RegionRef<'a>>,
 }
 
@@ -167,8 +177,10 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
         case = datums.locate(case);
     }
     if let Some(path) = &job.map {
-        let (field, mesh) = (case.actual_field()?, case.moved()?);
-        io::ply::write(path, mesh, &field.vertex_fields(), None)?;
+        write_map(path, &case, region.as_ref(), job.tolerance)?;
+    }
+    if let Some((folder, planes)) = &job.sections {
+        write_sections(folder, planes, &case, job.tolerance)?;
     }
     let scope = Scope { within_mm: job.tolerance, patch_mm: job.patch_mm, ..scope(&region, job.region) };
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
@@ -208,7 +220,7 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
         case = datums.locate(case);
     }
     session.findings.extend(case.lattice_findings()?);
-    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.pose_cannot_carry(true)?) {
+    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.struts_cannot_carry()?) {
         return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
     }
     if let Some(path) = &job.table {
@@ -226,6 +238,37 @@ fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|e| {
         Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
     })
+}
+
+/// Writes the deviation at every vertex: as GLB with colours where the name ends so, else as PLY with numbers.
+fn write_map(path: &Path, case: &Case, region: Option<&Region>, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
+    let (field, mesh, part) = (case.actual_field()?, case.moved()?, case.actual()?);
+    let fields = field.vertex_fields(region.as_slice(), &part.flags);
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("glb")) {
+        let range = evidence::display_range_mm(&fields[0].values, limits_mm);
+        let extras = serde_json::json!({ "quantity": "deviation", "unit": "mm", "colours_from": range[0], "colours_to": range[1] });
+        io::glb::write(path, mesh, &colour::linear_of(&fields[0].values, range), extras)?;
+    } else {
+        io::ply::write(path, mesh, &fields, None)?;
+    }
+    Ok(())
+}
+
+/// Writes a drawing and a table of each section into a folder.
+fn write_sections(folder: &Path, planes: &[(String, Plane)], case: &Case, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
+    if case.actual()?.spacing_mm.is_some() {
+        return Err(Error::input("section.cloud", "a plane cuts nothing out of a point cloud: mesh the scan"));
+    }
+    for (name, plane) in planes {
+        let compared = case.section(name, plane)?;
+        for (ending, text) in [("svg", section::svg(&compared, limits_mm)), ("csv", section::csv(&compared))] {
+            let file = format!("{}{name}.{ending}", evidence::SECTION);
+            std::fs::write(folder.join(&file), text).map_err(|e| {
+                Error::input("file.unwritable", format!("the section {file} cannot be written: {e}; check the folder and its permissions"))
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.
@@ -313,6 +356,8 @@ pub struct Pores<'a> {
     pub sphere_mm: Option<f64>,
     /// Receives a row for each closed pore as comma-separated values.
     pub table: Option<PathBuf>,
+    /// Whether the summary gets the curve of accessible volume.
+    pub curve: bool,
     pub region: Option<RegionRef<'a>>,
 }
 
@@ -320,7 +365,7 @@ impl Pores<'_> {
     /// Everything of a part inside its closed hull.
     pub fn new(part: Source) -> Self {
         let envelope = Envelope::Hull { closing_mm: porosity::DEFAULT_CLOSING_MM };
-        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, region: None }
+        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, curve: false, region: None }
     }
 }
 
@@ -347,11 +392,45 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     }
     let region = named.zip(shape.as_ref());
     write_table(job, &case, region)?;
-    session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))
+    let summary = pore_summary(job, &case, region)?;
+    let mut measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
+    measured.pores = summary;
+    Ok(measured)
 }
 
 fn pore_scope<'a>(job: &Pores, region: Option<(&'a str, &'a Region)>) -> Scope<'a> {
     Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() }
+}
+
+/// `None` where the surface encloses nothing.
+fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Option<PoreSummary>, Error> {
+    let part = case.actual()?;
+    if part.not_closed.is_some() {
+        return Ok(None);
+    }
+    let sizes = SizeDistribution::of(&*case.sizes(Phase::Pores, region)?);
+    let spheres = sizes.as_ref().filter(|_| job.curve).map_or(vec![], |s| s.spheres_mm(2.0 * part.cell_mm));
+    let accessible = if spheres.is_empty() {
+        vec![]
+    } else {
+        let [a, b] = &*case.accessible(&spheres, region)?;
+        let share = |n: usize| 0.5 * (a[n] + b[n]);
+        spheres.iter().enumerate().map(|(n, &diameter_mm)| Reached { diameter_mm, share: share(n) }).collect()
+    };
+    let [a, b] = *case.throats(region)?;
+    let porosity = case.porosity(region)?;
+    let surface_per_mm = porosity.open_surface_per_mm + porosity.closed_surface_per_mm;
+    Ok(Some(PoreSummary {
+        sizes,
+        accessible,
+        range_mm: job.range_mm,
+        throats_mm: [0, 1, 2].map(|n| a[n].zip(b[n]).map(|(a, b)| 0.5 * (a + b))),
+        border: BorderRule::of(&case.closed_voids(region)?[0], SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm),
+        sensitivity: Sensitivity {
+            per_micrometre: 1e-3 * surface_per_mm,
+            per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
+        },
+    }))
 }
 
 fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
@@ -369,7 +448,7 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let name = name(&part.path);
     let file = match io::load(&part.path)? {
         Loaded::Volume(file) => file,
-        Loaded::Mesh(_) => {
+        Loaded::Mesh(_) | Loaded::Cloud(_) => {
             return Err(Error::input(
                 "envelope.no_volume",
                 format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file"),
@@ -395,7 +474,9 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let mut measured = match region {
         Some(_) => {
             write_table(job, &case, region)?;
-            session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?
+            let summary = pore_summary(job, &case, region)?;
+            let measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
+            Measurement { pores: summary, ..measured }
         }
         None => session.close(BTreeMap::new(), None, BTreeMap::new()),
     };

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::frame::Bounds;
 use crate::kernels::{Border, Connectivity, components, distance_transform};
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::solid::{Cell, Columns, Lattice, PHASES, Voids};
@@ -56,12 +56,12 @@ pub struct Porosity {
 /// Measures a closed mesh given in the nominal frame.
 pub fn porosity(mesh: &Mesh, envelope: &Envelope, step_mm: f64, rt: &Runtime) -> Result<Porosity, Error> {
     let scenes = Scene::both(mesh, envelope, step_mm, rt)?;
-    of_scenes(mesh, &scenes)
+    of_scenes(mesh, None, &scenes)
 }
 
 /// The same on lattices that are there.
-pub(crate) fn of_scenes(mesh: &Mesh, scenes: &[Scene; 2]) -> Result<Porosity, Error> {
-    let runs = [on_lattice(mesh, &scenes[0])?, on_lattice(mesh, &scenes[1])?];
+pub(crate) fn of_scenes(mesh: &Mesh, bulge: Option<&Bulge>, scenes: &[Scene; 2]) -> Result<Porosity, Error> {
+    let runs = [on_lattice(mesh, bulge, &scenes[0])?, on_lattice(mesh, bulge, &scenes[1])?];
     let (a, b) = (&runs[0], &runs[1]);
     let combine = |of: fn(&Fractions) -> f64, w: f64| 0.5 * (of(&a.fractions) + w * of(&b.fractions));
     let both = |w: f64| Fractions {
@@ -160,44 +160,58 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn on_lattice(mesh: &Mesh, scene: &Scene) -> Result<Porosity, Error> {
+fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Porosity, Error> {
     let Scene { lattice, columns, voids, inside, .. } = scene;
     let lines = lattice.dims[1] * lattice.dims[2];
     let sums: Vec<[f64; 3]> =
         (0..lines).into_par_iter().map(|line| inside.line_sums(columns, voids, line % lattice.dims[1], line / lattice.dims[1])).collect();
-    let [solid_mm, open_mm, closed_mm] = sums.iter().fold([0.0; 3], |a, s| [a[0] + s[0], a[1] + s[1], a[2] + s[2]]);
-    let all = solid_mm + open_mm + closed_mm;
+    let per_mm2 = lattice.step_mm * lattice.step_mm;
+    let [solid_mm3, mut open_mm3, mut closed_mm3] =
+        sums.iter().fold([0.0; 3], |a, s| [a[0] + s[0], a[1] + s[1], a[2] + s[2]]).map(|mm| mm * per_mm2);
+    let all = solid_mm3 + open_mm3 + closed_mm3;
     if all <= 0.0 {
         return Err(Error::input(
             "porosity.empty_envelope",
             "the envelope holds nothing of the part's surroundings: check the region's place in the nominal frame",
         ));
     }
-    let fractions = Fractions {
-        total: (open_mm + closed_mm) / all,
-        open: open_mm / all,
-        closed: closed_mm / all,
-        envelope_mm3: all * lattice.step_mm * lattice.step_mm,
-    };
-    let [open_mm2, closed_mm2] = pore_surface(mesh, scene);
+    let [open, closed] = pore_surface(mesh, bulge, scene);
+    open_mm3 -= open.beyond_mm3;
+    closed_mm3 -= closed.beyond_mm3;
+    let fractions = Fractions { total: (open_mm3 + closed_mm3) / all, open: open_mm3 / all, closed: closed_mm3 / all, envelope_mm3: all };
     let per = |area: f64| area / fractions.envelope_mm3;
-    Ok(Porosity { fractions, numeric: fractions, open_surface_per_mm: per(open_mm2), closed_surface_per_mm: per(closed_mm2) })
+    Ok(Porosity { fractions, numeric: fractions, open_surface_per_mm: per(open.area_mm2), closed_surface_per_mm: per(closed.area_mm2) })
 }
 
-/// Area of the facets inside the envelope that face open and closed pores.
-fn pore_surface(mesh: &Mesh, scene: &Scene) -> [f64; 2] {
+/// Facets inside the envelope that face one kind of pore.
+#[derive(Clone, Copy, Default)]
+struct Facing {
+    area_mm2: f64,
+    /// Volume of the pores that lies beyond the facets and before the curved surface.
+    beyond_mm3: f64,
+}
+
+impl Facing {
+    fn plus(self, other: Facing) -> Facing {
+        Facing { area_mm2: self.area_mm2 + other.area_mm2, beyond_mm3: self.beyond_mm3 + other.beyond_mm3 }
+    }
+}
+
+/// Facets inside the envelope that face open and closed pores.
+fn pore_surface(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> [Facing; 2] {
     crate::sum::fold(
         mesh.triangles().len(),
-        || [0.0; 2],
-        |mut areas, t| {
+        || [Facing::default(); 2],
+        |mut facing, t| {
+            let own = || Facing { area_mm2: 0.5 * mesh.area_vector(t).norm(), beyond_mm3: bulge.map_or(0.0, |b| b.volume_mm3(mesh, t)) };
             match scene.beside_facet(mesh, t).map(|beside| scene.voids.cell(beside)) {
-                Some(Cell::Open) => areas[0] += 0.5 * mesh.area_vector(t).norm(),
-                Some(Cell::Closed) => areas[1] += 0.5 * mesh.area_vector(t).norm(),
+                Some(Cell::Open) => facing[0] = facing[0].plus(own()),
+                Some(Cell::Closed) => facing[1] = facing[1].plus(own()),
                 Some(Cell::Solid) | None => {}
             }
-            areas
+            facing
         },
-        |a, b| [a[0] + b[0], a[1] + b[1]],
+        |a, b| [a[0].plus(b[0]), a[1].plus(b[1])],
     )
 }
 

@@ -117,9 +117,15 @@ impl Runtime {
         self.cancel.clone()
     }
 
-    /// Refuses what does not fit the memory budget, before it is taken.
+    /// What the program takes beside the data, at most: itself, its buffers, and the stacks and tables of its threads (bytes).
+    pub fn overhead_bytes() -> u64 {
+        (24 << 20) + ((4 * rayon::current_num_threads() as u64) << 20)
+    }
+
+    /// Refuses what does not fit the memory budget beside the program itself, before it is taken.
     pub fn afford(&self, what: &str, bytes: u64) -> Result<(), Error> {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let bytes = bytes.saturating_add(Runtime::overhead_bytes());
         match self.memory_bytes {
             Some(budget) if bytes > budget => Err(Error::resource(
                 "memory.budget",

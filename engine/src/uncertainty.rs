@@ -138,6 +138,11 @@ pub struct Patterns {
 }
 
 impl Patterns {
+    /// Variance (mm²) of the value at one site from everything but noise.
+    pub fn common_variance(&self, site: usize) -> f64 {
+        self.common.iter().map(|(_, pattern)| pattern[site] * pattern[site]).sum()
+    }
+
     /// Runs `quantity` on `values` and on `values` displaced by each effect. `None` from the quantity means not measured,
     /// for the reason given.
     pub fn measure(&self, values: &[f64], quantity: impl Fn(&[f64]) -> Option<f64> + Sync, reason: &str) -> Measured {

@@ -272,7 +272,7 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("unknown_type.ply", "file.malformed", text(ply("3", "1", ""), "float x", "quad x")),
         ("no_coordinates.ply", "file.malformed", text(ply("3", "1", "0 0 0 1 0 0 0 1 0 3 0 1 2"), "float x", "float u")),
         ("two_corners.ply", "file.malformed", ply("3", "1", "0 0 0 1 0 0 0 1 0 2 0 1")),
-        ("no_faces.ply", "mesh.empty", ply("3", "0", "0 0 0 1 0 0 0 1 0")),
+        ("no_vertices.ply", "mesh.empty", ply("0", "0", "")),
         ("vertex_that_is_not_there.ply", "mesh.index", ply("3", "1", "0 0 0 1 0 0 0 1 0 3 0 1 3")),
         ("not_a_number.ply", "mesh.not_finite", ply("3", "1", "0 0 0 1 nan 0 0 1 0 3 0 1 2")),
         ("anything.bin", "file.unknown_format", b"GIF89a, for example".to_vec()),

@@ -176,6 +176,58 @@ fn padding_is_said_and_stops_where_it_would_be_material() {
     assert!(limited.findings[0].message.starts_with("3 voxels hold the padding value -4024 to -2024"), "{}", limited.findings[0].message);
 }
 
+/// A ball of 4000 in air of 24 with noise, in 64 slices of 48 x 48 pixels; `change` has the place and the value.
+fn ball(folder: &std::path::Path, padding: i16, change: impl Fn([usize; 3], i16) -> i16) {
+    for k in 0..64usize {
+        let value = |n: usize| {
+            let at = [n % 48, n / 48, k];
+            let middle = [24.2, 23.7, 31.9];
+            let r = (0..3).map(|a| (at[a] as f64 - middle[a]) * (at[a] as f64 - middle[a])).sum::<f64>().sqrt();
+            let noise = ((n + 48 * 48 * k).wrapping_mul(2_654_435_761) >> 7 & 31) as i16;
+            change(at, 24 + (((15.0 - r) / 2.0 + 0.5).clamp(0.0, 1.0) * 4000.0) as i16 + noise)
+        };
+        let bytes: Vec<u8> = (0..48 * 48).flat_map(|n| value(n).to_le_bytes()).collect();
+        let mut o = slice(k as f64 * 0.75, &[]);
+        [tags::ROWS, tags::COLUMNS].into_iter().for_each(|tag| short(&mut o, tag, 48));
+        numbers(&mut o, tags::PIXEL_SPACING, &[0.75, 0.75]);
+        short(&mut o, tags::PIXEL_PADDING_VALUE, padding as u16);
+        bytes_of(&mut o, &bytes);
+        put(folder, &format!("{k}"), &file(&o, EXPLICIT));
+    }
+}
+
+#[test]
+fn a_surface_read_slab_by_slab_stops_and_qualifies_for_the_same_reasons_as_the_whole() {
+    use verimetry_engine::load::{Source, surface_of};
+    use verimetry_engine::runtime::Runtime;
+    let both = |folder: &std::path::Path| {
+        let of = |rt: Runtime| {
+            let found = surface_of("scan", &Source::new(folder), &[], &rt);
+            let notes = rt.notes();
+            (found.map(|(surface, record, findings)| (surface.mesh, record, findings)), notes)
+        };
+        let (whole, streamed) = (of(Runtime::cpu()), of(Runtime::cpu().memory_budget(Some(Runtime::overhead_bytes() + (9 << 20)))));
+        assert!(whole.1.is_empty() && streamed.1[0].contains("slices at a time"), "{:?}", streamed.1);
+        (whole.0, streamed.0)
+    };
+    let corner = |[i, j, _]: [usize; 3]| i + j < 12;
+    // Padding in the corners of the slices, and material clipped at the highest code of 12 bits.
+    let folder = super::super::folder();
+    ball(folder.path(), -2000, |at, v| if corner(at) { -2000 } else { (v + 80).min(4095) });
+    let (whole, streamed) = both(folder.path());
+    let (whole, streamed) = (whole.expect("a surface"), streamed.expect("a surface"));
+    assert!(whole.0 == streamed.0 && whole.1 == streamed.1);
+    assert_eq!(whole.2, streamed.2);
+    let codes: Vec<&str> = whole.2.iter().map(|f| f.code.as_str()).collect();
+    assert!(codes.contains(&"ct.padding") && codes.contains(&"ct.saturated"), "{codes:?}");
+    // Padding that reads as material.
+    let folder = super::super::folder();
+    ball(folder.path(), 3000, |at, v| if corner(at) { 3000 } else { v });
+    let (whole, streamed) = both(folder.path());
+    let stop = whole.map(drop).expect_err("a stop");
+    assert_eq!((stop.code, streamed.map(drop).expect_err("a stop")), ("ct.padding_as_material", stop.clone()));
+}
+
 #[test]
 fn a_directory_stands_for_the_images_of_its_folder() {
     let folder = folder();

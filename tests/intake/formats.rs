@@ -11,7 +11,7 @@ use super::super::broken_files::{mha, nifti};
 use super::super::{codes, folder, put};
 use super::make::Tiff;
 
-/// Every slice read alone, and all but the first together, have the bits of the whole volume.
+/// Every slice read alone, and all but the first together, have the bits of the whole volume; read slab by slab it has the same findings.
 pub fn slices_are_those_of_the_whole(path: &Path) {
     let source = io::open_slices(path).expect("slices");
     let whole = io::load_volume(path).expect("a volume");
@@ -23,11 +23,17 @@ pub fn slices_are_those_of_the_whole(path: &Path) {
     with_volume!(&whole.volume, v => {
         let mut slab = v.data()[..1].to_vec();
         for range in (0..nz).map(|k| k..k + 1).chain([1..nz, 0..0]) {
+            slab.clear();
             source.read(range.clone(), &mut slab).expect("slices");
             assert_eq!(slab, v.data()[range.start * nx * ny..range.end * nx * ny], "{range:?}");
         }
         assert!(source.read(0..nz + 1, &mut slab).is_err(), "there are no more slices");
     });
+    for at_once in [1, 2, 7, nz] {
+        let values = source.values(at_once).expect("slices");
+        let findings = [&source.findings[..], &values.findings].concat();
+        assert_eq!((values.sha256, findings), (whole.values_sha256(), whole.findings.clone()), "{at_once} slices at once");
+    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -28,6 +28,8 @@ fn seeds() -> Vec<Vec<u8>> {
         Tiff { big: true, compression: 8, ..Tiff::default() }.bytes(&pages),
         Tiff { compression: 32773, ..Tiff::default() }.bytes(&pages),
         Tiff { description: described, ..Tiff::default() }.bytes(&[pages.concat()]),
+        b"v 0 0 0\nv 1 0 0 1 0.5 0\nv 0 1 0\nv 0 0 1\nf 1/1/1 2//2 \\\n 3\nf -1 -2 -3 -4 # all\nl 1 2\n".to_vec(),
+        b"COFF # a fan\n4 2 5\n0 0 0 255 0 0\n1 0 0\n0 1 0\n0 0 1 1\n3 0 1 2\n4 0 3 2 1  0.5 0.5 0.5\n".to_vec(),
     ]
 }
 
@@ -35,7 +37,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: if std::env::var_os("VERIMETRY_LONG").is_some() { 20_000 } else { 400 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_damaged_volume_gives_a_result_or_an_error(seed in 0..12usize, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), keep in any::<prop::sample::Index>(), cut in any::<bool>()) {
+    fn a_damaged_file_of_these_kinds_gives_a_result_or_an_error(seed in 0..14usize, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), keep in any::<prop::sample::Index>(), cut in any::<bool>()) {
         survives("x", &damaged(seeds().swap_remove(seed), &flips, cut.then_some(keep)));
     }
 }

@@ -105,7 +105,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("ct/dcmqi/liver.dcm", "dicom.no_image"),
     ("ct/qa_philips_S21570_S4010/I40", "volume.dimensions"),
     ("ct/rt_utils/mock_data/rt.dcm", "dicom.no_image"),
-    ("microct/bonej_logs/hyperCube.zip", "file.unknown_format"),
+    ("microct/bonej_logs/hyperCube.zip", "file.archive"),
 ];
 
 #[test]
@@ -123,6 +123,19 @@ fn every_real_volume_is_read_with_what_is_known_of_it() {
         assert!(near(file.volume.grid().origin().z, z, 6e-4), "{path}: {}", file.volume.grid().origin());
         assert!(near(item.value_min, range[0], 1e-9) && near(item.value_max, range[1], 1e-9), "{path}: {item:?}");
         assert_eq!((&item.values_sha256[..10], codes(&file).as_slice()), (digest, findings), "{path}: {:?}", file.findings);
+    }
+}
+
+#[test]
+fn real_series_have_the_same_findings_slab_by_slab() {
+    let padded = ["ct/dcmqi", "ct/qa_ge_tilt", "ct/rt_utils/mock_data", "ct/pylibjpeg/CT1_JLSN.dcm"];
+    for path in padded.into_iter().chain(["ct/qa_philips_S21570_S2020", "ct/rt_utils/oriented_data", "mask_shape/lung1_label.nrrd"]) {
+        let Some(file) = real(path) else { return };
+        let (Ok(source), whole) = (io::open_slices(&file), io::load_volume(&file).expect(path)) else { continue };
+        assert!(!padded.contains(&path) || codes(&whole).contains(&"ct.padding"), "{path}");
+        let values = source.values(2).expect(path);
+        assert_eq!([&source.findings[..], &values.findings].concat(), whole.findings, "{path}");
+        assert_eq!(values.sha256, whole.values_sha256(), "{path}");
     }
 }
 

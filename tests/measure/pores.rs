@@ -4,9 +4,11 @@ use std::f64::consts::PI;
 
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::frame::{Bounds, Grid, Pose};
+use verimetry_engine::kernels::{Border, Connectivity, components, distance_transform_mm2};
 use verimetry_engine::measure::{self, Envelope, Measurement, Pores};
 use verimetry_engine::phantom::{Solid, parts};
 use verimetry_engine::runtime::Runtime;
+use verimetry_engine::volume::Mask;
 
 use super::{Folder, covers};
 
@@ -36,7 +38,7 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
     let solid = Solid::Ball { centre, radius_mm: 2.4 }.without(Solid::Ball { centre, radius_mm: 0.9 }, 0.0);
     let table = folder.0.path().join("pores.csv");
     let part = folder.scan("shell.mha", &solid, &voxels(60));
-    let m = measured(&Pores { table: Some(table.clone()), range_mm: Some([1.7, 1.9]), ..Pores::new(part) });
+    let m = measured(&Pores { table: Some(table.clone()), range_mm: Some([1.7, 1.9]), curve: true, ..Pores::new(part) });
     let volume = |r: f64| 4.0 / 3.0 * PI * r * r * r;
     for name in ["mean", "d10", "d50", "d90"] {
         covers(&m, &format!("pore.size_{name}"), 1.8);
@@ -46,18 +48,25 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
     covers(&m, "pore.in_range", 1.0);
     covers(&m, "porosity.interconnectivity", 0.0);
     covers(&m, "structure.euler_number", 2.0);
-    // Facets cut off a little of the area.
-    let density = 4.0 * PI * 0.81 / volume(2.4);
-    assert!((value(&m, "structure.surface_density") / density - 1.0).abs() < 0.005);
+    covers(&m, "structure.surface_density", 4.0 * PI * 0.81 / volume(2.4));
     covers(&m, "defect.count", 1.0);
     covers(&m, "defect.largest_diameter", 1.8);
-    // Facets cut off a little of the void: 0.5 % at nine voxels radius.
-    for (name, truth) in [("defect.largest_volume", volume(0.9)), ("defect.total_fraction", volume(0.9) / (volume(2.4) - volume(0.9)))] {
-        assert!((value(&m, name) / truth - 1.0).abs() < 0.01, "{name}: {}", value(&m, name));
-    }
+    covers(&m, "defect.largest_volume", volume(0.9));
+    covers(&m, "defect.total_fraction", volume(0.9) / (volume(2.4) - volume(0.9)));
     covers(&m, "defect.nearest_to_surface", 1.5);
     assert!(value(&m, "structure.anisotropy") < 0.02);
     assert!(m.quantities["pore.throat_x"].value.is_none() && m.quantities["pore.accessible"].value.is_none());
+
+    let summary = m.pores.unwrap();
+    let sizes = summary.sizes.unwrap();
+    assert!((sizes.volume_share.iter().sum::<f64>() - 1.0).abs() < 1e-12 && (sizes.d50_mm - 1.8).abs() < 0.02);
+    // Nothing reaches a closed void; it touches no border, so both rules count it.
+    assert!(summary.accessible.len() > 4 && summary.accessible.iter().all(|r| r.share == 0.0));
+    assert_eq!((summary.border.kept.voids, summary.border.kept), (1, summary.border.dropped));
+    let per_mm = 4.0 * PI * 0.81 / volume(2.4);
+    assert!((1e3 * summary.sensitivity.per_micrometre / per_mm - 1.0).abs() < 0.01);
+    let per_percent = 0.01 * per_mm * (2.0 * PI).sqrt() * 0.07;
+    assert!((summary.sensitivity.per_percent_of_contrast.unwrap() / per_percent - 1.0).abs() < 0.05);
 
     let text = std::fs::read_to_string(table).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
@@ -78,6 +87,32 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
     assert_eq!(rows[1][11], "false");
 }
 
+/// The share of the pores in a cube that a sphere of this radius sweeps when it comes from outside, counted on a fine grid: places where the
+/// solid is at least the radius away, those of them that hang together with a corner, and what lies within the radius of these.
+fn reached_by(solid: &Solid, envelope: &Bounds, radius_mm: f64) -> f64 {
+    const STEP: f64 = 0.04;
+    let margin = 1.2;
+    let dims = [0, 1, 2].map(|a| ((envelope.max[a] - envelope.min[a] + 2.0 * margin) / STEP).ceil() as usize);
+    let at = |i: usize, j: usize, k: usize| envelope.min + Vector3::new(i as f64, j as f64, k as f64) * STEP - Vector3::repeat(margin);
+    let rt = Runtime::cpu();
+    let fits = Mask::from_fn(dims, |i, j, k| solid.distance_mm(&at(i, j, k)) >= radius_mm);
+    let fitting = components(&fits, Connectivity::Faces6, &rt).unwrap();
+    let outside = fitting.mask_of(fitting.label_of(0, 0, 0));
+    let squares = distance_transform_mm2(&outside.complement(), [STEP; 3], Border::Unknown, &rt).unwrap();
+    let inside = |p: &Point3<f64>| (0..3).all(|a| (envelope.min[a]..=envelope.max[a]).contains(&p[a]));
+    let (mut pores, mut reached) = (0u64, 0u64);
+    for (n, square) in squares.iter().enumerate() {
+        let p = at(n % dims[0], n / dims[0] % dims[1], n / (dims[0] * dims[1]));
+        if inside(&p) && solid.distance_mm(&p) > 0.0 {
+            pores += 1;
+            // Centres on a grid stay a little short of where the sphere could touch.
+            let reach = radius_mm + 0.375 * STEP * STEP / radius_mm;
+            reached += u64::from(*square < reach * reach);
+        }
+    }
+    reached as f64 / pores as f64
+}
+
 /// Balls in simple cubic order, overlapping, seen from their middle: a window between four balls is √2 pitch - 2 radius wide, the chamber
 /// between eight √3 pitch - 2 radius.
 #[test]
@@ -88,7 +123,8 @@ fn a_cubic_array_of_balls_has_the_throat_of_its_windows_and_the_pore_of_its_cham
     let balls: Vec<Solid> = places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm }).collect();
     let (throat, chamber) = (2.0_f64.sqrt() * pitch - 2.2, 3.0_f64.sqrt() * pitch - 2.2);
     let pose = Pose { translation: Vector3::repeat(1.44), ..Pose::identity() };
-    let part = folder.scan("balls.mha", &Solid::Union(balls).moved(pose), &voxels(68));
+    let solid = Solid::Union(balls).moved(pose);
+    let part = folder.scan("balls.mha", &solid, &voxels(68));
     let file = folder.mesh("envelope.stl", &parts::cuboid(&cube(1.44, 1.44 + 2.0 * pitch), 1).mesh).path;
     let job = |sphere: f64| Pores { envelope: Envelope::File(file.clone()), sphere_mm: Some(sphere), ..Pores::new(part.clone()) };
     let m = measured(&job(0.7 * throat));
@@ -97,9 +133,14 @@ fn a_cubic_array_of_balls_has_the_throat_of_its_windows_and_the_pore_of_its_cham
     }
     let largest = value(&m, "pore.size_d90");
     assert!((largest - chamber).abs() < 0.1 * VOXEL, "{largest}, chamber {chamber}");
-    let open = value(&m, "pore.accessible");
-    let shut = value(&measured(&job(1.2 * throat)), "pore.accessible");
-    assert!(open > 0.75 && shut < 0.5 * open, "{open} and {shut}");
+    let shut = measured(&job(1.2 * throat));
+    assert!(value(&shut, "pore.accessible") < 0.5 * value(&m, "pore.accessible"));
+    for (m, sphere) in [(&m, 0.7 * throat), (&shut, 1.2 * throat)] {
+        let truth = reached_by(&solid, &cube(1.44, 1.44 + 2.0 * pitch), 0.5 * sphere);
+        let q = &m.quantities["pore.accessible"];
+        let (found, u) = (q.value.unwrap(), q.expanded_uncertainty.unwrap());
+        assert!((found - truth).abs() <= u + 0.01, "a sphere of {sphere} mm reaches {found} ± {u}, counted {truth}");
+    }
     covers(&m, "porosity.interconnectivity", 1.0);
     // One node and three necks a cell.
     covers(&m, "structure.euler_number", 8.0 * (1.0 - 3.0));
@@ -133,6 +174,30 @@ fn plates_are_anisotropic_and_a_torus_has_one_tunnel() {
     covers(&m, "structure.euler_number", 1.0 - 6.0);
     assert!(m.quantities["pore.throat_z"].value.is_none());
     assert!(value(&m, "structure.anisotropy") > 0.5 && value(&m, "pore.in_range") > 0.8);
+}
+
+/// A void inside and one through which the envelope cuts.
+#[test]
+fn voids_that_the_envelope_cuts_are_told_both_ways() {
+    let folder = Folder::new();
+    let ball = |x: f64, radius_mm: f64| Solid::Ball { centre: Point3::new(x, 2.02, 2.01), radius_mm };
+    let block = Solid::Box { centre: Point3::new(2.5, 2.0, 2.0), half_mm: Vector3::new(2.2, 1.7, 1.7), rounding_mm: 0.1 };
+    let solid = block.without(Solid::Union(vec![ball(1.5, 0.4), ball(3.5, 0.6)]), 0.0);
+    let grid = Grid::aligned([50, 40, 40], [VOXEL; 3], Point3::origin()).unwrap();
+    let part = folder.scan("block.mha", &solid, &grid);
+    let envelope = Bounds { min: Point3::new(0.6, 0.6, 0.6), max: Point3::new(3.5, 3.4, 3.4) };
+    let file = folder.mesh("envelope.stl", &parts::cuboid(&envelope, 1).mesh).path;
+    let m = measured(&Pores { envelope: Envelope::File(file), ..Pores::new(part) });
+    let volume = |r: f64| 4.0 / 3.0 * PI * r * r * r;
+    let rule = m.pores.clone().unwrap().border;
+    assert_eq!((rule.kept.voids, rule.dropped.voids), (2, 1));
+    for (found, truth) in
+        [(rule.kept.largest_mm3, volume(0.6)), (rule.dropped.largest_mm3, volume(0.4)), (rule.kept.volume_mm3, volume(0.4) + volume(0.6))]
+    {
+        assert!((found / truth - 1.0).abs() < 0.01, "{found} for {truth}");
+    }
+    covers(&m, "defect.count", 2.0);
+    covers(&m, "porosity.closed", (volume(0.4) + 0.5 * volume(0.6)) / (2.9 * 2.8 * 2.8));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Alignment: where the actual part lies in the nominal frame.
 //!
 //! Measurand: the rigid pose nominal_from_actual that minimises the area-weighted mean squared distance from the actual surface to the nominal
-//! (all vertices of the actual, weighted by their areas; for meshes of few vertices 4096 points spread over the faces). Robust weights
+//! (all vertices of the actual, weighted by their areas; for meshes of few vertices 4096 points spread over the faces; the points of a cloud
+//! alike). Robust weights
 //! only choose the start; the judged pose is plain least squares to convergence, so that real defects are not hidden.
 //! The result says what it cannot know: free degrees of freedom (eigenvalues of the normal matrix below 1e-3 of the largest, rotations
 //! in units of the radius of gyration), other poses that fit equally well, a part that is its own mirror image's better match.
@@ -87,15 +88,6 @@ pub struct Alignment {
     pub second_best_rms_mm: Option<f64>,
 }
 
-impl Alignment {
-    /// Covariance (mm²) of where a point of the nominal frame lies, from the pose alone.
-    pub fn variance_along(&self, at: &Point3<f64>, direction: &nalgebra::Vector3<f64>) -> f64 {
-        let moment = (at - self.centre).cross(direction);
-        let row = Vector6::new(moment.x, moment.y, moment.z, direction.x, direction.y, direction.z);
-        row.dot(&(self.covariance * row))
-    }
-}
-
 /// Why there is no pose.
 #[derive(Debug, ThisError, PartialEq)]
 pub enum AlignError {
@@ -140,7 +132,7 @@ impl From<AlignError> for Error {
     }
 }
 
-/// Least-squares pose from any start: global search, then [`local_fit`]. `include` takes points of the nominal frame.
+/// Least-squares pose of a surface or a point cloud from any start: global search, then [`local_fit`]. `include` takes points of the nominal frame.
 pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
     let (nominal_moments, actual_moments) = (moments(nominal.mesh(), "nominal")?, moments(actual, "actual")?);
     let (nominal_mm, actual_mm) = (nominal_moments.gyration_mm(), actual_moments.gyration_mm());

@@ -1,4 +1,5 @@
-//! Points that stand for a surface: every sum over them with their weights is an integral over the surface.
+//! Points that stand for a surface: every sum over them with their weights is an integral over the surface. The points of a cloud weigh all the
+//! same.
 
 use nalgebra::{Matrix3, Point3, Vector3};
 
@@ -19,6 +20,9 @@ pub(crate) struct Samples {
 impl Samples {
     /// All vertices, weighted by their areas; for meshes of few vertices as many points spread evenly over the triangles.
     pub fn judged(mesh: &Mesh) -> Option<Self> {
+        if mesh.is_cloud() {
+            return Samples::weighted(mesh.vertices(), &vec![1.0; mesh.vertices().len()]);
+        }
         if mesh.vertices().len() < FEW_VERTICES {
             return Samples::spread(mesh, FEW_VERTICES);
         }
@@ -34,8 +38,11 @@ impl Samples {
     }
 
     /// `count` points of equal weight: one in each of `count` equal steps of accumulated area, at a place within its triangle that
-    /// the golden ratio pair (Roberts 2018) spreads evenly. `None` for a surface without area.
+    /// the golden ratio pair (Roberts 2018) spreads evenly. Of a cloud, about as many of its points. `None` for a surface without area.
     pub fn spread(mesh: &Mesh, count: usize) -> Option<Self> {
+        if mesh.is_cloud() {
+            return Samples::judged(mesh).map(|points| points.thinned(count));
+        }
         let order = coherent_order(&(0..mesh.triangles().len()).map(|t| centroid(mesh, t)).collect::<Vec<_>>());
         let total: f64 = order.iter().map(|&t| mesh.area_vector(t as usize).norm()).sum();
         (total > 0.0).then_some(())?;
@@ -101,7 +108,7 @@ fn centroid(mesh: &Mesh, t: usize) -> Point3<f64> {
     a + ((b - a) + (c - a)) / 3.0
 }
 
-/// Centroid and second central moment of a surface, exact for its triangles: ∫ x xᵀ dA = A/12 (Σ v vᵀ + 9 c cᵀ).
+/// Centroid and second central moment of a surface, exact for its triangles: ∫ x xᵀ dA = A/12 (Σ v vᵀ + 9 c cᵀ); of a cloud, of its points.
 #[derive(Clone, Copy)]
 pub(crate) struct Moments {
     pub centroid: Point3<f64>,
@@ -110,13 +117,13 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub fn of(mesh: &Mesh) -> Option<Self> {
-        let origin = mesh.bounds().centre();
+        let (origin, cloud) = (mesh.bounds().centre(), mesh.is_cloud());
         let zero = || (0.0, Vector3::zeros(), Matrix3::zeros());
         let (area, first, second) = sum::fold(
             mesh.triangles().len(),
             zero,
             |(area, first, second), t| {
-                let a = 0.5 * mesh.area_vector(t).norm();
+                let a = if cloud { 1.0 } else { 0.5 * mesh.area_vector(t).norm() };
                 let v = mesh.corners(t).map(|p| p - origin);
                 let c = (v[0] + v[1] + v[2]) / 3.0;
                 let square = v.iter().fold(c * c.transpose() * 9.0, |m, x| m + x * x.transpose());

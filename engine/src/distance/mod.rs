@@ -260,6 +260,11 @@ impl<T: Copy> Places<T> {
     }
 }
 
+/// Triangles in an order that keeps neighbours together at every scale: runs of 8ⁿ of them are compact.
+pub(crate) fn compact_order(mesh: &Mesh) -> Vec<u32> {
+    Tree::build(mesh).order().to_vec()
+}
+
 /// Indices of the points along a Z-order curve (Morton 1966) of 1024³ cells: neighbours in the list are neighbours in space.
 pub(crate) fn coherent_order(points: &[Point3<f64>]) -> Vec<u32> {
     let bounds = Bounds::of(points);

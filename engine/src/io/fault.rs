@@ -26,6 +26,8 @@ pub enum Fault {
     Truncated { format: &'static str, needed: u64, found: u64 },
     #[error("its content is of no known format (it begins {begins}); allowed are {allowed}")]
     UnknownFormat { begins: String, allowed: &'static str },
+    #[error("it is a ZIP archive, as 3MF files are, which are not read; unpack it, or export the mesh as STL, PLY, OBJ or OFF")]
+    Archive,
     #[error("{what} is {found}, allowed is at most {allowed}; split or reduce it")]
     TooLarge { what: &'static str, found: u64, allowed: u64 },
     #[error("{format} is malformed at {place}: found {found}, expected {expected}; export it again")]
@@ -87,6 +89,7 @@ impl Fault {
             Fault::Unwritable { .. } => "file.unwritable",
             Fault::Truncated { .. } => "file.truncated",
             Fault::UnknownFormat { .. } => "file.unknown_format",
+            Fault::Archive => "file.archive",
             Fault::TooLarge { .. } => "file.too_large",
             Fault::Malformed { .. } => "file.malformed",
             Fault::VoxelType { .. } => "volume.voxel_type",

@@ -7,10 +7,14 @@
 mod bytes;
 mod dicom;
 mod fault;
+pub mod glb;
 mod metaimage;
 mod nifti;
 mod nrrd;
+mod obj;
+mod off;
 pub mod ply;
+mod polygons;
 mod raw;
 mod sidecar;
 mod source;
@@ -27,21 +31,23 @@ use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, FileError, name};
 pub use ply::VertexField;
-pub use source::{SliceSource, VoxelType, with_voxel_type};
+pub use source::{SliceSource, Values, VoxelType, with_voxel_type};
 pub use stl::write as write_stl;
 
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, MeshError};
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
-const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL and PLY";
+const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL, PLY, OBJ and OFF";
 
 /// What a file or folder held.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {
     Volume(VolumeFile),
     Mesh(MeshFile),
+    /// Points without faces, as [`Mesh::of_points`] has them.
+    Cloud(MeshFile),
 }
 
 /// A volume and what its file says of it.
@@ -123,7 +129,7 @@ fn stop_code(code: &str) -> &'static str {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeshFile {
     pub mesh: Mesh,
-    /// `stl` or `ply`.
+    /// `stl`, `ply`, `obj` or `off`.
     pub format: &'static str,
     pub fields: Vec<VertexField>,
     pub colours: Option<Vec<[u8; 4]>>,
@@ -142,26 +148,34 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
     match opened(path)? {
         Opened::Volume(source) => Ok(Loaded::Volume(source.load()?)),
         Opened::Mesh(mesh) => Ok(Loaded::Mesh(mesh)),
+        Opened::Cloud(points) => Ok(Loaded::Cloud(points)),
     }
 }
 
-/// Opens a volume whose slices can be read one by one; see [`load`] for the paths.
+/// Opens a volume without its voxels; see [`load`] for the paths.
 ///
 /// # Errors
-/// As [`load_volume`], and `file.not_streamable` for what is packed as one stream.
-pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+/// As [`load_volume`], but for what only the voxels show.
+pub fn open_volume(path: &Path) -> Result<SliceSource, Error> {
     match opened(path)? {
-        Opened::Volume(source) => {
-            source.streamable().map_err(|fault| fault.of(path))?;
-            Ok(*source)
-        }
-        Opened::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+        Opened::Volume(source) => Ok(*source),
+        Opened::Mesh(m) | Opened::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
+}
+
+/// The same where slices can be read one by one.
+///
+/// # Errors
+/// `file.not_streamable` for what is packed as one stream.
+pub fn open_slices(path: &Path) -> Result<SliceSource, Error> {
+    let source = open_volume(path)?;
+    if source.is_streamable() { Ok(source) } else { Err(Fault::NotStreamable { format: source.format }.of(path).into()) }
 }
 
 enum Opened {
     Volume(Box<SliceSource>),
     Mesh(MeshFile),
+    Cloud(MeshFile),
 }
 
 fn opened(path: &Path) -> Result<Opened, FileError> {
@@ -202,6 +216,7 @@ pub fn read_bounded(path: &Path, allowed: u64) -> Result<Vec<u8>, Error> {
 pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
     match load(path)? {
         Loaded::Mesh(mesh) => Ok(mesh),
+        Loaded::Cloud(c) => Err(Fault::from(MeshError::Empty { vertices: c.mesh.vertices().len() }).of(path).into()),
         Loaded::Volume(v) => Err(Fault::NotAMesh { found: v.format }.of(path).into()),
     }
 }
@@ -210,7 +225,7 @@ pub fn load_mesh(path: &Path) -> Result<MeshFile, Error> {
 pub fn load_volume(path: &Path) -> Result<VolumeFile, Error> {
     match load(path)? {
         Loaded::Volume(volume) => Ok(volume),
-        Loaded::Mesh(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
+        Loaded::Mesh(m) | Loaded::Cloud(m) => Err(Fault::NotAVolume { found: m.format }.of(path).into()),
     }
 }
 
@@ -224,8 +239,11 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         return dicom::open_file(path).map(Box::new).map(Opened::Volume);
     }
     if ply::is_ply(&head) {
-        let ply::Ply { mesh, fields, colours } = ply::read(path).map_err(of)?;
-        return Ok(Opened::Mesh(MeshFile { fields, colours, ..MeshFile::plain(mesh, "ply") }));
+        let file = ply::read(path).map_err(of)?;
+        return Ok(if file.mesh.is_cloud() { Opened::Cloud(file) } else { Opened::Mesh(file) });
+    }
+    if off::is_off(&head) {
+        return off::read(path).map(Opened::Mesh).map_err(of);
     }
     if metaimage::is_metaimage(&head) {
         return volume(metaimage::open(path));
@@ -242,6 +260,7 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
     let mesh = match stl::form(&head, len) {
         Some(stl::Form::Binary { triangles }) => stl::read_binary(path, triangles),
         Some(stl::Form::Ascii) => stl::read_ascii(path),
+        None if is_obj(path, len).map_err(of)? => return obj::read(path).map(Opened::Mesh).map_err(of),
         // Voxels alone say nothing of themselves: another file beside them does.
         None => match (nifti::header_of(path), sidecar::of(path)) {
             (Some(header), _) => return volume(nifti::open(&header, false)),
@@ -250,6 +269,12 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         },
     };
     Ok(Opened::Mesh(MeshFile::plain(mesh.map_err(of)?, "stl")))
+}
+
+/// OBJ has no mark of its own: its first lines tell.
+fn is_obj(path: &Path, len: u64) -> Result<bool, Fault> {
+    let head = bytes::head(&mut bytes::open(path)?.0, bytes::HEADER_LIMIT)?;
+    Ok(obj::is_obj(&head, (head.len() as u64) < len))
 }
 
 /// Least and largest value; there is at least one.
@@ -263,6 +288,9 @@ pub(crate) fn range<T: Voxel>(data: &[T]) -> (f64, f64) {
 fn unknown(path: &Path, head: &[u8], len: u64) -> Fault {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl")) {
         return stl::broken(head, len);
+    }
+    if head.starts_with(b"PK\x03\x04") {
+        return Fault::Archive;
     }
     match len {
         0 => Fault::Truncated { format: "the file", needed: 1, found: 0 },

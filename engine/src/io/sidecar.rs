@@ -57,10 +57,13 @@ pub(super) enum Endian {
     Big,
 }
 
-/// The sidecar of a file, if it has one. What calls itself STL has none: an order of the same name may lie beside a broken mesh.
+/// Names of meshes.
+const MESHES: [&str; 5] = ["stl", "ply", "obj", "off", "3mf"];
+
+/// The sidecar of a file, if it has one. What calls itself a mesh has none: an order of the same name may lie beside a broken mesh.
 pub(super) fn of(path: &Path) -> Option<PathBuf> {
     let sidecar = path.with_extension("toml");
-    let mesh = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl"));
+    let mesh = path.extension().is_some_and(|e| MESHES.iter().any(|mesh| e.eq_ignore_ascii_case(mesh)));
     (!mesh && sidecar != path && sidecar.is_file()).then_some(sidecar)
 }
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::bytes::{self, Stream};
-use super::dicom::Frames;
+use super::dicom::{Frames, Tally};
 use super::fault::{Fault, FileError};
 use super::nrrd::Text;
 use super::tiff::Pages;
@@ -115,7 +115,7 @@ pub struct SliceSource {
     pub facts: BTreeMap<&'static str, String>,
     /// Which steps of the grid (i, j, k) the file does not give.
     pub assumed_steps: [bool; 3],
-    /// What headers and geometry say. Saturation and padding are found in the voxels, by [`SliceSource::load`].
+    /// What headers and geometry say. Saturation and padding are found in the voxels, by [`SliceSource::load`] or [`SliceSource::values`].
     pub findings: Vec<Finding>,
     /// All files that the volume comes from, slices in order.
     pub files: Vec<PathBuf>,
@@ -123,6 +123,17 @@ pub struct SliceSource {
     pub(super) rescale: Rescale,
     pub(super) voxel_type: VoxelType,
     pub(super) slices: Slices,
+}
+
+/// What is known of a volume once all its voxels were seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    /// Least and largest stored value.
+    pub range: (f64, f64),
+    /// As [`VolumeFile::values_sha256`].
+    pub sha256: String,
+    /// Those that [`SliceSource::load`] adds to what headers and geometry say.
+    pub findings: Vec<Finding>,
 }
 
 /// Plain voxels are read in parts of this size, each on its own thread.
@@ -199,12 +210,14 @@ impl SliceSource {
         self.grid.voxels() as u64 * self.voxel_type.bytes() as u64
     }
 
-    /// Fails where slices cannot be had one by one.
-    pub(super) fn streamable(&self) -> Result<(), Fault> {
-        match &self.slices {
-            Slices::Packed { .. } | Slices::Text(_) => Err(Fault::NotStreamable { format: self.format }),
-            _ => Ok(()),
-        }
+    /// Whether slices are decoded one by one, beside what holds them.
+    pub fn is_packed(&self) -> bool {
+        !matches!(self.slices, Slices::Plain { .. })
+    }
+
+    /// Whether slices can be had one by one; what is packed as one stream can only be loaded.
+    pub fn is_streamable(&self) -> bool {
+        !matches!(self.slices, Slices::Packed { .. } | Slices::Text(_))
     }
 
     /// [`VolumeFile::measurable`] before anything is read.
@@ -212,8 +225,8 @@ impl SliceSource {
         measurable(&self.findings, self.assumed_steps, accepted)
     }
 
-    /// Stored values of the slices with these k, i fastest, then j, then k: the bits that [`SliceSource::load`] has there. `out` is
-    /// replaced. `T` is the type of [`SliceSource::voxel_type`]; any other, and slices that are not there, are a defect of the caller.
+    /// Appends the stored values of the slices with these k, i fastest, then j, then k: the bits that [`SliceSource::load`] has there.
+    /// `T` is the type of [`SliceSource::voxel_type`]; any other, and slices that are not there, are a defect of the caller.
     pub fn read<T: Voxel>(&self, slices: Range<usize>, out: &mut Vec<T>) -> Result<(), Error> {
         let [nx, ny, nz] = self.grid.dims();
         if T::NAME != self.voxel_type.name() || slices.start > slices.end || slices.end > nz {
@@ -221,28 +234,31 @@ impl SliceSource {
             return Err(Error::defect(format!("slices {slices:?} as {} were asked of {nz} slices of {held}", T::NAME)));
         }
         let count = slices.len() * nx * ny;
-        out.clear();
         let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
         let short = Fault::TooLarge { what: "the memory for its slices", found: bytes, allowed: bytes / 2 };
         out.try_reserve_exact(count).map_err(|_| self.at_fault(short))?;
-        out.resize(count, T::zeroed());
-        Ok(self.fill(slices, out)?)
+        let before = out.len();
+        out.resize(before + count, T::zeroed());
+        Ok(self.fill(slices, &mut out[before..])?)
     }
 
-    /// Least and largest stored value and [`VolumeFile::values_sha256`], read so many slices at a time.
-    pub fn values(&self, at_once: usize) -> Result<((f64, f64), String), Error> {
+    /// What all voxels together say, read so many slices at a time.
+    pub fn values(&self, at_once: usize) -> Result<Values, Error> {
         with_voxel_type!(self.voxel_type, T => self.values_as::<T>(at_once))
     }
 
-    fn values_as<T: Voxel>(&self, at_once: usize) -> Result<((f64, f64), String), Error> {
+    fn values_as<T: Voxel>(&self, at_once: usize) -> Result<Values, Error> {
         let [nx, ny, nz] = self.grid.dims();
         let reversed = self.grid.axes().determinant() < 0.0;
         let (mut range, mut digest, mut data) = ((f64::INFINITY, f64::NEG_INFINITY), Sha256::new(), Vec::<T>::new());
+        let mut tally = self.tally();
         for first in (0..nz).step_by(at_once.max(1)) {
             let end = (first + at_once.max(1)).min(nz);
+            data.clear();
             self.read(if reversed { nz - end..nz - first } else { first..end }, &mut data)?;
             let (low, high) = super::range(&data);
             range = (range.0.min(low), range.1.max(high));
+            tally.iter_mut().for_each(|tally| tally.add(&data));
             voxels::order(&mut data, false);
             let mut slices: Vec<&[T]> = data.chunks(nx * ny).collect();
             if reversed {
@@ -250,7 +266,15 @@ impl SliceSource {
             }
             slices.into_iter().for_each(|slice| digest.update(bytemuck::cast_slice(slice)));
         }
-        Ok((range, digest.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+        let sha256 = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Values { range, sha256, findings: tally.map_or(vec![], |tally| tally.findings()) })
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        match &self.slices {
+            Slices::Dicom(frames) => frames.tally(self.rescale),
+            _ => None,
+        }
     }
 
     /// The whole volume and all findings.
@@ -262,8 +286,9 @@ impl SliceSource {
         let mut data = voxels::zeroed::<T>(self.grid.voxels()).map_err(|fault| self.at_fault(fault))?;
         self.fill(0..self.grid.dims()[2], &mut data)?;
         let Rescale { slope, intercept } = self.rescale;
-        if let Slices::Dicom(frames) = &self.slices {
-            self.findings.extend(frames.value_findings(&data, self.rescale));
+        if let Some(mut tally) = self.tally() {
+            tally.add(&data);
+            self.findings.extend(tally.findings());
         }
         let rescale = self.at_fault(Fault::Rescale { slope, intercept });
         let volume = Volume::new(self.grid, self.rescale, data).map(T::wrap).ok_or(rescale)?;

@@ -10,6 +10,7 @@
 
 use rayon::prelude::*;
 
+use super::runs::{Runs, Wide, counting_bits};
 use crate::Error;
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
@@ -115,26 +116,30 @@ impl Components {
     pub fn write_labels(&self, out: &mut [u32]) {
         let [nx, ny, nz] = self.runs.mask.dims();
         assert_eq!(out.len(), nx * ny * nz, "one label a voxel");
-        out.par_chunks_mut(nx * ny).enumerate().for_each(|(k, slice)| {
-            for (j, row) in slice.chunks_mut(nx).enumerate() {
-                let first = self.runs.row(j, k);
-                row.chunks_mut(64).enumerate().for_each(|(w, out)| self.write_word(first + w, out));
-            }
-        });
+        out.par_chunks_mut(nx * ny).enumerate().for_each(|(k, slice)| write_slice(self, k, slice));
+    }
+
+    #[inline(always)]
+    fn write_row(&self, first: usize, row: &mut [u32]) {
+        let mut carry = 0;
+        for (w, out) in row.chunks_mut(64).enumerate() {
+            self.write_word(first + w, carry, out);
+            carry = self.runs.mask.words()[first + w] >> 63;
+        }
     }
 
     /// Writes the labels of one word, most often of one component.
-    #[inline]
-    fn write_word(&self, word: usize, out: &mut [u32]) {
+    #[inline(always)]
+    fn write_word(&self, word: usize, carry: u64, out: &mut [u32]) {
         let bits = self.runs.mask.words()[word];
         if bits == 0 {
             return out.fill(0);
         }
-        let (low, high) = (bits.trailing_zeros() as usize, 63 - bits.leading_zeros() as usize);
-        let labels = &self.label_of_run[self.runs.number(word, low) as usize..=self.runs.number(word, high) as usize];
-        if labels.iter().all(|&l| l == labels[0]) {
+        let labels = &self.label_of_run[self.runs.in_word(word, bits, carry)];
+        let label = labels[0];
+        if all_are(labels, label) {
             for (byte, out) in bits.to_le_bytes().into_iter().zip(out.chunks_mut(8)) {
-                out.iter_mut().zip(&SPREAD[byte as usize]).for_each(|(out, ones)| *out = ones & labels[0]);
+                out.iter_mut().zip(&SPREAD[byte as usize]).for_each(|(out, ones)| *out = ones & label);
             }
             return;
         }
@@ -146,6 +151,15 @@ impl Components {
             out[from..from + length].fill(label);
             from += length;
             rest = bits.checked_shr(from as u32).unwrap_or(0);
+        }
+    }
+}
+
+counting_bits! {
+    fn write_slice(components: &Components, k: usize, slice: &mut [u32]) {
+        let nx = components.runs.mask.dims()[0];
+        for (j, row) in slice.chunks_mut(nx).enumerate() {
+            components.write_row(components.runs.row(j, k), row);
         }
     }
 }
@@ -165,150 +179,84 @@ static SPREAD: [[u32; 8]; 256] = {
     table
 };
 
-/// The runs of a mask by their numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Runs {
-    mask: Mask,
-    per_row: usize,
-    /// Run starts before each word, in scan order.
-    before: Vec<u32>,
-    count: u32,
-}
-
 impl Runs {
-    fn of(mask: &Mask) -> Result<Runs, Error> {
-        let per_row = mask.words_per_row();
-        let rows_per_task = ((1 << 14) / per_row).max(1);
-        let mut before = vec![0u32; mask.words().len()];
-        // Counts inside tasks first, then the sums of the tasks before.
-        let counts: Vec<u64> = before
-            .par_chunks_mut(rows_per_task * per_row)
-            .zip(mask.words().par_chunks(rows_per_task * per_row))
-            .map(|(before, words)| {
-                let mut count = 0u32; // at most 32 starts in each of 2^14 words, or one row
-                for (before, row) in before.chunks_mut(per_row).zip(words.chunks(per_row)) {
-                    let mut carry = 0;
-                    for (before, &word) in before.iter_mut().zip(row) {
-                        *before = count;
-                        count += (word & !(word << 1 | carry)).count_ones();
-                        carry = word >> 63;
-                    }
-                }
-                u64::from(count)
-            })
-            .collect();
-        let count: u64 = counts.iter().sum();
-        if count >= u64::from(u32::MAX) {
-            let message = format!("the mask has {count} runs of voxels, allowed are at most 4294967294: label a smaller region");
-            return Err(Error::resource("components.too_many", message));
-        }
-        let mut sum = 0u32;
-        let starts: Vec<u32> = counts
-            .iter()
-            .map(|&c| {
-                sum += c as u32; // at most `count`
-                sum - c as u32
-            })
-            .collect();
-        before.par_chunks_mut(rows_per_task * per_row).zip(starts).for_each(|(b, start)| b.iter_mut().for_each(|b| *b += start));
-        Ok(Runs { mask: mask.clone(), per_row, before, count: count as u32 })
-    }
-
-    /// First word of a row.
-    fn row(&self, j: usize, k: usize) -> usize {
-        (k * self.mask.dims()[1] + j) * self.per_row
-    }
-
-    /// The bit before the first of a word, in its lowest place.
-    #[inline(always)]
-    fn carry(&self, word: usize) -> u64 {
-        if word.is_multiple_of(self.per_row) { 0 } else { self.mask.words()[word - 1] >> 63 }
-    }
-
-    /// The number of the run that holds a set bit.
-    #[inline(always)]
-    fn number(&self, word: usize, bit: usize) -> u32 {
-        let bits = self.mask.words()[word];
-        let carry = if bits & 1 == 1 { self.carry(word) } else { 0 };
-        let starts = bits & !(bits << 1 | carry);
-        self.before[word] + (starts << (63 - bit)).count_ones() - 1
-    }
-
-    /// Calls `f(number, from, to)` for the runs of a row, voxels `from..to`.
-    #[inline]
-    fn each_in_row(&self, row: usize, mut f: impl FnMut(u32, usize, usize)) {
-        let first = row * self.per_row;
-        let words = &self.mask.words()[first..first + self.per_row];
-        let mut number = self.before[first];
-        let mut open = None; // start of a run that reached the end of its word
-        for (w, &word) in words.iter().enumerate() {
-            let mut bits = word;
-            if let Some(from) = open {
-                let ones = bits.trailing_ones() as usize;
-                if ones == 64 {
-                    continue;
-                }
-                f(number, from, w * 64 + ones);
-                number += 1;
-                open = None;
-                bits &= u64::MAX << ones;
-            }
-            while bits != 0 {
-                let from = bits.trailing_zeros() as usize;
-                let ones = (bits >> from).trailing_ones() as usize;
-                if from + ones == 64 {
-                    open = Some(w * 64 + from);
-                    break;
-                }
-                f(number, w * 64 + from, w * 64 + from + ones);
-                number += 1;
-                bits &= u64::MAX << (from + ones);
-            }
-        }
-        if let Some(from) = open {
-            f(number, from, words.len() * 64);
-        }
-    }
-
     /// Size and place of each component.
     fn describe(&self, label_of_run: &[u32], count: u32) -> Vec<Component> {
-        let [_, ny, nz] = self.mask.dims();
-        let nothing = Component { size: 0, first: [0; 3], min: [usize::MAX; 3], max: [0; 3] };
-        let mut components = vec![nothing; count as usize];
-        for k in 0..nz {
-            for j in 0..ny {
-                self.each_in_row(k * ny + j, |run, from, to| {
-                    let c = &mut components[label_of_run[run as usize] as usize - 1];
-                    if c.size == 0 {
-                        *c = Component { size: 0, first: [from, j, k], min: [from, j, k], max: [to - 1, j, k] };
-                    }
-                    c.size += (to - from) as u64;
-                    c.min = [c.min[0].min(from), c.min[1].min(j), c.min[2]]; // slices come in order
-                    c.max = [c.max[0].max(to - 1), c.max[1].max(j), k];
-                });
+        let [_, _, nz] = self.mask.dims();
+        // Every band has its own list, so there are few of them, and one where there are many components.
+        let bands = rayon::current_num_threads().min(self.count as usize / (8 * count.max(1) as usize)).max(1);
+        let slices = nz.div_ceil(bands);
+        let starts: Vec<usize> = (0..nz).step_by(slices).collect();
+        let lists: Vec<Vec<Component>> =
+            starts.par_iter().map(|&first| describe_slices(self, first..(first + slices).min(nz), label_of_run, count)).collect();
+        lists
+            .into_iter()
+            .reduce(|mut all, band| {
+                all.iter_mut().zip(&band).for_each(|(c, b)| c.grow(b));
+                all
+            })
+            .unwrap_or_default()
+    }
+}
+
+counting_bits! {
+    fn describe_slices(runs: &Runs, slices: std::ops::Range<usize>, label_of_run: &[u32], count: u32) -> Vec<Component> {
+        let [_, ny, _] = runs.mask.dims();
+        let mut components = vec![Component::NOTHING; count as usize];
+        for (j, k) in slices.flat_map(|k| (0..ny).map(move |j| (j, k))) {
+            let first = runs.row(j, k);
+            let mut carry = 0;
+            for (w, &bits) in runs.mask.words()[first..first + runs.per_row].iter().enumerate() {
+                let labels = &label_of_run[runs.in_word(first + w, bits, carry)];
+                carry = bits >> 63;
+                let Some(&label) = labels.first() else { continue };
+                if all_are(labels, label) {
+                    components[label as usize - 1].add(bits, [w * 64, j, k]);
+                    continue;
+                }
+                let mut rest = bits;
+                for &label in labels {
+                    let run = rest & !rest.wrapping_add(rest & rest.wrapping_neg());
+                    components[label as usize - 1].add(run, [w * 64, j, k]);
+                    rest ^= run;
+                }
             }
         }
         components
     }
 }
 
-/// Words that make the decisions for one word of a row: the row itself, the row before it in its slice, and of the slice
-/// before the same row and its two neighbours; each with the bits that slide in from the words beside it.
-#[derive(Clone, Copy, Default)]
-struct Near {
-    here: Wide,
-    left: Wide,
-    below: Wide,
-    below_left: Wide,
-    below_right: Wide,
+#[inline(always)]
+fn all_are(labels: &[u32], label: u32) -> bool {
+    labels.iter().fold(0, |differ, &l| differ | (l ^ label)) == 0
 }
 
-/// A word as it is, and as seen one voxel to either side: bit b of `next` is voxel b + 1, of `previous` voxel b − 1.
-#[derive(Clone, Copy, Default)]
-struct Wide {
-    word: u64,
-    next: u64,
-    previous: u64,
+impl Component {
+    const NOTHING: Component = Component { size: 0, first: [0; 3], min: [usize::MAX; 3], max: [0; 3] };
+
+    /// Takes set bits of a word in, in scan order.
+    #[inline(always)]
+    fn add(&mut self, bits: u64, [i, j, k]: [usize; 3]) {
+        let (low, high) = (i + bits.trailing_zeros() as usize, i + 63 - bits.leading_zeros() as usize);
+        if self.size == 0 {
+            (self.first, self.min[2]) = ([low, j, k], k); // slices come in order
+        }
+        self.size += u64::from(bits.count_ones());
+        self.min = [self.min[0].min(low), self.min[1].min(j), self.min[2]];
+        self.max = [self.max[0].max(high), self.max[1].max(j), k];
+    }
+
+    /// Takes in what later slices hold of it.
+    fn grow(&mut self, later: &Component) {
+        if self.size == 0 {
+            self.first = later.first;
+        }
+        self.size += later.size;
+        for a in 0..3 {
+            self.min[a] = self.min[a].min(later.min[a]);
+            self.max[a] = self.max[a].max(later.max[a]);
+        }
+    }
 }
 
 /// Where two rows must be united: bit b of `level` joins voxel b with voxel b of the other row, of `up` with b + 1, of `down` with b − 1.
@@ -318,8 +266,6 @@ struct Joins {
     up: u64,
     down: u64,
 }
-
-const NO_JOINS: (Option<usize>, Joins) = (None, Joins { level: 0, up: 0, down: 0 });
 
 /// Touching runs of row `a` with row `b`, once for each pair and seldom twice; with `diagonal`, also those that touch one voxel aside.
 #[inline(always)]
@@ -334,142 +280,114 @@ fn touching(a: Wide, b: Wide, diagonal: bool) -> Joins {
     Joins { level, up: a.word & b.next & !a.next & !b.word, down: a.word & b.previous & !a.previous & !b.word }
 }
 
-impl Near {
-    #[inline(always)]
-    fn with_left(&self, connectivity: Connectivity) -> Joins {
-        touching(self.here, self.left, connectivity != Connectivity::Faces6)
-    }
-
-    /// Less what goes without saying: where all four rows are set, the unions through the rows to the left do it.
-    #[inline(always)]
-    fn with_below(&self, connectivity: Connectivity) -> Joins {
-        let mut joins = touching(self.here, self.below, connectivity != Connectivity::Faces6);
-        joins.level &= !(self.left.word & self.below_left.word);
-        joins
-    }
-
-    /// `other` is a neighbour of the row below, `beside` the row that touches both `other` and this row and lies in this slice.
-    /// Only where neither it nor the row below has a voxel between is a union of its own needed.
-    #[inline(always)]
-    fn with_diagonal(&self, other: Wide, beside: Wide, connectivity: Connectivity) -> Joins {
-        let free = |a: u64, b: u64| !(a | b);
-        let (here, between) = (self.here.word, free(self.below.word, beside.word));
-        let level = here & other.word & between;
-        match connectivity {
-            Connectivity::Faces6 => Joins::default(),
-            Connectivity::Edges18 => Joins { level, up: 0, down: 0 },
-            Connectivity::Corners26 => Joins {
-                level,
-                up: here & other.next & between & free(self.below.next, beside.next),
-                down: here & other.previous & between & free(self.below.previous, beside.previous),
-            },
-        }
+/// Touching runs of a row with one of the slice below that is also one aside. `between` are the two rows that touch both: only where
+/// neither has a voxel between is a union of its own needed.
+#[inline(always)]
+fn touching_diagonally(here: Wide, other: Wide, between: [Wide; 2], connectivity: Connectivity) -> Joins {
+    let [a, b] = between;
+    let free = !(a.word | b.word);
+    let level = here.word & other.word & free;
+    match connectivity {
+        Connectivity::Faces6 => Joins::default(),
+        Connectivity::Edges18 => Joins { level, up: 0, down: 0 },
+        Connectivity::Corners26 => Joins {
+            level,
+            up: here.word & other.next & free & !(a.next | b.next),
+            down: here.word & other.previous & free & !(a.previous | b.previous),
+        },
     }
 }
 
-/// Which unions of a slice: with rows of the slice itself, or with the slice below.
+/// Which unions of a slice: with rows of the slice itself, with the slice below, or both.
 #[derive(Clone, Copy, PartialEq)]
 enum With {
     Slice,
     SliceBelow,
+    Both,
 }
 
 impl Runs {
-    /// A word of a row; rows outside the grid are empty.
     #[inline(always)]
-    fn wide(&self, row: Option<usize>, w: usize) -> Wide {
-        let Some(row) = row else { return Wide::default() };
-        let words = &self.mask.words()[row..row + self.per_row];
-        let (word, after) = (words[w], words.get(w + 1).copied().unwrap_or(0));
-        let before = if w == 0 { 0 } else { words[w - 1] };
-        Wide { word, next: word >> 1 | after << 63, previous: word << 1 | before >> 63 }
-    }
-
-    /// Unites the runs of slice k with what they touch. `parents` holds the runs from number `base` on.
-    fn unite_slice(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("popcnt") && std::arch::is_x86_feature_detected!("bmi1") {
-            // SAFETY: the processor has the two features that the function asks for.
-            return unsafe { self.unite_slice_counting(k, with, connectivity, parents, base) };
-        }
-        self.unite_slice_anywhere(k, with, connectivity, parents, base);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "popcnt,bmi1")]
-    fn unite_slice_counting(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
-        self.unite_slice_anywhere(k, with, connectivity, parents, base);
-    }
-
-    #[inline(always)]
-    fn unite_slice_anywhere(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
-        let ny = self.mask.dims()[1];
-        for j in 0..ny {
-            let here = self.row(j, k);
-            let left = (j > 0).then(|| here - self.per_row);
-            let right = (j + 1 < ny).then(|| here + self.per_row);
-            if with == With::Slice && left.is_none() {
-                continue;
-            }
-            let [below, below_left, below_right] = match with {
-                With::Slice => [None; 3],
-                With::SliceBelow => [Some(here), left, right].map(|row| row.map(|r| r - ny * self.per_row)),
-            };
+    fn unite_rows(&self, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
+        let lower = if with == With::Slice { None } else { k.checked_sub(1) };
+        let diagonal = connectivity != Connectivity::Faces6;
+        for j in 0..self.mask.dims()[1] {
+            let (before, after) = (j.checked_sub(1), Some(j + 1));
+            let [here, left, below] = [(Some(j), Some(k)), (before, Some(k)), (Some(j), lower)].map(|(j, k)| self.row_of(j, k));
+            let [right, below_left, below_right] = [(after, Some(k)), (before, lower), (after, lower)].map(|(j, k)| self.row_of(j, k));
             for w in 0..self.per_row {
-                if self.mask.words()[here + w] == 0 {
+                let own = here.wide(w);
+                if own.word == 0 {
                     continue;
                 }
-                let near = Near {
-                    here: self.wide(Some(here), w),
-                    left: self.wide(left, w),
-                    below: self.wide(below, w),
-                    below_left: self.wide(below_left, w),
-                    below_right: self.wide(below_right, w),
-                };
-                let joins = match with {
-                    With::Slice => [(left, near.with_left(connectivity)), NO_JOINS, NO_JOINS],
-                    With::SliceBelow if connectivity == Connectivity::Faces6 => {
-                        [(below, near.with_below(connectivity)), NO_JOINS, NO_JOINS]
-                    }
-                    With::SliceBelow => [
-                        (below, near.with_below(connectivity)),
-                        (below_left, near.with_diagonal(near.below_left, near.left, connectivity)),
-                        (below_right, near.with_diagonal(near.below_right, self.wide(right, w), connectivity)),
-                    ],
-                };
-                for (other, joins) in joins {
-                    if let Some(other) = other {
-                        self.unite_words(here + w, other + w, joins, parents, base);
-                    }
+                let (beside, under) = (left.wide(w), below.wide(w));
+                if with != With::SliceBelow {
+                    self.unite_words((here.first + w, own), (left.first + w, beside), touching(own, beside, diagonal), parents, base);
+                }
+                if with == With::Slice {
+                    continue;
+                }
+                let aside = below_left.wide(w);
+                let mut joins = touching(own, under, diagonal);
+                // Goes without saying: where all four rows are set, the unions through the rows to the left do it.
+                joins.level &= !(beside.word & aside.word);
+                self.unite_words((here.first + w, own), (below.first + w, under), joins, parents, base);
+                if diagonal {
+                    let joins = touching_diagonally(own, aside, [under, beside], connectivity);
+                    self.unite_words((here.first + w, own), (below_left.first + w, aside), joins, parents, base);
+                    let (beside, aside) = (right.wide(w), below_right.wide(w));
+                    let joins = touching_diagonally(own, aside, [under, beside], connectivity);
+                    self.unite_words((here.first + w, own), (below_right.first + w, aside), joins, parents, base);
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn unite_words(&self, here: usize, other: usize, joins: Joins, parents: &mut [u32], base: u32) {
+    fn unite_words(&self, here: (usize, Wide), other: (usize, Wide), joins: Joins, parents: &mut [u32], base: u32) {
         // Plain loops: a closure would be compiled without the caller's processor features.
-        let mut left = joins.level | joins.up | joins.down;
+        let Joins { level, up, down } = joins;
+        if level | up | down == 0 {
+            return;
+        }
+        let (own, theirs) = (self.numbers(here, base), self.numbers(other, base));
+        let mut left = level;
         while left != 0 {
-            let b = left.trailing_zeros() as usize;
-            let bit = left & left.wrapping_neg();
-            left ^= bit;
-            let run = self.number(here, b) - base;
-            if joins.level & bit != 0 {
-                unite(parents, run, self.number(other, b) - base);
-            }
-            if joins.up & bit != 0 {
-                unite(parents, run, self.number(other + (b + 1) / 64, (b + 1) % 64) - base);
-            }
-            if joins.down & bit != 0 {
-                unite(parents, run, self.number(other - usize::from(b == 0), (b + 63) % 64) - base);
-            }
+            let b = left.trailing_zeros();
+            left &= left - 1;
+            unite(parents, own.of(b), theirs.of(b));
+        }
+        let mut left = up & !(1 << 63);
+        while left != 0 {
+            let b = left.trailing_zeros();
+            left &= left - 1;
+            unite(parents, own.of(b), theirs.of(b + 1));
+        }
+        let mut left = down & !1;
+        while left != 0 {
+            let b = left.trailing_zeros();
+            left &= left - 1;
+            unite(parents, own.of(b), theirs.of(b - 1));
+        }
+        // Into the words beside: the first run of the one, the last of the other.
+        if up >> 63 == 1 {
+            unite(parents, own.of(63), self.before[other.0 + 1] - base);
+        }
+        if down & 1 == 1 {
+            unite(parents, own.of(0), self.before[other.0] - 1 - base);
         }
     }
+}
 
-    /// The first run of each of the slices and the number of all runs.
-    fn runs_before_slice(&self, k: usize) -> u32 {
-        self.before.get(self.row(0, k)).copied().unwrap_or(self.count)
+counting_bits! {
+    /// Unites the runs of slice k with what they touch. `parents` holds the runs from number `base` on.
+    fn unite_slice(runs: &Runs, k: usize, with: With, connectivity: Connectivity, parents: &mut [u32], base: u32) {
+        match connectivity {
+            // A copy of the loop for each.
+            Connectivity::Faces6 => runs.unite_rows(k, with, Connectivity::Faces6, parents, base),
+            Connectivity::Edges18 => runs.unite_rows(k, with, Connectivity::Edges18, parents, base),
+            Connectivity::Corners26 => runs.unite_rows(k, with, Connectivity::Corners26, parents, base),
+        }
     }
 }
 
@@ -491,15 +409,12 @@ fn on_cpu(runs: &Runs, connectivity: Connectivity) -> Vec<u32> {
     bands.into_par_iter().for_each(|(slices, base, band)| {
         band.iter_mut().for_each(|p| *p -= base);
         for k in slices.clone() {
-            runs.unite_slice(k, With::Slice, connectivity, band, base);
-            if k > slices.start {
-                runs.unite_slice(k, With::SliceBelow, connectivity, band, base);
-            }
+            unite_slice(runs, k, if k > slices.start { With::Both } else { With::Slice }, connectivity, band, base);
         }
         band.iter_mut().for_each(|p| *p += base);
     });
     for k in (0..nz).step_by(slices).skip(1) {
-        runs.unite_slice(k, With::SliceBelow, connectivity, &mut parents, 0);
+        unite_slice(runs, k, With::SliceBelow, connectivity, &mut parents, 0);
     }
     parents
 }
@@ -518,7 +433,7 @@ fn on_gpu(runs: &Runs, connectivity: Connectivity, gpu: &Gpu, rt: &Runtime) -> R
         };
         let last = (first + 1..=nz).take_while(|&last| fits(last)).last();
         match last {
-            None => runs.unite_slice(first, With::Slice, connectivity, &mut parents, 0), // one slice is more than a slab
+            None => unite_slice(runs, first, With::Slice, connectivity, &mut parents, 0), // one slice is more than a slab
             Some(last) => {
                 let words = runs.row(0, first)..runs.row(0, last);
                 let band = &mut parents[base as usize..runs.runs_before_slice(last) as usize];
@@ -533,7 +448,7 @@ fn on_gpu(runs: &Runs, connectivity: Connectivity, gpu: &Gpu, rt: &Runtime) -> R
             }
         }
         if first > 0 {
-            runs.unite_slice(first, With::SliceBelow, connectivity, &mut parents, 0);
+            unite_slice(runs, first, With::SliceBelow, connectivity, &mut parents, 0);
         }
         first = last.unwrap_or(first + 1);
     }
@@ -558,6 +473,9 @@ fn labels(mut parents: Vec<u32>) -> (Vec<u32>, u32) {
 /// Joins the trees of two runs under the smaller root.
 #[inline(always)]
 fn unite(parents: &mut [u32], a: u32, b: u32) {
+    if parents[a as usize] == parents[b as usize] {
+        return; // most often: a run touches several of one component
+    }
     let (a, b) = (root(parents, a), root(parents, b));
     parents[a.max(b) as usize] = a.min(b);
 }

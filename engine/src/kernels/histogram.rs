@@ -22,8 +22,6 @@ use super::keys;
 pub const BINS: usize = 1 << 16;
 /// Voxels a task of the pass for the range.
 const VOXELS_PER_TASK: usize = 1 << 20;
-/// Tasks of the count of wide types; each holds its own counts.
-const TASKS: usize = 64;
 /// Tables that take the codes in turn.
 const WAYS: usize = 4;
 /// Codes a task of their count, and at once: no table's count overflows.
@@ -135,18 +133,19 @@ impl<T: Voxel> Counting<T> {
         if let Some(coding) = Coding::of_type::<T>() {
             let tables = || Tables(vec![0; WAYS << 16]);
             for values in values.chunks(MOST_AT_ONCE) {
+                let least = values.len().div_ceil(CODES_PER_TASK).div_ceil(most_parts());
                 let count = |mut tables: Tables, values: &[T]| {
                     tables.count(values, &coding);
                     tables
                 };
-                let parts: Vec<_> = values.par_chunks(CODES_PER_TASK).fold(tables, count).collect();
+                let parts: Vec<_> = values.par_chunks(CODES_PER_TASK).with_min_len(least).fold(tables, count).collect();
                 for counts in parts.iter().flat_map(|tables| tables.0.chunks(1 << 16)) {
                     self.counts.iter_mut().zip(counts).for_each(|(sum, &n)| *sum += u64::from(n));
                 }
             }
         } else if let Some(bins) = &self.bins {
             let part = |values: &[T]| bins.count(values);
-            let parts: Vec<Vec<u64>> = values.par_chunks(values.len().div_ceil(TASKS).max(1)).map(part).collect();
+            let parts: Vec<Vec<u64>> = values.par_chunks(values.len().div_ceil(most_parts()).max(1)).map(part).collect();
             parts.iter().for_each(|part| self.counts.iter_mut().zip(part).for_each(|(sum, n)| *sum += n));
         }
     }
@@ -161,6 +160,11 @@ impl<T: Voxel> Counting<T> {
         let bins = Bins { min: zero + first as f64, max: zero + last as f64, width: 1.0, edges: vec![] };
         Some(bins.histogram::<T>(self.counts[first..=last].to_vec()))
     }
+}
+
+/// Parts with counts of their own: no more of them than keep the threads busy, since each takes up to a mebibyte.
+fn most_parts() -> usize {
+    2 * rayon::current_num_threads()
 }
 
 /// Counts of codes in several tables side by side: equal values in a row would otherwise wait for one another.

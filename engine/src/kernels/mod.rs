@@ -14,6 +14,8 @@ mod histogram;
 mod keys;
 mod median;
 mod nearest;
+mod passage;
+mod runs;
 mod thickness;
 mod threshold;
 
@@ -27,5 +29,6 @@ pub use gradient::gradient;
 pub use histogram::{BINS, Counting, Histogram, histogram, histogram_of_slices, value_range};
 pub use median::median;
 pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
+pub use passage::{Opening, beside, place_of};
 pub use thickness::{Ball, Centre, first_ball, local_thickness, local_thickness_mm2, maximal_balls};
 pub use threshold::{threshold, threshold_of_slices};

@@ -2,13 +2,16 @@
 //!
 //! A [`Mesh`] is valid and immutable: coordinates are finite, triangles name existing vertices. Whether it is watertight,
 //! manifold and oriented are three further questions, which mesh health answers. Triangles turn counter-clockwise seen
-//! from outside; lengths are millimetres.
+//! from outside; lengths are millimetres. A point cloud is a mesh whose triangles are points ([`Mesh::of_points`]).
 
+mod bulge;
 pub mod edges;
-pub mod health;
 mod sample;
+mod spacing;
 
+pub use bulge::Bulge;
 pub use sample::Samples;
+pub use spacing::spacing_mm;
 
 use std::sync::Arc;
 
@@ -86,6 +89,18 @@ impl Mesh {
         }
         debug_assert!(triangles.iter().flatten().all(|&v| (v as usize) < vertices.len()));
         Ok(Mesh { vertices: Arc::new(vertices), triangles: Arc::new(triangles) })
+    }
+
+    /// A point cloud: at every point a triangle whose corners all lie there, so that distances to it are distances to the points. It has
+    /// no area and no normals.
+    pub fn of_points(points: Vec<Point3<f64>>) -> Result<Self, MeshError> {
+        let triangles = (0..points.len().min(u32::MAX as usize) as u32).map(|i| [i; 3]).collect();
+        Mesh::new(points, triangles)
+    }
+
+    /// Nothing but points.
+    pub fn is_cloud(&self) -> bool {
+        self.triangles.iter().all(|[a, b, c]| a == b && b == c)
     }
 
     pub fn vertices(&self) -> &[Point3<f64>] {

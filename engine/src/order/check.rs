@@ -6,9 +6,13 @@ use super::error::{Fault, OrderError, shown};
 use super::path::refused_path;
 use super::{AlignmentMethod, FeatureOrder, Order, RegionOrder, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
 use crate::features::Kind;
+use crate::section::Plane;
 
 /// Fits of features that can be datums.
 const DATUM_FITS: [&str; 3] = ["plane", "cylinder", "sphere"];
+
+/// Sections that one judgement shows.
+const MOST_SECTIONS: usize = 64;
 
 /// A fault and its place; the order's name is added by the caller.
 type Found = Result<(), (String, Fault)>;
@@ -40,6 +44,7 @@ impl Order {
         self.check_features(&regions)?;
         self.check_requirements(&regions)?;
         self.check_datums()?;
+        self.check_sections()?;
         if let Some(region) = &self.alignment.region {
             known_region("alignment.region", region, &regions)?;
         }
@@ -144,6 +149,20 @@ impl Order {
         Ok(())
     }
 
+    fn check_sections(&self) -> Found {
+        let mut names = BTreeSet::new();
+        value("section", self.section.len() <= MOST_SECTIONS, || format!("{} sections", self.section.len()), "at most 64 sections")?;
+        for (i, section) in self.section.iter().enumerate() {
+            let at = format!("section {}", i + 1);
+            value(&format!("{at}, name"), is_word(&section.name), || shown(&section.name), "1 to 64 letters, digits, _ and - of ASCII")?;
+            once("section", &section.name, &mut names)?;
+            let usable = Plane::new(section.at.into(), section.normal.into()).is_some() && section.at.iter().all(|x| x.abs() < 1e6);
+            let found = || format!("{:?} along {:?}", section.at, section.normal);
+            value(&at, usable, found, "a point within 1e6 mm and a normal above 0 long")?;
+        }
+        Ok(())
+    }
+
     fn check_requirements(&self, regions: &BTreeSet<&str>) -> Found {
         let mut ids = BTreeSet::new();
         for (i, r) in self.requirement.iter().enumerate() {
@@ -209,6 +228,11 @@ pub(super) fn features(orders: &[FeatureOrder], regions: &BTreeSet<&str>) -> Fou
         value(&at, datum.is_none_or(known), || datum.map_or_else(String::new, |d| shown(d)), "the name of another feature of the order")?;
     }
     Ok(())
+}
+
+/// Fit for the name of a file.
+fn is_word(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn requirement_at(index: usize, r: &Requirement) -> String {

@@ -55,6 +55,9 @@ pub struct Order {
     /// Designed struts, for `lattice.` quantities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lattice: Option<LatticeOrder>,
+    /// Plane sections that the judgement shows as evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub section: Vec<SectionOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirement: Vec<Requirement>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,6 +305,18 @@ pub enum Shape {
     },
     /// Inside this closed mesh (file, mm).
     Mesh(String),
+}
+
+/// A plane through nominal and actual, nominal frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SectionOrder {
+    /// Letters, digits, _ and -: it becomes part of the evidence's name.
+    pub name: String,
+    /// A point of the plane, mm.
+    pub at: [f64; 3],
+    /// Of any length above 0; points to the viewer.
+    pub normal: [f64; 3],
 }
 
 /// One requirement: a quantity, where, and its limits. `min`, `max` or both; or `nominal` with `tolerance` (± half, or [lower, upper] offsets).

@@ -2,7 +2,7 @@
 
 use nalgebra::Point3;
 
-use crate::distance::MeshDistance;
+use super::Surface;
 
 /// A ball that the surface touches and does not enter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,14 +21,14 @@ const SETTLED: f64 = 1e-6;
 
 /// The largest ball that touches the surface where the ball about `start` does, and holds that ball: it grows away from the
 /// surface until it meets it again, by at most `reach_mm` (shrinking ball of Ma, Bae & Choi 2012). `None` on the surface itself.
-pub(super) fn grown(surface: &MeshDistance, start: &Point3<f64>, reach_mm: f64, seat: &mut u32) -> Option<Ball> {
-    let foot = surface.nearest_from(start, seat);
+pub(super) fn grown(surface: Surface, start: &Point3<f64>, reach_mm: f64, seat: &mut u32) -> Option<Ball> {
+    let foot = surface.facets.nearest_from(start, seat);
     let own = foot.distance_mm;
     let away = (start - foot.point).try_normalize(1e-12)?;
     let mut radius = own + reach_mm;
     let mut contact = None;
     for _ in 0..ROUNDS {
-        let near = surface.nearest_from(&(foot.point + away * radius), seat);
+        let near = surface.facets.nearest_from(&(foot.point + away * radius), seat);
         if near.distance_mm >= radius * (1.0 - SETTLED) {
             break;
         }
@@ -47,8 +47,8 @@ pub(super) fn grown(surface: &MeshDistance, start: &Point3<f64>, reach_mm: f64, 
         }
     }
     let centre = foot.point + away * radius;
-    let radius_mm = surface.nearest_from(&centre, seat).distance_mm;
-    let between = contact.is_some_and(|other| (foot.point - centre).dot(&(other - centre)) < -0.5 * radius_mm * radius_mm);
+    let between = contact.is_some_and(|other| (foot.point - centre).dot(&(other - centre)) < -0.5 * radius * radius);
+    let radius_mm = surface.room_mm(&centre, seat);
     Some(Ball { centre, radius_mm, between })
 }
 
@@ -57,7 +57,7 @@ const CLIMB: [usize; 2] = [4, 5];
 
 /// A larger ball near one that is held from one side only, as in a round pore whose surface is rough: its centre steps away from where
 /// it touches while that makes room. `None` where there is no larger one.
-pub(super) fn climbed(surface: &MeshDistance, ball: &Ball, step_mm: f64, seat: &mut u32) -> Option<Ball> {
+pub(super) fn climbed(surface: Surface, ball: &Ball, step_mm: f64, seat: &mut u32) -> Option<Ball> {
     if ball.between {
         return None; // between two facing sides nothing is gained
     }
@@ -65,10 +65,10 @@ pub(super) fn climbed(surface: &MeshDistance, ball: &Ball, step_mm: f64, seat: &
     let (mut best, mut step) = (*ball, 0.5 * step_mm);
     for _ in 0..lengths {
         for _ in 0..tries {
-            let foot = surface.nearest_from(&best.centre, seat).point;
+            let foot = surface.facets.nearest_from(&best.centre, seat).point;
             let Some(away) = (best.centre - foot).try_normalize(1e-12) else { break };
             let centre = best.centre + away * step;
-            let radius_mm = surface.nearest_from(&centre, seat).distance_mm;
+            let radius_mm = surface.room_mm(&centre, seat);
             if radius_mm <= best.radius_mm {
                 break;
             }

@@ -13,6 +13,8 @@ mod grow;
 mod passage;
 mod sizes;
 mod structure;
+mod summary;
+mod surface;
 mod table;
 mod voids;
 
@@ -21,6 +23,8 @@ pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
 pub use structure::Structure;
 pub(crate) use structure::structure;
+pub use summary::{BorderRule, Counted, PoreSummary, Reached, Sensitivity, SizeDistribution};
+pub(crate) use surface::Surface;
 pub use table::csv;
 pub use voids::ClosedVoid;
 pub(crate) use voids::closed_voids;

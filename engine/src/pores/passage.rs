@@ -6,10 +6,10 @@
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
+use super::Surface;
 use super::sizes::{both, centre};
-use crate::distance::MeshDistance;
 use crate::error::Error;
-use crate::kernels::{self, Border, Connectivity, components, distance_transform, first_ball};
+use crate::kernels::{self, Border, Connectivity, Opening, beside, components, distance_transform, first_ball, place_of};
 use crate::porosity::Scene;
 use crate::runtime::Runtime;
 use crate::solid::Lattice;
@@ -22,7 +22,7 @@ const DIAGONAL: f64 = 1.732_050_807_568_877_2;
 const END: f64 = 0.1;
 
 /// Diameter (mm) of the largest sphere that passes through the envelope along each axis; `None` where no pore does.
-pub(crate) fn throats(scene: &Scene, surface: &MeshDistance, rt: &Runtime) -> Result<[Option<f64>; 3], Error> {
+pub(crate) fn throats(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<[Option<f64>; 3], Error> {
     let envelope = scene.envelope();
     let pores = both(&scene.solid.complement(), &envelope)?;
     if pores.count() == 0 || scene.solid.count() == 0 {
@@ -66,83 +66,22 @@ impl Ends {
     }
 }
 
-/// Cells that hang together so far, and which ends they reach.
-struct Forest {
-    parent: Vec<u32>,
-    ends: Vec<[bool; 2]>,
-}
-
-/// Not opened yet.
-const SHUT: u32 = u32::MAX;
-
-impl Forest {
-    fn root(&mut self, mut n: usize) -> usize {
-        while self.parent[n] as usize != n {
-            self.parent[n] = self.parent[self.parent[n] as usize];
-            n = self.parent[n] as usize;
-        }
-        n
-    }
-
-    /// Opens a cell; true when what it joins reaches both ends.
-    fn open(&mut self, n: usize, dims: [usize; 3], ends: [bool; 2]) -> bool {
-        (self.parent[n], self.ends[n]) = (n as u32, ends);
-        let mut root = n;
-        for other in beside(n, dims).into_iter().flatten() {
-            if self.parent[other] != SHUT {
-                let other = self.root(other);
-                if other != root {
-                    let (low, high) = (root.min(other), root.max(other));
-                    self.ends[low] = [0, 1].map(|e| self.ends[low][e] || self.ends[high][e]);
-                    self.parent[high] = low as u32;
-                    root = low;
-                }
-            }
-        }
-        self.ends[root] == [true; 2]
-    }
-}
-
-fn place_of(n: usize, [nx, ny, _]: [usize; 3]) -> [usize; 3] {
-    [n % nx, n / nx % ny, n / (nx * ny)]
-}
-
-/// The cells that share a face.
-fn beside(n: usize, dims: [usize; 3]) -> [Option<usize>; 6] {
-    let [i, j, k] = place_of(n, dims);
-    let [nx, ny, nz] = dims;
-    [
-        (i > 0).then(|| n - 1),
-        (i + 1 < nx).then(|| n + 1),
-        (j > 0).then(|| n - nx),
-        (j + 1 < ny).then(|| n + nx),
-        (k > 0).then(|| n - nx * ny),
-        (k + 1 < nz).then(|| n + nx * ny),
-    ]
-}
-
-/// Opens cells in the given order until both ends hang together: how many were opened by then.
-fn opened(order: &[u32], dims: [usize; 3], ends: &Ends, forest: &mut Forest) -> Option<usize> {
-    order.iter().position(|&n| forest.open(n as usize, dims, ends.at(place_of(n as usize, dims))))
-}
-
-fn throat_along(scene: &Scene, pores: &Mask, squares: &[u32], ends: &Ends, surface: &MeshDistance) -> Option<f64> {
+fn throat_along(scene: &Scene, pores: &Mask, squares: &[u32], ends: &Ends, surface: Surface) -> Option<f64> {
     let (lattice, dims) = (&scene.lattice, scene.lattice.dims);
-    let shut = || Forest { parent: vec![SHUT; squares.len()], ends: vec![[false; 2]; squares.len()] };
     let mut order: Vec<u32> = (0..squares.len() as u32).filter(|&n| is_in(pores, n as usize)).collect();
     order.sort_by_key(|&n| std::cmp::Reverse(squares[n as usize]));
     // In cells: the largest sphere passes somewhere between this radius and a diagonal less.
-    let bound = f64::from(squares[order[opened(&order, dims, ends, &mut shut())?] as usize]).sqrt();
+    let bound = f64::from(squares[order[Opening::new(dims).open(&order, |at| ends.at(at))?] as usize]).sqrt();
     let away = |n: u32| f64::from(squares[n as usize]).sqrt();
     order.retain(|&n| away(n) >= bound - DIAGONAL);
     let sure = order.partition_point(|&n| away(n) > bound + DIAGONAL);
     let mut exact = distances(&order[sure..], lattice, surface);
     exact.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
 
-    let mut forest = shut();
-    opened(&order[..sure], dims, ends, &mut forest); // cannot join both ends: the bound says so
+    let mut opening = Opening::new(dims);
+    opening.open(&order[..sure], |at| ends.at(at)); // cannot join both ends: the bound says so
     let narrow: Vec<u32> = exact.iter().map(|e| e.1).collect();
-    let (radius, cell) = exact[opened(&narrow, dims, ends, &mut forest)?];
+    let (radius, cell) = exact[opening.open(&narrow, |at| ends.at(at))?];
     let [i, j, k] = place_of(cell as usize, dims);
     Some(2.0 * narrowest_near(&centre(lattice, i, j, k), lattice.step_mm, surface).max(radius))
 }
@@ -153,12 +92,12 @@ fn is_in(mask: &Mask, n: usize) -> bool {
 }
 
 /// Distance of each cell's centre to the surface (mm), with the cell.
-fn distances(cells: &[u32], lattice: &Lattice, surface: &MeshDistance) -> Vec<(f64, u32)> {
+fn distances(cells: &[u32], lattice: &Lattice, surface: Surface) -> Vec<(f64, u32)> {
     let run = |cells: &[u32]| -> Vec<(f64, u32)> {
         let mut seat = 0;
         let mut distance = |n: u32| {
             let [i, j, k] = place_of(n as usize, lattice.dims);
-            surface.nearest_from(&centre(lattice, i, j, k), &mut seat).distance_mm
+            surface.room_mm(&centre(lattice, i, j, k), &mut seat)
         };
         cells.iter().map(|&n| (distance(n), n)).collect()
     };
@@ -174,7 +113,7 @@ const ALONG: usize = 6;
 const ZOOMS: usize = 4;
 
 /// Radius of the passage near a cell: across it the widest place, along it the narrowest of those.
-fn narrowest_near(cell: &Point3<f64>, step_mm: f64, surface: &MeshDistance) -> f64 {
+fn narrowest_near(cell: &Point3<f64>, step_mm: f64, surface: Surface) -> f64 {
     let mut seat = 0;
     let axis = passage_direction(cell, step_mm, surface, &mut seat);
     let across = axis.cross(&Vector3::ith(axis.iamin(), 1.0)).normalize();
@@ -197,12 +136,12 @@ fn narrowest_near(cell: &Point3<f64>, step_mm: f64, surface: &MeshDistance) -> f
 }
 
 /// The direction in which the surface around a place is looked for least.
-fn passage_direction(cell: &Point3<f64>, step_mm: f64, surface: &MeshDistance, seat: &mut u32) -> Vector3<f64> {
+fn passage_direction(cell: &Point3<f64>, step_mm: f64, surface: Surface, seat: &mut u32) -> Vector3<f64> {
     let mut spread = nalgebra::Matrix3::zeros();
     for n in 0..125 {
         let aside = Vector3::new((n % 5) as f64, (n / 5 % 5) as f64, (n / 25) as f64) - Vector3::repeat(2.0);
         let p = cell + aside * (0.5 * step_mm);
-        if let Some(towards) = (surface.nearest_from(&p, seat).point - p).try_normalize(1e-12) {
+        if let Some(towards) = (surface.facets.nearest_from(&p, seat).point - p).try_normalize(1e-12) {
             spread += towards * towards.transpose();
         }
     }
@@ -211,16 +150,16 @@ fn passage_direction(cell: &Point3<f64>, step_mm: f64, surface: &MeshDistance, s
 }
 
 /// The largest distance to the surface near a place in the plane of two directions, by steps that halve where none helps.
-fn widest_across(start: &Point3<f64>, sides: [Vector3<f64>; 2], step_mm: f64, surface: &MeshDistance, seat: &mut u32) -> f64 {
+fn widest_across(start: &Point3<f64>, sides: [Vector3<f64>; 2], step_mm: f64, surface: Surface, seat: &mut u32) -> f64 {
     let diagonals = [sides[0] + sides[1], sides[0] - sides[1]].map(|d| d * 0.5_f64.sqrt());
     let mut at = *start;
-    let mut widest = surface.nearest_from(&at, seat).distance_mm;
+    let mut widest = surface.room_mm(&at, seat);
     let mut step = 0.5 * step_mm;
     while step > 1e-3 * step_mm {
         let tries = [sides[0], -sides[0], sides[1], -sides[1], diagonals[0], -diagonals[0], diagonals[1], -diagonals[1]];
         let mut better = false;
         for p in tries.map(|d| at + d * step) {
-            let wide = surface.nearest_from(&p, seat).distance_mm;
+            let wide = surface.room_mm(&p, seat);
             if wide > widest && (p - start).norm() <= ASIDE * step_mm {
                 (at, widest, better) = (p, wide, true);
                 break;
@@ -234,7 +173,7 @@ fn widest_across(start: &Point3<f64>, sides: [Vector3<f64>; 2], step_mm: f64, su
 }
 
 /// The share of the pores inside the envelope that a sphere of this radius sweeps when it comes from outside the part.
-pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: &MeshDistance, rt: &Runtime) -> Result<f64, Error> {
+pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &Runtime) -> Result<f64, Error> {
     let (lattice, dims, step) = (&scene.lattice, scene.lattice.dims, scene.lattice.step_mm);
     let void = scene.solid.complement();
     let pores = both(&void, &scene.envelope())?;
@@ -261,11 +200,11 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: &MeshDistance, 
     let touching = |n: &u32| {
         let [i, j, k] = place_of(*n as usize, dims);
         let start = centre(lattice, i, j, k);
-        let foot = surface.nearest(&start);
+        let foot = surface.facets.nearest(&start);
         let out = (start - foot.point).try_normalize(1e-12)?;
         let gap = 0.375 * step * step / radius_mm;
         let reach = radius_mm + gap.min(0.5 * step);
-        let at = foot.point + out * radius_mm;
+        let at = foot.point + out * (radius_mm - surface.beyond_mm(&foot));
         Some(kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach })
     };
     let balls: Vec<kernels::Ball> = rim.par_iter().filter_map(touching).collect();

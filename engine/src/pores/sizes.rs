@@ -3,8 +3,8 @@
 use nalgebra::Point3;
 use rayon::prelude::*;
 
+use super::Surface;
 use super::grow::{Ball, climbed, grown};
-use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{self, Border, distance_transform, first_ball, maximal_balls};
 use crate::porosity::Scene;
@@ -60,6 +60,12 @@ impl Sizes {
         found.or(self.classes.last()).map_or(f64::NAN, |c| c.0)
     }
 
+    /// The share of the volume whose diameter is less than this.
+    pub fn share_below(&self, diameter_mm: f64) -> f64 {
+        let below: u64 = self.classes.iter().take_while(|(d, _)| *d < diameter_mm).map(|c| c.1).sum();
+        below as f64 / self.cells() as f64
+    }
+
     /// The share of the volume whose diameter lies within limits, both included.
     pub fn share_within(&self, [low, high]: [f64; 2]) -> f64 {
         let within: u64 = self.classes.iter().filter(|(d, _)| (low..=high).contains(d)).map(|c| c.1).sum();
@@ -73,15 +79,15 @@ const REACH_CELLS: f64 = 2.0;
 const GAP: f64 = 0.75;
 
 /// The local diameters of a phase inside the envelope.
-pub(crate) fn sizes(scene: &Scene, phase: Phase, surface: &MeshDistance, rt: &Runtime) -> Result<Sizes, Error> {
+pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Sizes, Error> {
     let (lattice, envelope) = (&scene.lattice, scene.envelope());
-    let body = if phase == Phase::Walls { scene.solid.clone() } else { scene.solid.complement() };
+    let body = if surface.phase == Phase::Walls { scene.solid.clone() } else { scene.solid.complement() };
     let counted = both(&body, &envelope)?;
     if counted.count() == 0 || scene.solid.count() == 0 {
         return Ok(Sizes::default());
     }
     let mut squares = distance_transform(&body, Border::Unknown, rt)?;
-    if phase == Phase::Pores {
+    if surface.phase == Phase::Pores {
         keep_only(&mut squares, &counted);
     }
     let centres = maximal_balls(&squares, lattice.dims, 1, rt)?;
@@ -118,7 +124,7 @@ pub(super) fn centre(lattice: &Lattice, i: usize, j: usize, k: usize) -> Point3<
     Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
 }
 
-fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: &MeshDistance) -> Vec<Ball> {
+fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surface) -> Vec<Ball> {
     let nx = lattice.dims[0];
     let in_slice = |(k, slice): (usize, &Vec<kernels::Centre>)| -> Vec<Ball> {
         let mut seat = 0;
@@ -144,7 +150,7 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
 }
 
 /// Radii of the balls that grow from the cells that no ball holds.
-fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: &MeshDistance) -> Vec<f64> {
+fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface) -> Vec<f64> {
     let [nx, ny, nz] = lattice.dims;
     let in_slice = |k: usize| -> Vec<f64> {
         let mut seat = 0;

@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector, Matrix3, Vector3};
 
 use crate::error::Error;
 use crate::kernels::euler_eighths_within;
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::porosity::Scene;
 use crate::solid::Cell;
 
@@ -14,26 +14,30 @@ pub struct Structure {
     pub envelope_mm3: f64,
     /// Area of the surface that faces pores, mm².
     pub area_mm2: f64,
+    /// Integral of the mean curvature over that surface, mm; `None` where the surface between corners is not known.
+    pub curvature_mm: Option<f64>,
     /// Euler number, in eighths: the share of the envelope where that is a region.
     pub euler: f64,
     /// 1 - shortest / longest principal mean intercept length; `None` without enough surface to tell.
     pub anisotropy: Option<f64>,
 }
 
-pub(crate) fn structure(mesh: &Mesh, scene: &Scene) -> Result<Structure, Error> {
+pub(crate) fn structure(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Structure, Error> {
     let lattice = &scene.lattice;
     let at = |axis: usize, n: usize| lattice.origin[axis] + n as f64 * lattice.step_mm;
     let eighths = euler_eighths_within(&scene.solid, |i, j, k| scene.in_region(&nalgebra::Point3::new(at(0, i), at(1, j), at(2, k))));
-    let facing: Vec<Vector3<f64>> = (0..mesh.triangles().len())
+    let facing: Vec<usize> = (0..mesh.triangles().len())
         .filter(|&t| scene.beside_facet(mesh, t).is_some_and(|beside| scene.voids.cell(beside) != Cell::Solid))
-        .map(|t| mesh.area_vector(t) * 0.5)
         .collect();
+    let areas: Vec<Vector3<f64>> =
+        facing.iter().map(|&t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
     let cell = lattice.step_mm * lattice.step_mm * lattice.step_mm;
     Ok(Structure {
         envelope_mm3: scene.envelope().count() as f64 * cell,
-        area_mm2: crate::sum::sum(facing.len(), |t| facing[t].norm()),
+        area_mm2: crate::sum::sum(areas.len(), |n| areas[n].norm()),
+        curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| b.curvature_mm(mesh, facing[n]))),
         euler: eighths as f64 / 8.0,
-        anisotropy: anisotropy(&facing),
+        anisotropy: anisotropy(&areas),
     })
 }
 

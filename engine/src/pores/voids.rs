@@ -2,6 +2,7 @@
 
 use nalgebra::{Point3, Vector3};
 
+use super::Surface;
 use super::grow::{climbed, grown};
 use super::sizes::centre;
 use crate::distance::MeshDistance;
@@ -43,8 +44,8 @@ impl ClosedVoid {
 }
 
 /// The closed voids that reach into the envelope, in the order of their first cells. Volume and centroid by the divergence theorem over a
-/// void's own facets.
-pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: &MeshDistance, rt: &Runtime) -> Result<Vec<ClosedVoid>, Error> {
+/// void's own facets, the volume with what lies between them and the curved surface.
+pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Vec<ClosedVoid>, Error> {
     let (components, outside) = (scene.voids.components(), scene.voids.outside());
     let (envelope, lattice) = (scene.envelope(), &scene.lattice);
     let count = components.count();
@@ -69,7 +70,8 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: &MeshDistance, r
         rt.step("voids", n as f64 / wanted.len() as f64)?;
         let own_facets = &facets[label as usize];
         let Some(mine) = own[n].as_ref() else { continue }; // seen by the lattice and by no facet
-        let (volume_mm3, centroid) = enclosed(mesh, own_facets);
+        let (within_facets, centroid) = enclosed(mesh, own_facets);
+        let beyond: f64 = own_facets.iter().map(|&t| surface.between_mm3(t)).sum();
         let gap_to = |other: &MeshDistance| gap(mine.mesh(), other);
         let mut nearest: Option<f64> = None;
         for (m, other) in own.iter().enumerate().filter(|(m, _)| *m != n) {
@@ -80,8 +82,8 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: &MeshDistance, r
             }
         }
         found.push(ClosedVoid {
-            volume_mm3,
-            area_mm2: own_facets.iter().map(|&t| 0.5 * mesh.area_vector(t as usize).norm()).sum(),
+            volume_mm3: within_facets - beyond,
+            area_mm2: own_facets.iter().map(|&t| surface.area_mm2(t)).sum(),
             inscribed_mm: 2.0 * inscribed[label as usize],
             centroid,
             to_surface_mm: outer.as_ref().map(gap_to),
@@ -140,7 +142,7 @@ fn enclosed(mesh: &Mesh, facets: &[u32]) -> (f64, Point3<f64>) {
 }
 
 /// Radius of the largest ball in each void, by its label.
-fn inscribed(scene: &Scene, labels: &[u32], count: usize, surface: &MeshDistance, rt: &Runtime) -> Result<Vec<f64>, Error> {
+fn inscribed(scene: &Scene, labels: &[u32], count: usize, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let lattice = &scene.lattice;
     let [nx, ny, _] = lattice.dims;
     let outside = scene.voids.outside();

@@ -94,8 +94,7 @@ fn achievable(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     let Some(limits_mm) = scope.within_mm else {
         return Ok(Measured::not("the limits that a pose should achieve are not given: state `within` (two limits, mm)"));
     };
-    let region = scope.region.map(|(_, region)| region);
-    let Some((found, patches)) = case.achievable(region, limits_mm, scope.patch_mm)? else {
+    let Some((found, patches)) = case.achievable(scope.region, limits_mm, scope.patch_mm)? else {
         return Ok(Measured::not(format!("no surface patch of {} mm radius with a defined sign lies in the region", scope.patch_mm)));
     };
     if !found.converged {

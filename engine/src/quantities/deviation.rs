@@ -84,7 +84,7 @@ pub const ENTRIES: &[Entry] = &[
         "1",
         CLAUSE,
         "覆盖率",
-        "area fraction of the nominal that has actual surface of like orientation along its normal, within 2 % of the nominal's diagonal",
+        "area fraction of the nominal that has actual surface of like orientation along its normal, within 2 % of the nominal's diagonal; a point of a cloud is surface up to two spacings aside",
         "surface integral",
         coverage,
     ),
@@ -204,6 +204,9 @@ fn missing_p95(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 
 fn missing_max(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     let sampled = on_nominal(case, scope, |_, s, v| s.extreme_of_all(v, f64::abs))?;
+    if case.actual()?.spacing_mm.is_some() {
+        return Ok(sampled); // between the points of a cloud there is nothing to bound
+    }
     bounded(sampled, || case.largest_missing(scope.region))
 }
 

@@ -27,6 +27,7 @@ pub use crate::uncertainty::{Measured, Term};
 
 pub use deviation::DEFAULT_PATCH_MM;
 pub use dimension::{of_kind as dimensions_of, offered};
+pub use porosity::SMALLEST_VOID_CELLS;
 
 /// What a quantity is; the same for every order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -84,6 +85,8 @@ pub struct Entry {
     measure: Option<Measure>,
 }
 
+const NO_SURFACE: &str = "the actual part is a point cloud and this needs a surface: mesh the scan";
+
 impl Entry {
     const fn new(
         name: &'static str,
@@ -97,6 +100,12 @@ impl Entry {
         Entry { definition: Definition { name, unit, clause, zh, definition, source }, measure: Some(measure) }
     }
 
+    /// Whether points without a surface are enough.
+    fn takes_points(&self) -> bool {
+        let name = self.definition.name;
+        ["deviation.", "alignment.", "shrinkage."].iter().any(|group| name.starts_with(group)) && name != "deviation.hausdorff"
+    }
+
     pub fn is_available(&self) -> bool {
         self.measure.is_some()
     }
@@ -104,6 +113,7 @@ impl Entry {
     /// Measures it, or says that this version cannot.
     pub fn measure(&self, case: &Case, scope: &Scope) -> Result<Measured, Error> {
         match self.measure {
+            Some(_) if !self.takes_points() && case.actual().is_ok_and(|part| part.spacing_mm.is_some()) => Ok(Measured::not(NO_SURFACE)),
             Some(measure) => measure(case, scope),
             None => Err(unavailable(self.definition.name)),
         }

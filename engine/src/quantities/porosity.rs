@@ -41,8 +41,8 @@ pub const ENTRIES: &[Entry] = &[
     ),
 ];
 
-/// Three cells across.
-pub(super) const SMALLEST_VOID_CELLS: f64 = 27.0;
+/// Smallest void that counts, in cells: three across.
+pub const SMALLEST_VOID_CELLS: f64 = 27.0;
 
 /// Why nothing can be said of pores and walls: the surface is open, or the pose is not known well enough for the region.
 pub(super) fn cannot_carry(case: &Case, scope: &Scope) -> Result<Option<String>, Error> {

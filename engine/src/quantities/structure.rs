@@ -65,10 +65,12 @@ fn surface_density(case: &Case, scope: &Scope) -> Result<Measured, Error> {
         let part = case.actual()?;
         let [a, b] = both.map(|s| s.area_mm2 / s.envelope_mm3);
         let value = 0.5 * (a + b);
-        // An offset d changes the area by 2 M d, M the integral of mean curvature; what faces pores is taken to be as curved as the rest.
-        let curvature = part.mean_curvature_integral_mm().abs() / part.mesh.area_mm2();
+        // An offset d changes the area by 2 M d, M the integral of mean curvature; where that of what faces pores is not known, it is taken
+        // to be as curved as the rest.
+        let of_part = || part.mean_curvature_integral_mm().abs() / part.mesh.area_mm2() * value;
+        let curvature = both[0].curvature_mm.map_or_else(of_part, |m| m.abs() / both[0].envelope_mm3);
         let terms = vec![
-            Term { name: OFFSET, u: 2.0 * curvature * value * part.surface_u_mm() },
+            Term { name: OFFSET, u: 2.0 * curvature * part.surface_u_mm() },
             Term { name: SCALE, u: value * part.scale_u },
             Term { name: "lattice", u: 0.5 * (a - b).abs() },
         ];

@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
+
 /// Surface that carries no value.
 pub const UNMEASURED: [u8; 3] = [158, 158, 158];
 
@@ -54,6 +56,12 @@ pub(super) fn position(value_mm: f32, range_mm: [f64; 2]) -> f32 {
 /// sRGB of a deviation (mm) on the map that spans `range_mm` (mm, holding 0 inside); [`UNMEASURED`] for NaN.
 pub fn of(value_mm: f64, range_mm: [f64; 2]) -> [u8; 3] {
     if value_mm.is_nan() { UNMEASURED } else { linear(position(value_mm as f32, range_mm)).map(encode) }
+}
+
+/// Linear-light RGB of deviations, for formats that ask for it.
+pub fn linear_of(values_mm: &[f64], range_mm: [f64; 2]) -> Vec<[f32; 3]> {
+    let colour = |v: &f64| if v.is_nan() { UNMEASURED.map(decode) } else { linear(position(*v as f32, range_mm)) };
+    values_mm.par_iter().map(colour).collect()
 }
 
 fn control_at(s: f64) -> [f64; 3] {

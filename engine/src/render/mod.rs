@@ -10,12 +10,12 @@
 pub mod colour;
 mod raster;
 
-use nalgebra::Point3;
+use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, MeshError};
 use crate::sum;
 use raster::{Basis, Camera, Samples, Scene};
 
@@ -246,6 +246,21 @@ impl Arrangement {
         });
         sheet
     }
+}
+
+/// Points as scales that can be drawn: at each an equilateral triangle across its normal, its first corner the point. A point's three corners
+/// follow each other.
+pub fn scales(points: &[Point3<f64>], normals: &[Vector3<f64>], size_mm: f64) -> Result<Mesh, MeshError> {
+    let corners = |i: usize| {
+        let normal = normals[i].try_normalize(0.0).unwrap_or_else(Vector3::z);
+        let aside = if normal.z.abs() < 0.9 { Vector3::z() } else { Vector3::x() };
+        let along = normal.cross(&aside).normalize() * size_mm;
+        let other = along * 0.5 + normal.cross(&along) * (0.75_f64).sqrt();
+        [points[i], points[i] + along, points[i] + other]
+    };
+    let vertices = (0..points.len().min(normals.len())).flat_map(corners).collect::<Vec<_>>();
+    let triangles = (0..vertices.len() as u32 / 3).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
+    Mesh::new(vertices, triangles)
 }
 
 /// Least and greatest coordinate along the right and up axes of a view, mm.

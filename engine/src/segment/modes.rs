@@ -11,6 +11,10 @@ const SIGNIFICANCE: f64 = 5.0;
 /// Logarithm of a material's peak over its saddle, at least, where several materials are asked for: ln 5.
 const LEAST_PROMINENCE: f64 = 1.6094379124341003;
 
+/// A part that is edge all over has so many voxels above half-way, at least, and so many standard deviations of the air's noise between.
+const SMALLEST: u64 = 200;
+const CLEAR: f64 = 12.0;
+
 /// Grey values of air and material (physical) and how well each is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Modes {
@@ -20,7 +24,7 @@ pub struct Modes {
     pub u: [f64; 2],
     /// Voxels at the low end that were left out as padding.
     pub padding: u64,
-    /// Whether these are modes; otherwise they are the means of the classes beside a given threshold.
+    /// Whether these are modes; otherwise they are values typical of the classes beside a threshold.
     pub from_peaks: bool,
 }
 
@@ -35,7 +39,7 @@ impl Modes {
     }
 
     pub(crate) fn finding(&self, threshold: f64) -> Finding {
-        let what = if self.from_peaks { "modes of the histogram" } else { "means of both sides (the histogram has no two modes)" };
+        let what = if self.from_peaks { "modes of the histogram" } else { "typical of both sides (the histogram has no two modes)" };
         let padding = if self.padding > 0 { format!("; {} voxels of padding left out", self.padding) } else { String::new() };
         let text = format!(
             "threshold {}; {what}: air {}, material {}{padding}",
@@ -81,6 +85,42 @@ impl Histogram {
         let mean = |from: usize, to: usize| mean(&counts, from, to).map_or(threshold, |m| self.physical(m));
         let (air, material) = (mean(0, split), mean(split, counts.len()));
         Modes { air, material, u: [0.1 * (material - air).abs(); 2], padding: 0, from_peaks: false }
+    }
+
+    /// Air and a part so small that it is edge all over: the mode of air and the upper quartile of what lies above half-way to it. `None` where
+    /// less than [`SMALLEST`] voxels do, or no clearer than [`CLEAR`] standard deviations of the air.
+    pub(crate) fn air_and_edges(&self) -> Option<Modes> {
+        let mut counts = self.ascending();
+        let padded = padding(&counts);
+        counts[..padded].fill(0);
+        let half = half_width(&counts);
+        let smooth = smoothed(&counts, half);
+        let peak = peaks(&smooth, half).into_iter().max_by(|&a, &b| smooth[a].total_cmp(&smooth[b]).then(b.cmp(&a)))?;
+        let (air, u_air) = centre(&counts, peak, half, counts.len());
+        // From the upper side: the lower one may be clipped. Half of a normal distribution's upper half lies within 0.6745 standard deviations.
+        let (median, _) = exceeded_by_one_in(2, &counts, air.ceil() as usize + 1)?;
+        let spread = ((median - air) / 0.6745).max(0.5);
+        let mut material = air + 2.0 * CLEAR * spread;
+        for _ in 0..50 {
+            let from = (0.5 * (air + material)).ceil() as usize;
+            let (quartile, above) = exceeded_by_one_in(4, &counts, from)?;
+            if above < SMALLEST || material - air < CLEAR * spread {
+                return None;
+            }
+            if quartile == material {
+                break;
+            }
+            material = quartile;
+        }
+        let per_bin = (self.physical(1.0) - self.physical(0.0)).abs();
+        let u = [u_air, 0.1 * (material - air)].map(|u| u * per_bin);
+        Some(Modes {
+            air: self.physical(air),
+            material: self.physical(material),
+            u,
+            padding: self.ascending()[..padded].iter().sum(),
+            from_peaks: false,
+        })
     }
 
     /// Modes of air and of so many materials, from the darkest up: of the peaks that stand out those that stand out most, by the part of
@@ -147,6 +187,17 @@ impl Histogram {
         let last = counts.iter().rposition(|&c| c > 0).unwrap_or(0);
         SegmentError::NoContrast { min: self.physical(first as f64), max: self.physical(last as f64), found: found.into() }
     }
+}
+
+/// The bin that one in so many voxels of the bins from `from` up lie in or above, and how many there are.
+fn exceeded_by_one_in(part: u64, counts: &[u64], from: usize) -> Option<(f64, u64)> {
+    let above: u64 = counts.get(from..)?.iter().sum();
+    let mut left = above / part;
+    let bin = (from..counts.len()).rev().find(|&b| {
+        left = left.saturating_sub(counts[b]);
+        left == 0
+    })?;
+    Some((bin as f64, above))
 }
 
 /// Number of bins at the low end that hold padding: one occupied bin, then nothing for a twentieth of the range.

@@ -38,9 +38,8 @@ pub(super) struct Fit {
     pub edges: Edges,
     /// Standard uncertainty of the edge sought for white noise of 1 (mm).
     pub noise_gain: f64,
-    /// Change of the edge sought with the contrast (mm per part of the contrast) and with the blur (mm/mm).
-    pub per_contrast: f64,
-    pub per_sigma: f64,
+    /// Change of the edge sought with the blur (mm/mm), the contrast and the lower plateau (mm per part of the contrast).
+    pub per_shared: [f64; 3],
     /// Root mean square of what the model leaves.
     pub residual: f64,
     /// Contrast seen over that of the model.
@@ -85,12 +84,11 @@ pub(super) fn quantile(share: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// Model value, its change with each edge, and with contrast and blur.
+/// Model value, its change with each edge, and with blur, contrast and lower plateau.
 struct Point {
     value: f64,
     per_edge: [f64; 3],
-    per_contrast: f64,
-    per_sigma: f64,
+    per_shared: [f64; 3],
 }
 
 impl Model {
@@ -109,7 +107,7 @@ impl Model {
         });
         let share = p0 + p1 + p2;
         let c = self.contrast;
-        Point { value: self.low + c * share, per_edge: [c * d0, c * d1, c * d2], per_contrast: share, per_sigma: c * (s0 + s1 + s2) }
+        Point { value: self.low + c * share, per_edge: [c * d0, c * d1, c * d2], per_shared: [c * (s0 + s1 + s2), share, 1.0] }
     }
 }
 
@@ -119,8 +117,8 @@ struct Sums {
     normal: [[f64; 3]; 3],
     right: [f64; 3],
     noise: [[f64; 3]; 3],
-    contrast: [f64; 3],
-    sigma: [f64; 3],
+    /// Products of the slopes with the changes of the model with blur, contrast and lower plateau.
+    shared: [[f64; 3]; 3],
     squares: f64,
     weight: f64,
     /// Weighted sums of value, model, model², value · model.
@@ -136,8 +134,7 @@ impl Sums {
             for a in 0..3 {
                 let wa = w * m.per_edge[a];
                 s.right[a] += wa * r;
-                s.contrast[a] += wa * m.per_contrast;
-                s.sigma[a] += wa * m.per_sigma;
+                (0..3).for_each(|i| s.shared[i][a] += wa * m.per_shared[i]);
                 for b in 0..=a {
                     s.normal[a][b] += wa * m.per_edge[b];
                     s.noise[a][b] += wa * w * m.per_edge[b];
@@ -205,8 +202,7 @@ pub(super) fn fit(near: &[Near], model: &Model, start: Edges) -> Option<Fit> {
     Some(Fit {
         edges,
         noise_gain: variance.max(0.0).sqrt(),
-        per_contrast: -times(&inverse, &sums.contrast)[0],
-        per_sigma: -times(&inverse, &sums.sigma)[0],
+        per_shared: sums.shared.map(|products| -times(&inverse, &products)[0]),
         residual: (sums.squares / sums.weight).sqrt(),
         strength: sums.strength(),
     })
@@ -279,42 +275,47 @@ pub(super) fn parts(near: &[Near], model: &Model, at: f64) -> Vec<f64> {
     near.iter().zip(&slopes).map(|(v, s)| v.weight * s / total).collect()
 }
 
-/// The blur, contrast and level that bundles of edges standing alone share: one Gauss-Newton step of all, each bundle's own edge
-/// eliminated. Adds the bundle's part to the normal equations and right side of (sigma, contrast, low).
-pub(super) fn shared(near: &[Near], model: &Model, at: f64, normal: &mut [[f64; 3]; 3], right: &mut [f64; 3]) {
-    let edges = Edges { at, wall: None, gap: None };
-    let mut own = 0.0;
-    let mut cross = [0.0; 3];
-    let mut own_right = 0.0;
+/// The blur, contrast and level that bundles share: one Gauss-Newton step of all, each bundle's own edges eliminated.
+/// Adds the bundle's part to the normal equations and right side of (sigma, contrast, low).
+pub(super) fn shared(near: &[Near], model: &Model, edges: &Edges, normal: &mut [[f64; 3]; 3], right: &mut [f64; 3]) {
+    let (mut own, mut cross, mut own_right) = ([[0.0; 3]; 3], [[0.0; 3]; 3], [0.0; 3]);
     let (mut n, mut b) = ([[0.0; 3]; 3], [0.0; 3]);
     for voxel in near {
-        let m = model.at(&edges, voxel.t);
+        let m = model.at(edges, voxel.t);
         let (w, r) = (voxel.weight, voxel.value - m.value);
-        let row = [m.per_sigma, m.per_contrast, 1.0];
-        let slope = m.per_edge[0];
-        own += w * slope * slope;
-        own_right += w * slope * r;
         for i in 0..3 {
-            cross[i] += w * slope * row[i];
-            b[i] += w * row[i] * r;
+            b[i] += w * m.per_shared[i] * r;
+            own_right[i] += w * m.per_edge[i] * r;
             for j in 0..3 {
-                n[i][j] += w * row[i] * row[j];
+                n[i][j] += w * m.per_shared[i] * m.per_shared[j];
+                own[i][j] += w * m.per_edge[i] * m.per_edge[j];
+                cross[i][j] += w * m.per_shared[i] * m.per_edge[j];
             }
         }
     }
-    if own > 0.0 {
-        for i in 0..3 {
-            right[i] += b[i] - cross[i] * own_right / own;
-            for j in 0..3 {
-                normal[i][j] += n[i][j] - cross[i] * cross[j] / own;
-            }
-        }
+    let Some(inverse) = inverse(&own, edges.used()) else { return };
+    for i in 0..3 {
+        let eliminated = times(&inverse, &cross[i]);
+        let along = |v: &[f64; 3]| (0..3).filter(|&a| edges.used()[a]).map(|a| eliminated[a] * v[a]).sum::<f64>();
+        right[i] += b[i] - along(&own_right);
+        (0..3).for_each(|j| normal[i][j] += n[i][j] - along(&cross[j]));
     }
 }
 
 /// Solves the sums of [`shared`].
 pub(super) fn solve_shared(normal: &[[f64; 3]; 3], right: &[f64; 3]) -> Option<[f64; 3]> {
     inverse(normal, [true; 3]).map(|inverse| times(&inverse, right))
+}
+
+/// Covariance of what [`solve_shared`] finds, for white noise of 1 in bundles that share no voxel.
+pub(super) fn covariance(normal: &[[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
+    inverse(normal, [true; 3])
+}
+
+/// `vᵀ m v`.
+pub(super) fn quadratic(m: &[[f64; 3]; 3], v: &[f64; 3]) -> f64 {
+    let by = times(m, v);
+    v[0] * by[0] + v[1] * by[1] + v[2] * by[2]
 }
 
 #[cfg(test)]

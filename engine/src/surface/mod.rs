@@ -35,7 +35,7 @@ pub use refine::BYTES_PER_VERTEX;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::kernels;
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::runtime::Runtime;
 use crate::segment::Histogram;
 use crate::volume::{AnyVolume, Mask, Slices, Volume, Voxel, with_volume};
@@ -104,6 +104,8 @@ pub mod flag {
     pub const LOCAL_ISO50: u16 = 128;
     /// Without a half-way level: placed where a single profile is steepest.
     pub const STEEPEST: u16 = 256;
+    /// In maps of deviation: on which side of the nominal it lies nobody can tell.
+    pub const SIGN_UNDEFINED: u16 = 512;
 }
 
 /// A surface with what is known of its uncertainty.
@@ -118,9 +120,8 @@ pub struct Determined {
     /// Standard uncertainty of a common offset of the whole surface: level, noise that the whole surface does not average out, curvature
     /// model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
-    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
-    /// hollows prevail.
-    pub facet_loss_mm3: f64,
+    /// The curved surface through the corners of the mesh's facets.
+    pub bulge: Bulge,
     /// Physical grey value.
     pub threshold: f64,
     pub image: ImageQuality,
@@ -207,6 +208,9 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
         return Err(SurfaceError::Materials { materials, material: rank }.into());
     }
     let steps = if materials > 1 { histogram.materials(materials) } else { histogram.modes().map(|m| vec![m]) };
+    // A part that is edge all over has no mode; what its edges say of its plateaus is asked later.
+    let adaptive = options.method == Method::Adaptive;
+    let steps = steps.or_else(|why| histogram.air_and_edges().filter(|_| adaptive && materials == 1).map(|m| vec![m]).ok_or(why));
     // The step of grey values at the part's boundary.
     let boundary = usize::from(materials - rank);
     let threshold = match options.method {
@@ -215,7 +219,7 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
         Method::Otsu => histogram.otsu()?,
         Method::Adaptive | Method::Iso50 => steps.clone()?[boundary].threshold(),
     };
-    let threshold = options.start.filter(|s| s.is_finite() && options.method == Method::Adaptive).unwrap_or(threshold);
+    let threshold = options.start.filter(|s| s.is_finite() && adaptive).unwrap_or(threshold);
     // A grey value given by hand may lie where there are no two modes; then the classes' means stand for the plateaus.
     let means = || histogram.means(threshold);
     let plateaus = steps.as_ref().map_or_else(|_| means(), |steps| steps[boundary]);
@@ -235,11 +239,15 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     rt.step("components", 0.0)?;
     let kept = match options.keep {
         Keep::All => all,
-        Keep::Largest => components::largest(all, &mask, slices.grid(), &mut findings),
+        Keep::Largest => {
+            let held_bytes = slices.bytes() + size_of_val(mask.words()) as u64;
+            rt.afford("the components of the surface", held_bytes + (components::BYTES_PER_VERTEX * all.vertices.len()) as u64)?;
+            components::largest(all, &mask, slices.grid(), &mut findings)
+        }
     };
     drop(mask);
     let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };
     let boundary = if modes.len() > 2 { boundary + 1 } else { 1 };
-    let task = refine::Task { adaptive: options.method == Method::Adaptive, modes: &modes, boundary, noise };
+    let task = refine::Task { adaptive, modes: &modes, boundary, noise };
     refine::settle(kept, slices, &greys, &task, findings, rt)
 }

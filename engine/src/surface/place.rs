@@ -28,17 +28,16 @@ const NEAR_SIDE: f64 = 5.2;
 const WALL: [f64; 2] = [1.5, 3.0];
 /// A bundle leaves at most this part of the contrast unexplained, beside noise.
 const MISFIT: f64 = 0.06;
-/// Relative standard uncertainties of blur and contrast, which walls feel.
-const BLUR_U: f64 = 0.02;
-const CONTRAST_U: f64 = 0.02;
 
 /// What one vertex became.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge {
     /// Along the normal, from the iso-surface to the local edge (mm).
     pub shift: f32,
-    /// Standard uncertainty from noise, and of walls from blur and contrast (mm).
+    /// Standard uncertainty from noise (mm).
     pub u: f32,
+    /// Standard uncertainty from blur, contrast and level, which all edges have in common (mm).
+    pub common_u: f32,
     pub flags: u16,
 }
 
@@ -52,6 +51,9 @@ pub(super) struct Placing<'a> {
     pub inflation: V3,
     /// Standard uncertainty of the local level in parts of the contrast.
     pub u_level: f64,
+    /// Covariance of blur (mm), contrast and lower plateau; and whether edges that stand alone feel it, having no plateaus to make their level.
+    pub common: [[f64; 3]; 3],
+    pub alone_too: bool,
 }
 
 /// Radius of the bundles on a grid (mm).
@@ -82,7 +84,7 @@ impl Placing<'_> {
         // Between 1.5 and 3 blurs a wall's half-way level is off by up to 0.28 blurs a side, 0.1 in the mean.
         let bias = if thin != 0 { 0.1 * self.sigma() } else { 0.0 };
         let noise = self.noise() * scene.linear(p).noise_gain.sqrt() * self.per_level(1.0);
-        Edge { shift: 0.0, u: (noise * noise + bias * bias).sqrt() as f32, flags }
+        Edge { shift: 0.0, u: (noise * noise + bias * bias).sqrt() as f32, common_u: 0.0, flags }
     }
 
     /// Movement of the half-way level of a single profile with the level (mm per part of the contrast).
@@ -113,8 +115,7 @@ impl Placing<'_> {
     ) -> Option<Edge> {
         let sigma = self.sigma();
         let (normal, curvature) = (shape.normal(), shape.curvature().clamp(-1.0 / (3.0 * sigma), 1.0 / (3.0 * sigma)));
-        let side = |mm: f32| Some(f64::from(mm)).filter(|&d| d < NEAR_SIDE * sigma);
-        let mut edges = Edges { at: 0.0, wall: side(view.wall_mm).map(|d| -d), gap: side(view.gap_mm) };
+        let mut edges = view.edges(NEAR_SIDE * sigma);
         let mut centre = 0.0;
         let mut found: Option<Fit> = None;
         for _ in 0..3 {
@@ -158,12 +159,11 @@ impl Placing<'_> {
         let inflation = dot(self.inflation, [0, 1, 2].map(|a| normal[a] * normal[a]));
         let white = self.noise() * fit.noise_gain;
         let level = self.u_level * 2.0 * (0.5 * TWO_PI).sqrt() * sigma / model.contrast;
-        // Edges that stand alone do not feel blur and contrast.
-        let together = wall.is_some() || gap.is_some();
-        let contrast = if together { fit.per_contrast * CONTRAST_U * model.contrast } else { 0.0 };
-        let blur = if together { fit.per_sigma * BLUR_U * sigma } else { 0.0 };
-        let u = (white * white * inflation + level * level + contrast * contrast + blur * blur).sqrt();
-        Some(Edge { shift: at as f32, u: u as f32, flags: flag::REFINED | thin | low })
+        let u = (white * white * inflation + level * level).sqrt();
+        // Edges that stand alone do not feel blur and contrast, and take their level from plateaus where there are any.
+        let feels = self.alone_too || wall.is_some() || gap.is_some();
+        let common_u = if feels { edge::quadratic(&self.common, &fit.per_shared).max(0.0).sqrt() } else { 0.0 };
+        Some(Edge { shift: at as f32, u: u as f32, common_u: common_u as f32, flags: flag::REFINED | thin | low })
     }
 
     /// A wall or a gap whose far side is so near that blur and thickness cannot be told apart.
@@ -195,7 +195,7 @@ impl Placing<'_> {
         let inflation = dot(self.inflation, [0, 1, 2].map(|a| profile.normal[a] * profile.normal[a])).min(1.0);
         let (noise, misfit) = (self.noise() * (gain * inflation).sqrt() / slope, MISFIT * ideal.recip() * 0.4);
         let u = (noise * noise + misfit * misfit).sqrt();
-        Edge { shift: t as f32, u: u as f32, flags: kept.flags & !flag::KEPT_ISO50 | how | low }
+        Edge { shift: t as f32, u: u as f32, common_u: 0.0, flags: kept.flags & !flag::KEPT_ISO50 | how | low }
     }
 }
 

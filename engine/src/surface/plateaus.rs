@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::edge::Model;
+use super::edge::{Edges, Model};
 use super::field::Ring;
 use super::image::Scene;
 use super::shape::Shape;
@@ -24,6 +24,8 @@ const STEP: f64 = 1.25;
 const STEPS: usize = 6;
 /// A plateau is flat to this part of the contrast, beside noise.
 const FLAT: f64 = 0.05;
+/// Plateaus seen around fewer of the vertices than this share are chance finds where walls and volume end.
+const FEWEST: f64 = 0.02;
 /// Rounds of averaging over a patch.
 const ROUNDS: usize = 8;
 /// Averaging over a patch takes the variance of the plateaus' noise down to about this part.
@@ -45,6 +47,12 @@ pub(super) struct View {
 }
 
 impl View {
+    /// The edge at the vertex with the far sides of its wall and its gap that lie within a distance (mm).
+    pub fn edges(&self, within_mm: f64) -> Edges {
+        let near = |mm: f32| Some(f64::from(mm)).filter(|&d| d < within_mm);
+        Edges { at: 0.0, wall: near(self.wall_mm).map(|d| -d), gap: near(self.gap_mm) }
+    }
+
     /// Whether no other edge is within sight.
     pub fn stands_alone(&self) -> bool {
         self.wall_mm.is_infinite() && self.gap_mm.is_infinite()
@@ -97,7 +105,8 @@ impl Look<'_> {
         let usual = [self.boundary as u8 - 1, self.boundary as u8];
         let mut view = View { level: 0.0, contrast: 0.0, seen: false, steps: usual, wall_mm: far(wall), gap_mm: far(gap) };
         let bent = shape.curvature().abs() * PLATEAU_AT[2] * blur > 0.5;
-        let beyond = scene.is_beyond(add(p, normal, -PLATEAU_AT[2] * blur)) || scene.is_beyond(p);
+        // Where the volume ends the border's voxels go on outwards, and surfaces that it cuts turn aside.
+        let beyond = [-1.0, 0.0, 1.0].into_iter().any(|side| scene.is_beyond(add(p, normal, side * PLATEAU_AT[2] * blur)));
         if wall.is_some() || gap.is_some() || bent || beyond {
             return view;
         }
@@ -145,8 +154,10 @@ fn far_side(value: &impl Fn(f64) -> f64, side: f64) -> Option<f64> {
 pub(super) struct Levels {
     /// Departures from the modes, a vertex.
     local: Vec<[f32; 2]>,
-    /// Mean departure of the half-way level.
-    pub mean: f64,
+    /// Mean departures of the half-way level and of the contrast, from plateaus or what stands in for them.
+    pub means: [f64; 2],
+    /// Share of the vertices that plateaus were seen around; 0 where they are too few to speak for the rest.
+    pub seen: f64,
     /// Standard uncertainty of a local level from noise, in parts of the contrast.
     pub u: f64,
 }
@@ -156,7 +167,7 @@ impl Levels {
     pub fn new(views: &[View], noise: f64, usual: [f64; 2], (ring, triangles): (&Ring, &[[u32; 3]])) -> Levels {
         let channels = |v: &View| if v.seen { [v.level, v.contrast, 1.0] } else { [0.0; 3] };
         let smooth = ring.smooth(views.par_iter().map(channels).collect(), triangles, ROUNDS);
-        let mean = |usual: f64, term: &(dyn Fn([f64; 3]) -> f64 + Sync)| {
+        let mean = |term: &(dyn Fn([f64; 3]) -> f64 + Sync)| {
             let of = |v: usize| {
                 let s = smooth[v].map(f64::from);
                 if s[2] > 0.3 { [term([s[0] / s[2], s[1] / s[2], 1.0]), 1.0] } else { [0.0; 2] }
@@ -170,10 +181,16 @@ impl Levels {
                 },
                 |a, b| [a[0] + b[0], a[1] + b[1]],
             );
-            if n > 0.0 { total / n } else { usual }
+            (total / n.max(1.0), n / smooth.len().max(1) as f64)
         };
-        let means = [mean(usual[0], &|s| s[0]), mean(usual[1], &|s| s[1])];
-        let spread = [0, 1].map(|n| mean(0.0, &|s: [f64; 3]| (s[n] - means[n]) * (s[n] - means[n])));
+        let share = mean(&|_| 0.0).1;
+        let seen = if share < FEWEST { 0.0 } else { share };
+        if seen == 0.0 {
+            let local = vec![usual.map(|x| x as f32); smooth.len()];
+            return Levels { local, means: usual, seen, u: 0.0 };
+        }
+        let means = [mean(&|s| s[0]).0, mean(&|s| s[1]).0];
+        let spread = [0, 1].map(|n| mean(&|s: [f64; 3]| (s[n] - means[n]) * (s[n] - means[n])).0);
         // A plateau is the mean of three linear samples half a blur apart, together of about 0.3 voxels' noise; a level half the sum of two.
         let level_noise = PATCH_VARIANCE * 0.5 * 0.3 * noise * noise;
         let expected = [level_noise, 4.0 * level_noise];
@@ -190,7 +207,7 @@ impl Levels {
                 (means[n] + share * kept[n] * local) as f32
             })
         };
-        Levels { local: smooth.par_iter().map(draw).collect(), mean: means[0], u: (kept[0] * level_noise).sqrt() }
+        Levels { local: smooth.par_iter().map(draw).collect(), means, seen, u: (kept[0] * level_noise).sqrt() }
     }
 
     /// The edge that a vertex should show.

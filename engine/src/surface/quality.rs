@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use super::Artefacts;
 use super::edge::{self, Edges, Model};
 use super::image::{Bundle, Near, Scene, TWO_PI};
+use super::plateaus::Levels;
 use super::shape::Shape;
 use super::space::{V3, add};
 use crate::error::Error;
 use crate::runtime::Runtime;
-use crate::volume::{Mask, Slab, Slices, Voxel};
+use crate::volume::{MOST_REACH, Mask, Slab, Slices, Voxel};
 
 /// Resolution, noise and contrast of a volume; grey values are physical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +47,7 @@ const NOISE_PLACES: usize = 100_000;
 const FEWEST_PLACES: usize = 50;
 /// The distance at which noise is taken to be independent (voxels), and the distances below it.
 const FAR: usize = 4;
+const _: () = assert!(FAR <= MOST_REACH, "slabs count no more slices beside them");
 /// Flat is what lies this many voxels deep in its material; less where there is too little of it. The mask alone is asked so far.
 const DEPTHS: [usize; 4] = [8, 5, 3, 1];
 
@@ -175,20 +177,35 @@ impl Noise {
     }
 }
 
+/// So many places that a variance from them is good to a twentieth; fewer count where there are no more.
+const ENOUGH: usize = 1000;
+/// Slices that are looked at together, for memory's sake.
+const SLICES_AT_ONCE: usize = 64;
+
+/// Whether places suffice for a noise, however many follow.
+fn is_plenty(pairs: &[Pair]) -> bool {
+    let noisy = |class: u8| pairs.iter().filter(|p| p.class == class && p.squares[FAR - 1] > 0.0).count();
+    pairs.len() >= ENOUGH && (0..=super::MOST_MATERIALS).any(|class| noisy(class) >= FEWEST_PLACES)
+}
+
 /// Noise of a volume, from the deepest places of which there are enough.
 pub(super) fn noise<T: Voxel>(slices: &Slices<T>, mask: &Mask, levels: &[f64], rt: &Runtime) -> Result<Option<Noise>, Error> {
     let nz = slices.grid().dims()[2];
-    let mut lists = DEPTHS.map(|_| vec![]);
+    let (mut lists, mut wanted) = (DEPTHS.map(|_| vec![]), DEPTHS.len());
     slices.pass(FAR, |own, slab| {
         rt.step("noise", own.start as f64 / nz as f64)?;
-        for (depth, list) in DEPTHS.into_iter().zip(&mut lists) {
-            let found: Vec<Vec<Pair>> = own.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, levels, k, depth)).collect();
-            list.extend(found.concat());
+        for from in own.clone().step_by(SLICES_AT_ONCE) {
+            let group = from..own.end.min(from + SLICES_AT_ONCE);
+            for (depth, list) in DEPTHS.into_iter().zip(&mut lists).take(wanted) {
+                let found: Vec<Vec<Pair>> = group.clone().into_par_iter().map(|k| pairs_of_slice(slab, mask, levels, k, depth)).collect();
+                found.into_iter().for_each(|pairs| list.extend(pairs));
+            }
+            // Where the deeper places are plenty, the others are not asked.
+            wanted = lists.iter().position(|pairs| is_plenty(pairs)).map_or(wanted, |n| n + 1);
+            lists[wanted..].fill(vec![]);
         }
         Ok(())
     })?;
-    // So many that a variance from them is good to a twentieth; fewer where there are no more.
-    const ENOUGH: usize = 1000;
     let plenty = lists.iter().filter(|pairs| pairs.len() >= ENOUGH).find_map(|pairs| Noise::of(pairs));
     Ok(plenty.or_else(|| lists.iter().find_map(|pairs| Noise::of(pairs))))
 }
@@ -199,6 +216,11 @@ impl ImageQuality {
 
     pub fn edge_sigma_u_mm(&self) -> f64 {
         Self::EDGE_SIGMA_RELATIVE_U * self.edge_sigma_mm
+    }
+
+    /// How far an edge moves for a level that moves by the whole contrast, at its steepest (mm).
+    pub fn per_level_mm(&self) -> f64 {
+        (2.0 * std::f64::consts::PI).sqrt() * self.edge_sigma_mm
     }
 
     /// Thinnest wall or gap whose two faces are unbiased (mm): three edge blurs, and two voxels to sample it.
@@ -247,6 +269,11 @@ impl ImageQuality {
         along(0) * along(1) * along(2)
     }
 
+    /// Factor of correlation on the variance of a mean over many voxels.
+    fn whole_inflation(&self) -> f64 {
+        self.noise_correlation.iter().map(|axis| (1.0 + 2.0 * axis.iter().sum::<f64>()).max(0.1)).product()
+    }
+
     /// Factor of correlation on the variance of a weighted sum of voxels.
     pub(super) fn inflation(&self, near: &[Near], parts: &[f64]) -> f64 {
         let mut sum = 0.0;
@@ -279,48 +306,111 @@ pub(super) fn first_blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)]) -> 
     (first > 0.0 && first < 20.0 * h).then_some(first)
 }
 
-/// Edge blur, contrast and level from bundles around vertices whose edges stand alone; `None` where they do not agree on one.
-pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], first: f64, radius: f64) -> Option<Model> {
+/// What the edges of an image have in common: plateaus in parts of the modes' contrast, and blur.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common {
+    pub model: Model,
+    /// Covariance of blur (mm), contrast and lower plateau (parts of the contrast).
+    pub covariance: [[f64; 3]; 3],
+    /// Whether edges were fitted; otherwise the plateaus are the modes.
+    pub is_fitted: bool,
+}
+
+impl Common {
+    /// Where no edges could be fitted: the modes, which walls of 3 to 7 blurs without plateaus make wrong by up to 0.14, and a blur from them.
+    pub fn guessed(sigma: f64) -> Common {
+        let mut covariance = [[0.0; 3]; 3];
+        [0.05 * sigma, 0.05, 0.025].iter().enumerate().for_each(|(a, u)| covariance[a][a] = u * u);
+        Common { model: Model { low: 0.0, contrast: 1.0, sigma }, covariance, is_fitted: false }
+    }
+
+    /// Departures of level and contrast from the modes.
+    pub fn usual(&self) -> [f64; 2] {
+        [self.model.low + 0.5 * self.model.contrast - 0.5, self.model.contrast - 1.0]
+    }
+
+    /// The covariance, with what tails of the point spread make wrong: they make edges fitted over three blurs show another contrast than plateaus
+    /// do, and walls feel some 0.7 of the difference (mixtures of Gaussians, boxes and exponentials: 0.5 to 0.9).
+    pub fn beside(&self, levels: &Levels) -> [[f64; 3]; 3] {
+        let tails = if levels.seen > 0.0 { 0.7 * (levels.means[1] - self.usual()[1]) } else { 0.0 };
+        let mut covariance = self.covariance;
+        covariance[1][1] += tails * tails;
+        covariance
+    }
+
+    /// Relative standard uncertainty of the blur.
+    pub fn blur_u(&self) -> f64 {
+        self.covariance[0][0].sqrt() / self.model.sigma
+    }
+}
+
+/// A vertex whose bundle makes the blur, with the edges that it shows.
+pub(super) type Shown = (V3, Shape, Edges);
+
+/// What a vertex gives in one round.
+struct Given {
+    residual: f64,
+    normal: [[f64; 3]; 3],
+    right: [f64; 3],
+}
+
+/// The bundle around the edges that a vertex shows, fitted.
+fn fit_shown<T: Voxel>(scene: &Scene<T>, (p, shape, edges): &mut Shown, model: &Model, radius: f64, near: &mut Vec<Near>) -> Option<f64> {
+    let (normal, curvature) = (shape.normal(), shape.curvature());
+    let reach = REACH * model.sigma;
+    let mut residual = None;
+    for _ in 0..2 {
+        let at = edges.at;
+        let along = [edges.wall.unwrap_or(at) - at - reach, edges.gap.unwrap_or(at) - at + reach];
+        scene.bundle(&Bundle { point: add(*p, normal, at), normal, curvature, along, radius }, near);
+        near.iter_mut().for_each(|v| v.t += at);
+        let found = edge::fit(near, model, *edges)?;
+        (*edges, residual) = (found.edges, Some(found.residual));
+    }
+    residual
+}
+
+/// Edge blur, contrast and level from bundles around vertices; `None` where they do not agree on one. `noise` is that of the image in
+/// parts of the contrast.
+pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, radius: f64, image: &ImageQuality) -> Option<Common> {
     const ROUNDS: usize = 15;
     let mut model = Model { low: 0.0, contrast: 1.0, sigma: first };
     let mut worst_residual = f64::INFINITY;
+    let mut sums = [[0.0; 3]; 3];
+    let mut shown: Vec<Shown> = picked.to_vec();
+    let bent = |model: &Model, shape: &Shape| {
+        // To second order the edge of a ball is wider by this part, as the outer parallels of its surface are less bent.
+        let bend = model.sigma * shape.curvature();
+        Model { sigma: model.sigma * (1.0 + 0.5 * bend * bend), ..*model }
+    };
     for round in 0..ROUNDS {
-        let one = |(p, shape): &(V3, Shape)| {
-            let (normal, curvature) = (shape.normal(), shape.curvature());
-            // To second order the edge of a ball is wider by this part, as the outer parallels of its surface are less bent.
-            let bend = model.sigma * curvature;
-            let model = Model { sigma: model.sigma * (1.0 + 0.5 * bend * bend), ..model };
-            let reach = REACH * model.sigma;
-            let mut near = vec![];
-            let mut bundle = Bundle { point: *p, normal, curvature, along: [-reach, reach], radius };
-            scene.bundle(&bundle, &mut near);
-            let found = edge::fit(&near, &model, Edges { at: 0.0, wall: None, gap: None })?;
-            bundle.point = add(*p, normal, found.edges.at);
-            scene.bundle(&bundle, &mut near);
-            let found = edge::fit(&near, &model, Edges { at: 0.0, wall: None, gap: None })?;
+        let one = |one: &mut Shown| {
+            let (model, mut near) = (bent(&model, &one.1), vec![]);
+            let residual = fit_shown(scene, one, &model, radius, &mut near)?;
             let (mut n, mut r) = ([[0.0; 3]; 3], [0.0; 3]);
-            edge::shared(&near, &model, found.edges.at, &mut n, &mut r);
-            Some((found.residual, n, r))
+            edge::shared(&near, &model, &one.2, &mut n, &mut r);
+            Some(Given { residual, normal: n, right: r })
         };
-        let mut found: Vec<_> = picked.par_iter().filter_map(one).collect();
+        let mut found: Vec<Given> = shown.par_iter_mut().filter_map(one).collect();
         if found.len() < 4 {
             return None;
         }
-        let mut residuals: Vec<f64> = found.iter().map(|f| f.0).collect();
+        let mut residuals: Vec<f64> = found.iter().map(|f| f.residual).collect();
         residuals.sort_unstable_by(f64::total_cmp);
         // Bundles that look unlike the others have something else in them.
         worst_residual = worst_residual.min(2.0 * residuals[residuals.len() / 2] + 1e-9);
         if round > 0 {
-            found.retain(|f| f.0 <= worst_residual);
+            found.retain(|f| f.residual <= worst_residual);
         }
-        let (mut normal, mut right) = ([[0.0; 3]; 3], [0.0; 3]);
-        for (_, n, r) in &found {
+        let mut right = [0.0; 3];
+        sums = [[0.0; 3]; 3];
+        for given in &found {
             for a in 0..3 {
-                right[a] += r[a];
-                (0..3).for_each(|b| normal[a][b] += n[a][b]);
+                right[a] += given.right[a];
+                (0..3).for_each(|b| sums[a][b] += given.normal[a][b]);
             }
         }
-        let [sigma, contrast, low] = edge::solve_shared(&normal, &right)?;
+        let [sigma, contrast, low] = edge::solve_shared(&sums, &right)?;
         let next = model.sigma + sigma.clamp(-0.3 * model.sigma, 0.3 * model.sigma);
         model = Model { low: model.low + low, contrast: model.contrast + contrast, sigma: next };
         if !(model.contrast > 0.2 && model.sigma > 0.1 * first && model.sigma < 10.0 * first) {
@@ -330,5 +420,31 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], first: f6
             break;
         }
     }
-    Some(model)
+    let noise = image.relative_noise();
+    let gain = noise * noise * image.whole_inflation() * overlap(scene, &mut shown, &model, radius);
+    let mut covariance = edge::covariance(&sums)?.map(|row| row.map(|c| gain * c));
+    let floor = BLUR_MODEL_U * model.sigma;
+    covariance[0][0] += floor * floor;
+    Some(Common { model, covariance, is_fitted: true })
+}
+
+/// Relative standard uncertainty of a blur without noise: of the second order in curvature, and of sampling; seen on phantoms.
+const BLUR_MODEL_U: f64 = 0.0015;
+
+/// Factor on the variance of what bundles share, since a voxel lies in several of them: the mean square of the voxels' weights over their mean.
+fn overlap<T: Voxel>(scene: &Scene<T>, shown: &mut [Shown], model: &Model, radius: f64) -> f64 {
+    let one = |one: &mut Shown| {
+        let mut near = vec![];
+        fit_shown(scene, one, model, radius, &mut near);
+        near.into_iter().map(|v| (v.index, v.weight)).collect::<Vec<_>>()
+    };
+    let mut weights: Vec<([u32; 3], f64)> = shown.par_iter_mut().map(one).collect::<Vec<_>>().concat();
+    weights.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let (mut squares, mut total) = (0.0, 0.0);
+    for voxel in weights.chunk_by(|a, b| a.0 == b.0) {
+        let weight = voxel.iter().map(|v| v.1).sum::<f64>();
+        squares += weight * weight;
+        total += weight;
+    }
+    if total > 0.0 { squares / total } else { 1.0 }
 }

@@ -64,6 +64,7 @@ pub(super) fn with<'a, T: Voxel, R>(
     work: impl Fn(&Scene<T>) -> R,
 ) -> Result<(R, Scene<'a, T>), Error> {
     if let Some(slab) = slices.held() {
+        rt.afford("the surface", held_bytes + slices.bytes())?;
         let scene = Scene::new(slices, Voxels::Slab(slab), greys);
         return Ok((work(&scene), scene));
     }

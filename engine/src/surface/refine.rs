@@ -16,21 +16,23 @@ use super::field::Ring;
 use super::image::{Bundle, Geometry, Greys, Scene, TWO_PI};
 use super::place::{self, Edge, Placing};
 use super::plateaus::{self, Levels, Look, View};
-use super::quality::{self, ImageQuality, Noise, PROFILES};
+use super::quality::{self, Common, ImageQuality, Noise, PROFILES, Shown};
 use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
-use super::space::{V3, add, area_vector, dot};
+use super::space::{V3, add, area_vector};
 use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
-use crate::mesh::Mesh;
+use crate::mesh::{Bulge, Mesh};
 use crate::runtime::Runtime;
+use crate::segment::SegmentError;
 use crate::sum;
 use crate::volume::{Slices, Voxel};
 
-/// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, views 20, levels and their smoothing 32, edges 12, new points 24.
-pub const BYTES_PER_VERTEX: usize = 196;
+/// Memory while refining, at most: points and triangles 48, ring 28, shapes 32, levels 8, edges 16, and in turn moved points with what finds
+/// their shapes 68, normals and bulge 72.
+pub const BYTES_PER_VERTEX: usize = 204;
 
 /// Curvature counts up to a radius of three blurs.
 const MOST_SIGMA_H: f64 = 1.0 / 3.0;
@@ -67,19 +69,25 @@ pub(super) fn settle<T: Voxel>(
     let held_bytes = (BYTES_PER_VERTEX * points.len()) as u64;
     let lines: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
     let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
-    let (image, usual, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
+    let (image, common, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
     findings.extend(more);
+    if task.adaptive && !greys.modes.from_peaks && !common.is_fitted {
+        let [min, max] = [greys.modes.air, greys.modes.material];
+        return Err(SegmentError::NoContrast { min, max, found: "a peak of air alone and no edges that agree on a material".into() }.into());
+    }
     let sigma = image.edge_sigma_mm;
 
     let near = Places::Around { points: &points, reach_mm: 8.0 * sigma + 4.0 * widest };
-    let placed = |scene: &Scene<T>| place_all(scene, &image, usual, task, (&points, &first), (&ring, &triangles), rt);
+    let placed = |scene: &Scene<T>| place_all(scene, &image, &common, task, (&points, &first), (&ring, &triangles), rt);
     let (placed, scene) = reach::with(slices, greys, &near, held_bytes, rt, placed)?;
-    let (mut edges, mixed, departure) = placed?;
+    let (mut edges, mixed, levels) = placed?;
     let radius = place::bundle_radius(&scene);
     rt.step("refine", 0.8)?;
     let squares = |v: usize| f64::from(edges[v].u) * f64::from(edges[v].u);
     let mean_variance = sum::sum(edges.len(), squares) / edges.len().max(1) as f64;
-    let mut bends = first.clone();
+    let common_variance =
+        sum::sum(edges.len(), |v| f64::from(edges[v].common_u) * f64::from(edges[v].common_u)) / edges.len().max(1) as f64;
+    let mut bends = vec![];
     if task.adaptive {
         let moved: Vec<V3> =
             (0..points.len()).into_par_iter().map(|v| add(points[v], first[v].normal(), f64::from(edges[v].shift))).collect();
@@ -90,44 +98,59 @@ pub(super) fn settle<T: Voxel>(
         displace(&mut points, &triangles, &ring, &first, &mut edges, scene.voxel());
     }
     let area_mm2 = sum::sum(triangles.len(), |t| 0.5 * area_vector(&points, triangles[t]).map(|x| x * x).iter().sum::<f64>().sqrt());
-    let u_offset_mm = u_offset(&scene, &image, departure, &Surface { shapes: &bends, area_mm2, mean_variance }, task);
-    let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
+    let bends = if task.adaptive { bends } else { first };
+    // What walls feel of blur and contrast beyond the mean of the surface is theirs alone.
+    edges.par_iter_mut().for_each(|edge| {
+        let [u, common] = [edge.u, edge.common_u].map(f64::from);
+        edge.u = (u * u + (common * common - common_variance).max(0.0)).sqrt() as f32;
+    });
+    let surface = Surface { shapes: &bends, area_mm2, mean_variance, common_variance, blur_u: common.blur_u() };
+    let u_offset_mm = u_offset(&scene, &image, &levels, &surface, task);
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
+    let mesh = Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?;
     Ok(Determined {
         vertex_u_mm: edges.iter().map(|e| e.u).collect(),
         flags: edges.iter().map(|e| e.flags).collect(),
-        mesh: Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?,
+        bulge: Bulge::of(&mesh),
+        mesh,
         u_offset_mm,
-        facet_loss_mm3,
         threshold: greys.threshold,
         image,
         findings,
     })
 }
 
-/// What became of each vertex on the voxels at hand, whether it lies where materials meet, and the mean departure of the levels from the modes.
+/// What became of each vertex on the voxels at hand, whether it lies where materials meet, and the levels.
 fn place_all<T: Voxel>(
     scene: &Scene<T>,
     image: &ImageQuality,
-    usual: [f64; 2],
+    common: &Common,
     task: &Task,
     (points, first): (&[V3], &[Shape]),
     (ring, triangles): (&Ring, &[[u32; 3]]),
     rt: &Runtime,
-) -> Result<(Vec<Edge>, Vec<bool>, f64), Error> {
+) -> Result<(Vec<Edge>, Vec<bool>, Levels), Error> {
     let sigma = image.edge_sigma_mm;
     let look = look(scene, task, image, sigma);
     let mut views: Vec<View> = (0..points.len()).into_par_iter().map(|v| look.at(scene, points[v], &first[v])).collect();
     // Where three materials meet, plateaus of all three are within four blurs; an edge of the iso-surface is some 0.7 voxels.
     let rounds = libm::ceil(3.0 * sigma / (0.7 * scene.voxel())) as usize;
     let mixed = plateaus::mixed(&mut views, task.modes.len() > 2, rounds, (ring, triangles));
-    let levels = Levels::new(&views, image.relative_noise(), usual, (ring, triangles));
+    let levels = Levels::new(&views, image.relative_noise(), common.usual(), (ring, triangles));
     rt.step("refine", 0.4)?;
     let (_, least) = scene.steps();
     let radius = place::bundle_radius(scene);
-    let mut placing = Placing { image, radius, limit: least.max(1.25 * sigma), inflation: [1.0; 3], u_level: levels.u };
+    let mut placing = Placing {
+        image,
+        radius,
+        limit: least.max(1.25 * sigma),
+        inflation: [1.0; 3],
+        u_level: levels.u,
+        common: common.beside(&levels),
+        alone_too: levels.seen == 0.0,
+    };
     placing.inflation = inflation(scene, image, points, first, radius);
     let edges = (0..points.len())
         .into_par_iter()
@@ -138,7 +161,7 @@ fn place_all<T: Voxel>(
             placing.refined(scene, near, (points[v], &first[v]), &views[v], &levels.model(v, &views[v], task.modes, sigma))
         })
         .collect();
-    Ok((edges, mixed, levels.mean))
+    Ok((edges, mixed, levels))
 }
 
 fn bend(sigma: f64, shape: &Shape) -> f64 {
@@ -190,34 +213,55 @@ fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, s
     Look { modes: task.modes, boundary: task.boundary, blur: sigma.max(0.6 * scene.voxel()), noise: image.relative_noise(), ahead }
 }
 
-/// Also the departures from the modes of the level and the contrast that the flattest vertices show.
-fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task) -> (ImageQuality, [f64; 2], Vec<Finding>) {
+/// Also what the edges of the flattest vertices have in common.
+fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task) -> (ImageQuality, Common, Vec<Finding>) {
     let (widest, _) = scene.steps();
     let mut findings = vec![];
     let quality = |sigma: f64| ImageQuality::new(scene, task.noise, sigma);
     let first = quality::first_blur(scene, picked);
-    let alone = |first: f64| -> Vec<(V3, Shape)> {
-        let look = look(scene, task, &quality(first), first);
-        picked.par_iter().filter(|(p, shape)| look.at(scene, *p, shape).stands_alone()).copied().collect()
-    };
-    // Thin walls make the first value too large, and the larger it is the fewer edges stand alone.
-    let guesses = first.into_iter().flat_map(|first| (0..6).map(move |n| first * [1.0, 0.67, 0.45, 0.3, 0.2, 0.13][n]));
-    let fitted =
-        guesses.map(|guess| (guess, alone(guess))).filter(|(_, alone)| alone.len() * 20 >= picked.len()).find_map(|(guess, alone)| {
-            let model = quality::blur(scene, &alone, guess, place::bundle_radius(scene))?;
-            // Whether they stand alone at the blur found, too.
-            (model.sigma < 1.5 * guess).then_some(model)
-        });
-    let sigma = fitted.map(|m| m.sigma).or(first).unwrap_or_else(|| {
-        let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
-        findings.push(Finding::qualify("surface.no_edge_blur", text));
-        widest
+    let common = first.and_then(|first| common_edges(scene, picked, task, first)).unwrap_or_else(|| {
+        Common::guessed(first.unwrap_or_else(|| {
+            let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
+            findings.push(Finding::qualify("surface.no_edge_blur", text));
+            widest
+        }))
     });
+    let sigma = common.model.sigma;
     let normals: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
     let voxel_mm = scene.grid().spacing_mm().into_iter().fold(0.0, f64::max);
     let artefacts = Artefacts::seen(|p| scene.grey_within(p), &normals, sigma, voxel_mm);
-    let usual = fitted.map_or([0.0; 2], |m| [m.low + 0.5 * m.contrast - 0.5, m.contrast - 1.0]);
-    (ImageQuality { artefacts, ..quality(sigma) }, usual, findings)
+    (ImageQuality { artefacts, ..quality(sigma) }, common, findings)
+}
+
+/// From the edges that stand alone, where one in twenty does; otherwise from walls and gaps, whose far sides are part of the model.
+fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task, first: f64) -> Option<Common> {
+    let quality = ImageQuality::new(scene, task.noise, first);
+    let radius = place::bundle_radius(scene);
+    let shown = |blur: f64| -> Vec<(View, Shown)> {
+        let look = look(scene, task, &quality, blur);
+        picked
+            .par_iter()
+            .map(|(p, shape)| {
+                let view = look.at(scene, *p, shape);
+                (view, (*p, *shape, view.edges(f64::INFINITY)))
+            })
+            .collect()
+    };
+    // Thin walls make the first value too large, and the larger it is the fewer edges stand alone.
+    const GUESSES: [f64; 6] = [1.0, 0.67, 0.45, 0.3, 0.2, 0.13];
+    let alone = |guess: f64| {
+        let alone: Vec<Shown> = shown(guess).into_iter().filter(|(view, _)| view.stands_alone()).map(|(_, s)| s).collect();
+        let enough = alone.len() * 20 >= picked.len();
+        let common = enough.then(|| quality::blur(scene, &alone, guess, radius, &quality))??;
+        // Whether they stand alone at the blur found, too.
+        (common.model.sigma < 1.25 * guess).then_some(common)
+    };
+    let walls = |guess: f64| {
+        let walls: Vec<Shown> = shown(guess).into_iter().map(|(_, s)| s).collect();
+        let common = quality::blur(scene, &walls, guess, radius, &quality)?;
+        (common.model.sigma < 1.5 * guess).then_some(common)
+    };
+    GUESSES.iter().find_map(|g| alone(g * first)).or_else(|| GUESSES[..3].iter().find_map(|g| walls(g * first)))
 }
 
 /// Up to [`PROFILES`] vertices of the flatter half of the surface.
@@ -265,11 +309,12 @@ fn inflation<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, points: &[V3], sh
 /// the threshold of the modes is used. Noise of the edges that the whole surface does not average out. Curvature model, `0.3 sigma
 /// (sigma H)³`, and the blur in it; or the whole correction where it is not made. Sampling, 0.001 voxel at a blur of half a voxel and
 /// falling with its fourth power; without refinement the interpolation's, ten times that.
-fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, surface: &Surface, task: &Task) -> f64 {
+fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, surface: &Surface, task: &Task) -> f64 {
     let (sigma, noise, voxel) = (image.edge_sigma_mm, image.relative_noise(), scene.voxel());
     let coarse = 0.5 * voxel / sigma;
     let sampling = 0.001 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
     let bend = |v: usize| bend(sigma, &surface.shapes[v]);
+    let departure = levels.means[0];
     let n = surface.shapes.len().max(1) as f64;
     let mean_bend = sum::sum(surface.shapes.len(), bend) / n;
     if !task.adaptive {
@@ -282,25 +327,13 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, departure: f64, su
     }
     let per_level = 2.0 * (0.5 * TWO_PI).sqrt() * sigma;
     // The plateaus' samples cover a layer of a blur and the reach of linear interpolation on either side.
-    let averaged = noise * (0.5 * voxel * voxel * voxel / (surface.area_mm2 * (1.3 * voxel + sigma))).sqrt();
-    let level = per_level * root_of_squares(&[averaged, 0.1 * departure]);
+    let averaged = noise * (0.5 * voxel * voxel * voxel / (levels.seen * surface.area_mm2 * (1.3 * voxel + sigma))).sqrt();
+    // Without plateaus the level is one of the things that all edges have in common.
+    let level = if levels.seen > 0.0 { per_level * root_of_squares(&[averaged, 0.1 * departure]) } else { 0.0 };
     let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
     let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
-    let blur = root_of_squares(&[0.0015, 0.06 * noise]);
-    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, 2.0 * blur * sigma * mean_bend, sampling])
-}
-
-/// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
-/// lies inside it by `H (a² + b² + c²) / 24` in the mean.
-fn facet_loss(points: &[V3], triangles: &[[u32; 3]], shapes: &[Shape]) -> f64 {
-    let loss = |t: usize| {
-        let [a, b, c] = triangles[t].map(|v| points[v as usize]);
-        let sides = [(a, b), (b, c), (c, a)].map(|(p, q)| add(p, q, -1.0));
-        let n = area_vector(points, triangles[t]);
-        let curvature = triangles[t].iter().map(|&v| shapes[v as usize].curvature()).sum::<f64>() / 3.0;
-        0.5 * dot(n, n).sqrt() * curvature * sides.iter().map(|&s| dot(s, s)).sum::<f64>() / 24.0
-    };
-    sum::sum(triangles.len(), loss)
+    let blur = 2.0 * surface.blur_u * sigma * mean_bend;
+    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, sampling, surface.common_variance.sqrt()])
 }
 
 /// What the common uncertainty takes of a surface.
@@ -309,6 +342,10 @@ struct Surface<'a> {
     area_mm2: f64,
     /// Mean square of the vertices' standard uncertainties from noise, without that of their curvature, whose mean is none (mm²).
     mean_variance: f64,
+    /// Mean square of what they feel of blur, contrast and level (mm²).
+    common_variance: f64,
+    /// Relative standard uncertainty of the blur.
+    blur_u: f64,
 }
 
 fn root_of_squares(terms: &[f64]) -> f64 {

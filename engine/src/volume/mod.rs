@@ -9,7 +9,7 @@ mod slices;
 
 pub use band::{Band, Bricks, Voxels};
 pub use mask::Mask;
-pub use slices::{Read, Slab, Slices};
+pub use slices::{MOST_REACH, Read, Slab, Slices};
 
 use crate::frame::Grid;
 

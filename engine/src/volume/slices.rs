@@ -10,6 +10,9 @@ use super::{Rescale, Volume, Voxel};
 use crate::error::Error;
 use crate::frame::Grid;
 
+/// Slices on both sides of a slab that the passes of this program look at, at most.
+pub const MOST_REACH: usize = 4;
+
 /// Appends the stored values of some slices, i fastest, then j, then k.
 pub type Read<'a, T> = Box<dyn Fn(Range<usize>, &mut Vec<T>) -> Result<(), Error> + Send + Sync + 'a>;
 
@@ -101,12 +104,12 @@ impl<'a, T: Voxel> Slices<'a, T> {
         }
     }
 
-    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and what it is read into.
+    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and [`MOST_REACH`] slices on both sides of it.
     pub fn bytes(&self) -> u64 {
         let [nx, ny, nz] = self.grid.dims();
         let voxels = match &self.source {
             Source::Held(data) => data.len(),
-            Source::Read { at_once, .. } => 2 * nx * ny * (*at_once).min(nz),
+            Source::Read { at_once, .. } => nx * ny * (*at_once + 2 * MOST_REACH).min(nz),
         };
         (voxels * size_of::<T>()) as u64
     }
@@ -119,7 +122,7 @@ impl<'a, T: Voxel> Slices<'a, T> {
             Source::Held(data) => return visit(0..nz, &Slab { extents, first: 0, data }),
             Source::Read { at_once, read } => (*at_once, read),
         };
-        let (mut data, mut first, mut end) = (vec![], 0, 0);
+        let (mut data, mut first, mut end) = (Vec::with_capacity((at_once + 2 * reach).min(nz) * nx * ny), 0, 0);
         for start in (0..nz).step_by(at_once) {
             let own = start..(start + at_once).min(nz);
             let needed = own.start.saturating_sub(reach)..(own.end + reach).min(nz);

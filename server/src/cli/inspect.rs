@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use verimetry_engine::finding::{Finding, Severity};
-use verimetry_engine::inspect::{Inspection, Item, MeshItem, VolumeItem, inspect};
+use verimetry_engine::inspect::{CloudItem, Inspection, Item, MeshItem, VolumeItem, inspect};
 
 use super::print::{Paint, Tone};
 use super::{Outcome, Session};
@@ -39,6 +39,7 @@ fn human(inspection: &Inspection, paint: Paint) -> String {
         let (title, lines) = match item {
             Item::Volume(volume) => (format!("{}  {} volume", volume.name, volume.format), volume_lines(volume)),
             Item::Mesh(mesh) => (format!("{}  {} mesh", mesh.name, mesh.format), mesh_lines(mesh)),
+            Item::Cloud(cloud) => (format!("{}  {} point cloud", cloud.name, cloud.format), cloud_lines(cloud)),
         };
         let width = lines.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
         text.push_str(&format!("{}\n", paint.text(Tone::Strong, &title)));
@@ -85,6 +86,15 @@ fn mesh_lines(m: &MeshItem) -> Vec<Line> {
     lines.extend(m.volume_mm3.map(|v| line("volume", format!("{v:.4} mm³"))));
     if !m.fields.is_empty() {
         lines.push(line("fields", m.fields.join(", ")));
+    }
+    lines
+}
+
+fn cloud_lines(c: &CloudItem) -> Vec<Line> {
+    let size = c.size_mm.map(|s| format!("{s:.3}")).join(" x ");
+    let mut lines = vec![line("points", format!("{} about {:.4} mm apart", c.points, c.spacing_mm)), line("size", format!("{size} mm"))];
+    if !c.fields.is_empty() {
+        lines.push(line("fields", c.fields.join(", ")));
     }
     lines
 }

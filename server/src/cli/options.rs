@@ -7,6 +7,7 @@ use verimetry_engine::load::Source;
 use verimetry_engine::measure::RegionRef;
 use verimetry_engine::order::{AlignmentMethod, ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use verimetry_engine::runtime::BackendChoice;
+use verimetry_engine::section::Plane;
 
 /// Options of every subcommand.
 #[derive(Args, Clone, Debug)]
@@ -205,9 +206,39 @@ pub(super) fn limits(text: &str) -> Result<[f64; 2], String> {
     }
 }
 
+/// A plane: an axis or a normal, `=`, and how far along it the plane lies, mm. Its name is its text, fit for the name of a file.
+pub(super) fn plane(text: &str) -> Result<(String, Plane), String> {
+    let allowed = || "allowed are x=MM, y=MM, z=MM or NX,NY,NZ=MM, such as z=5.5 or 1,1,0=10".to_string();
+    let (normal, along) = text.split_once('=').ok_or_else(allowed)?;
+    let normal = match normal.trim() {
+        "x" => [1.0, 0.0, 0.0],
+        "y" => [0.0, 1.0, 0.0],
+        "z" => [0.0, 0.0, 1.0],
+        numbers => {
+            let numbers: Option<Vec<f64>> = numbers.split(',').map(|n| n.trim().parse().ok()).collect();
+            numbers.and_then(|n| n.try_into().ok()).ok_or_else(allowed)?
+        }
+    };
+    let along = along.trim().parse().ok().filter(|mm: &f64| mm.abs() < 1e6).ok_or_else(allowed)?;
+    let named = text.chars().filter(|c| !c.is_whitespace()).map(|c| if c == '=' || c == ',' { '_' } else { c }).collect();
+    let direction = Plane::new([0.0; 3].into(), normal.into()).ok_or_else(allowed)?.normal;
+    Plane::new((direction * along).into(), direction).map(|plane| (named, plane)).ok_or_else(allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn planes_are_axes_or_normals_with_a_distance() {
+        let (name, found) = plane("z=5.5").unwrap();
+        assert_eq!((name.as_str(), found.at.z, found.normal.z, found.right.x, found.up.y), ("z_5.5", 5.5, 1.0, 1.0, 1.0));
+        let (name, found) = plane("0,3,4=-10").unwrap();
+        assert!(name == "0_3_4_-10" && (found.at.y + 6.0).abs() < 1e-12 && (found.at.z + 8.0).abs() < 1e-12);
+        for silly in ["", "z", "w=1", "0,0,0=1", "1,2=3", "z=far", "x=nan", "1,2,3,4=5", "x=1e9"] {
+            assert!(plane(silly).is_err(), "{silly} was accepted");
+        }
+    }
 
     #[test]
     fn sizes_are_read_with_both_kinds_of_unit_and_silly_ones_refused() {

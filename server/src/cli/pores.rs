@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use verimetry_engine::measure::{self, Envelope, Pores};
+use verimetry_engine::pores::{BorderRule, Counted, PoreSummary, Sensitivity};
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
 use super::options::{Reading, Region, length, limits};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
+use crate::report::pore_plot;
 use crate::staging::{Staged, differs_from_inputs};
 
 /// Measure porosity, pore sizes, throats, walls, structure and closed voids of a part
@@ -16,7 +18,7 @@ use crate::staging::{Staged, differs_from_inputs};
   verimetry pores ct/
   verimetry pores block.mha --envelope volume --json
   verimetry pores scan.nii.gz --envelope envelope.stl --range 0.3,0.8 --sphere 0.3
-  verimetry pores ct/ --table pores.csv")]
+  verimetry pores ct/ --table pores.csv --plot pores.svg")]
 pub(super) struct Args {
     /// CT volume or mesh of the part
     part: PathBuf,
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Write a row for each closed pore as comma-separated values
     #[arg(long, value_name = "FILE.csv")]
     table: Option<PathBuf>,
+    /// Draw the distribution of pore sizes and the accessible volume
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -47,19 +52,18 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         "volume" => Envelope::Volume,
         file => Envelope::File(file.into()),
     };
-    let table = match &args.table {
-        Some(path) => {
-            differs_from_inputs(path, &[&args.part])?;
-            Some(Staged::file(path)?)
-        }
-        None => None,
+    let staged = |path: &PathBuf| {
+        differs_from_inputs(path, &[&args.part])?;
+        Staged::file(path)
     };
+    let (table, plot) = (args.table.as_ref().map(staged).transpose()?, args.plot.as_ref().map(staged).transpose()?);
     let job = Pores {
         part: args.reading.source(&args.part),
         envelope,
         range_mm: args.range,
         sphere_mm: args.sphere,
         table: table.as_ref().map(|t| t.path().to_path_buf()),
+        curve: plot.is_some(),
         region: args.region.named(),
     };
     let rt = session.runtime()?;
@@ -67,13 +71,37 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     if let Some(table) = table {
         table.place()?;
     }
+    if let Some((plot, summary)) = plot.zip(measured.pores.as_ref()) {
+        let drawing = pore_plot(summary).map_err(verimetry_engine::Error::from)?;
+        std::fs::write(plot.path(), drawing).map_err(|e| Failure::unwritable(plot.path(), &e))?;
+        plot.place()?;
+    }
     session.finish(&rt);
     session.print(&measured, |paint| {
         let mut text = measurement::table(&measured, *paint);
-        if let Some(table) = &args.table {
-            text.push_str(&format!("\nWrote {}\n", table.display()));
+        if let Some(summary) = &measured.pores {
+            text.push_str(&beside(summary));
+        }
+        for file in args.table.iter().chain(args.plot.iter().filter(|_| measured.pores.is_some())) {
+            text.push_str(&format!("\nWrote {}\n", file.display()));
         }
         text
     })?;
     Ok(Outcome::Done)
+}
+
+/// The border rule both ways, and what the threshold does.
+fn beside(summary: &PoreSummary) -> String {
+    let BorderRule { kept, dropped } = &summary.border;
+    let counted = |c: &Counted| format!("{} of {:.4} mm³, the largest {:.4} mm³", c.voids, c.volume_mm3, c.largest_mm3);
+    let mut text = String::new();
+    if kept.voids > 0 {
+        text += &format!("  closed voids, those that the envelope cuts kept: {}; dropped: {}\n", counted(kept), counted(dropped));
+    }
+    let Sensitivity { per_micrometre, per_percent_of_contrast } = summary.sensitivity;
+    text += &format!("  porosity.total falls by {per_micrometre:.5} for a surface 1 µm further out");
+    if let Some(change) = per_percent_of_contrast {
+        text += &format!(", by {change:.5} for a threshold lower by 1 % of the contrast");
+    }
+    text + "\n"
 }

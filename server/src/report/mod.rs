@@ -7,6 +7,7 @@
 
 mod number;
 mod picture;
+mod pores;
 mod record;
 mod results;
 mod words;
@@ -16,10 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use verimetry_engine::evidence::{DEVIATION, DEVIATION_VIEWS, DEVIATION_VIEWS_LAYOUT, DeviationSummary};
+use verimetry_engine::evidence::{DEVIATION, DEVIATION_VIEWS, DEVIATION_VIEWS_LAYOUT, DeviationSummary, SECTION};
 use verimetry_engine::judgement::{Decision, Payload};
 use verimetry_engine::render::Layout;
 
+pub use pores::pore_plot;
 use words::words;
 
 #[derive(Debug, Error)]
@@ -67,25 +69,29 @@ pub struct SignatureLine {
 struct Evidence {
     views: Option<(Vec<u8>, Layout)>,
     deviation: Option<DeviationSummary>,
+    /// Names of sections and their drawings as SVG.
+    sections: Vec<(String, Vec<u8>)>,
     /// Names of files that the payload lists, that this page would show, and that are missing or altered.
-    withheld: Vec<&'static str>,
+    withheld: Vec<String>,
 }
 
 impl Evidence {
     fn gather(payload: &Payload, bytes_of: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Evidence, ReportError> {
         let mut withheld = Vec::new();
-        let mut take = |name: &'static str| {
+        let mut take = |name: &str| {
             let record = payload.evidence.iter().find(|e| e.name == name)?;
             let genuine = bytes_of(name).filter(|bytes| hex(&Sha256::digest(bytes)) == record.sha256);
             if genuine.is_none() {
-                withheld.push(name);
+                withheld.push(name.to_owned());
             }
             genuine
         };
         let picture = take(DEVIATION_VIEWS);
         let layout: Option<Layout> = take(DEVIATION_VIEWS_LAYOUT).map(|b| read(DEVIATION_VIEWS_LAYOUT, &b)).transpose()?;
         let deviation = take(DEVIATION).map(|b| read(DEVIATION, &b)).transpose()?;
-        Ok(Evidence { views: picture.zip(layout), deviation, withheld })
+        let drawings = payload.evidence.iter().filter_map(|e| Some((e, e.name.strip_prefix(SECTION)?.strip_suffix(".svg")?)));
+        let sections = drawings.filter_map(|(e, name)| Some((name.to_owned(), take(&e.name)?))).collect();
+        Ok(Evidence { views: picture.zip(layout), deviation, sections, withheld })
     }
 }
 
@@ -119,6 +125,7 @@ pub fn html(payload: &Payload, signatures: &[SignatureLine], evidence: &dyn Fn(&
                     (order(payload))
                     (results::table(payload))
                     (picture::deviation(&shown)?)
+                    (picture::sections(&shown))
                     (record::findings(payload, &shown))
                     (record::alignment(payload))
                     (results::budgets(payload))

@@ -38,6 +38,21 @@ pub(super) fn deviation(evidence: &Evidence) -> Result<Markup, ReportError> {
     })
 }
 
+/// The drawings say of themselves what they show; as pictures nothing in them can run.
+pub(super) fn sections(evidence: &Evidence) -> Markup {
+    html! {
+        @if !evidence.sections.is_empty() {
+            section #sections {
+                h2 { (words("截面", "Sections")) }
+                p.note { (words("黑线为设计，橙线为实物；截面内偏差按所注倍数放大。", "Black is the nominal, orange the actual; deviations in the plane are drawn out by the factor stated.")) }
+                @for (name, svg) in &evidence.sections {
+                    figure.section { img alt=(name) src=(format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg))); }
+                }
+            }
+        }
+    }
+}
+
 fn views(png: &[u8], layout: &Layout, summary: Option<&DeviationSummary>) -> Markup {
     let (width, height) = (f64::from(layout.width_px), f64::from(layout.height_px));
     html! {

@@ -30,6 +30,7 @@ use scale::{Scale, Steps};
 use stack::{Stack, stack};
 
 pub(super) use scan::is_dicom;
+pub(super) use values::Tally;
 
 /// A folder may hold so many files, and folders so deep.
 const FILES: usize = 50_000;
@@ -183,8 +184,8 @@ impl Frames {
         })
     }
 
-    /// Findings that need the voxels.
-    pub fn value_findings<T: Voxel>(&self, data: &[T], rescale: Rescale) -> Vec<Finding> {
-        values::of_voxels(&self.frames, data, rescale, self.steps.is_none())
+    /// What to look for in the voxels, if there is anything.
+    pub fn tally(&self, rescale: Rescale) -> Option<Tally> {
+        Tally::new(&self.frames, rescale, self.steps.is_none())
     }
 }

@@ -1,4 +1,4 @@
-//! PLY, ASCII and both binaries: vertices with their scalar fields and colours, polygons as fans of triangles.
+//! PLY, ASCII and both binaries: vertices with their scalar fields and colours, polygons as fans of triangles; without any, a point cloud.
 //!
 //! Vertices stay as they are numbered in the file, unwelded, because fields belong to them. Elements other than `vertex` and `face`
 //! are passed over. Own reader: what the header promises is held against the bytes there are before memory is taken.
@@ -11,8 +11,10 @@ use std::path::Path;
 
 use nalgebra::Point3;
 
+use super::MeshFile;
 use super::bytes;
 use super::fault::{Fault, FileError};
+use super::polygons::Fans;
 use crate::mesh::{Mesh, MeshError};
 use header::{Element, Header, Kind, Property, Scalar};
 use values::Values;
@@ -24,27 +26,19 @@ pub struct VertexField {
     pub values: Vec<f64>,
 }
 
-/// A mesh with what its vertices carry.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Ply {
-    pub mesh: Mesh,
-    pub fields: Vec<VertexField>,
-    pub colours: Option<Vec<[u8; 4]>>,
-}
-
 pub(super) fn is_ply(head: &[u8]) -> bool {
     head.starts_with(b"ply\n") || head.starts_with(b"ply\r") || head.starts_with(b"ply ")
 }
 
-pub(super) fn read(path: &Path) -> Result<Ply, Fault> {
+pub(super) fn read(path: &Path) -> Result<MeshFile, Fault> {
     let bytes = bytes::whole(path)?;
     parse(&bytes)
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Ply, Fault> {
+fn parse(bytes: &[u8]) -> Result<MeshFile, Fault> {
     let header = Header::parse(bytes)?;
     let mut values = Values::new(bytes, header.body, header.encoding);
-    let (mut vertices, mut faces) = (Columns::default(), vec![]);
+    let (mut vertices, mut faces) = (Columns::default(), Fans::default());
     // An element without properties takes no bytes, however many there are said to be.
     for element in header.elements.iter().filter(|e| !e.properties.is_empty()) {
         values.can_hold(element)?;
@@ -54,7 +48,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Ply, Fault> {
             _ => values.skip(element)?,
         }
     }
-    vertices.into_ply(faces)
+    vertices.into_file(faces)
 }
 
 /// The scalar properties of the vertices, one column each.
@@ -89,8 +83,8 @@ impl Columns {
         Some(self.columns.remove(at).2)
     }
 
-    fn into_ply(mut self, faces: Vec<[u32; 3]>) -> Result<Ply, Fault> {
-        if self.count == 0 || faces.is_empty() {
+    fn into_file(mut self, faces: Fans) -> Result<MeshFile, Fault> {
+        if self.count == 0 {
             return Err(MeshError::Empty { vertices: self.count }.into());
         }
         let [x, y, z] = ["x", "y", "z"].map(|name| {
@@ -102,10 +96,12 @@ impl Columns {
             })
         });
         let (x, y, z) = (x?, y?, z?);
-        let vertices = (0..self.count).map(|i| Point3::new(x[i], y[i], z[i])).collect();
+        let vertices: Vec<_> = (0..self.count).map(|i| Point3::new(x[i], y[i], z[i])).collect();
         let colours = self.take_colours();
         let fields = self.columns.into_iter().map(|(name, _, values)| VertexField { name, values }).collect();
-        Ok(Ply { mesh: Mesh::new(vertices, faces)?, fields, colours })
+        let (mesh, polygons) = if faces.triangles.is_empty() { (Mesh::of_points(vertices)?, vec![]) } else { faces.into_mesh(vertices)? };
+        let findings = Fans::concave(&polygons, &mesh).into_iter().collect();
+        Ok(MeshFile { fields, colours, findings, ..MeshFile::plain(mesh, "ply") })
     }
 
     /// Red, green and blue of 8 bits, with alpha where there is one. Colours of other types stay fields.
@@ -121,9 +117,10 @@ impl Columns {
     }
 }
 
-fn read_faces(element: &Element, values: &mut Values) -> Result<Vec<[u32; 3]>, Fault> {
+fn read_faces(element: &Element, values: &mut Values) -> Result<Fans, Fault> {
     let is_indices = |p: &Property| matches!(p.kind, Kind::List { .. }) && matches!(p.name.as_str(), "vertex_indices" | "vertex_index");
-    let mut triangles = Vec::with_capacity(element.count);
+    let mut fans = Fans::with_capacity(element.count);
+    let mut corners = vec![];
     for face in 0..element.count {
         for property in &element.properties {
             let Kind::List { count, item } = property.kind else {
@@ -134,34 +131,27 @@ fn read_faces(element: &Element, values: &mut Values) -> Result<Vec<[u32; 3]>, F
                 values.skip_property(property)?;
                 continue;
             }
-            let corners = values.list_length(count, item)?;
+            let length = values.list_length(count, item)?;
             let bad = |found: String, expected| Fault::Malformed { format: "PLY", place: format!("face {face}"), found, expected };
-            if corners < 3 {
-                return Err(bad(format!("{corners} vertices"), "at least 3 vertices"));
+            if length < 3 {
+                return Err(bad(format!("{length} vertices"), "at least 3 vertices"));
             }
-            // A fan: right for convex polygons, which PLY asks for.
-            let mut fan = [0u32; 3];
-            for corner in 0..corners {
+            corners.clear();
+            for _ in 0..length {
                 let v = values.next(item)?;
                 if !(0.0..f64::from(u32::MAX)).contains(&v) || v.fract() != 0.0 {
                     return Err(bad(format!("vertex {v}"), "a whole number from 0 on"));
                 }
-                match corner {
-                    0 => fan[0] = v as u32,
-                    1 => fan[2] = v as u32,
-                    _ => {
-                        fan = [fan[0], fan[2], v as u32];
-                        triangles.push(fan);
-                    }
-                }
+                corners.push(v as u32);
             }
+            fans.push(&corners);
         }
     }
-    Ok(triangles)
+    Ok(fans)
 }
 
 /// Writes binary little-endian PLY with coordinates and fields of 64 bits, so that nothing is rounded. Fields and colours have one
-/// entry a vertex; others are left out. Nothing partial is left behind.
+/// entry a vertex; others are left out. Triangles that are points are no faces. Nothing partial is left behind.
 pub fn write(path: &Path, mesh: &Mesh, fields: &[VertexField], colours: Option<&[[u8; 4]]>) -> Result<(), FileError> {
     bytes::write(path, |out| encode(out, mesh, fields, colours))
 }
@@ -178,14 +168,15 @@ pub fn encode(out: &mut dyn Write, mesh: &Mesh, fields: &[VertexField], colours:
     if colours.is_some() {
         ["red", "green", "blue", "alpha"].iter().try_for_each(|c| writeln!(out, "property uchar {c}"))?;
     }
-    write!(out, "element face {}\nproperty list uchar int vertex_indices\nend_header\n", mesh.triangles().len())?;
+    let faces = || mesh.triangles().iter().filter(|[a, b, c]| a != b || b != c);
+    write!(out, "element face {}\nproperty list uchar int vertex_indices\nend_header\n", faces().count())?;
     for (i, p) in mesh.vertices().iter().enumerate() {
         p.iter().chain(fields.iter().map(|f| &f.values[i])).try_for_each(|x| out.write_all(&x.to_le_bytes()))?;
         if let Some(colours) = colours {
             out.write_all(&colours[i])?;
         }
     }
-    for triangle in mesh.triangles() {
+    for triangle in faces() {
         out.write_all(&[3])?;
         triangle.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
     }

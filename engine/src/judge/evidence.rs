@@ -1,0 +1,117 @@
+//! The evidence of a judgement: the distribution, pictures and map of the deviation, the sections that the order names, and the struts that
+//! it asks about.
+
+use nalgebra::Point3;
+
+use crate::case::Case;
+use crate::error::Error;
+use crate::evidence::{self, DeviationSummary, display_range_mm};
+use crate::io;
+use crate::judgement::Evidence;
+use crate::lattice;
+use crate::mesh::Mesh;
+use crate::order::{Order, Requirement};
+use crate::region::Region;
+use crate::render::{self, Mark, Options};
+use crate::section::{self, Plane};
+
+/// The part is drawn in the nominal frame; vertices without a sign carry no value. Regions are numbered in the map as the order lists them.
+pub(super) fn of(case: &Case, order: &Order, regions: &[(String, Region)]) -> Result<Vec<Evidence>, Error> {
+    let (field, mesh, part) = (case.actual_field()?, case.moved()?, case.actual()?);
+    let regions: Vec<&Region> = regions.iter().map(|(_, region)| region).collect();
+    let fields = field.vertex_fields(&regions, &part.flags);
+    let limits = shown_limits(order);
+    let range = display_range_mm(&fields[0].values, limits);
+    let (drawn, values) = match part.spacing_mm {
+        Some(spacing) => {
+            let discs = render::scales(&field.points, &field.normals, spacing)?;
+            (discs, fields[0].values.iter().flat_map(|&v| [v; 3]).collect())
+        }
+        None => (mesh.clone(), fields[0].values.clone()),
+    };
+    let summary = DeviationSummary::of(&drawn, &values, limits, range);
+    let marks: Vec<Mark> =
+        summary.worst.iter().map(|w| Mark { point: Point3::from(w.point_mm), label: evidence::WORST_MARK.into() }).collect();
+    let sheet = render::deviation_views(&drawn, &values, range, &marks, Options::default())?;
+    let mut map = Vec::new();
+    io::ply::encode(&mut map, mesh, &fields, None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    let mut files = vec![
+        file(evidence::DEVIATION, "application/json", to_json(&summary)?),
+        file(evidence::DEVIATION_VIEWS, "image/png", sheet.png),
+        file(evidence::DEVIATION_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
+        file(evidence::DEVIATION_MAP, "application/octet-stream", map),
+    ];
+    files.extend(sections(case, order, mesh, limits)?);
+    if asks_for_struts(order) && case.struts_cannot_carry()?.is_none() {
+        files.extend(struts(case)?);
+    }
+    Ok(files)
+}
+
+/// A drawing and a table of each section; none of a point cloud, which no plane cuts.
+fn sections(case: &Case, order: &Order, mesh: &Mesh, limits: Option<[f64; 2]>) -> Result<Vec<Evidence>, Error> {
+    let mut files = vec![];
+    for section in order.section.iter().filter(|_| !mesh.is_cloud()) {
+        let Some(plane) = Plane::new(section.at.into(), section.normal.into()) else { continue }; // the order was checked
+        let compared = case.section(&section.name, &plane)?;
+        let name = |ending: &str| format!("{}{}{ending}", evidence::SECTION, section.name);
+        files.push(file(&name(".svg"), "image/svg+xml", section::svg(&compared, limits).into_bytes()));
+        files.push(file(&name(".csv"), "text/csv", section::csv(&compared).into_bytes()));
+    }
+    Ok(files)
+}
+
+pub(super) fn asks_for_struts(order: &Order) -> bool {
+    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
+}
+
+/// Marks of struts at fault in the picture.
+const MARKED: usize = 12;
+
+/// The table of struts; the nominal coloured by how much thinner or thicker each strut is, as a map and as a picture.
+fn struts(case: &Case) -> Result<Vec<Evidence>, Error> {
+    let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
+    let values = lattice::shortfall_mm(followed, nominal);
+    let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
+    let label = |s: usize| format!("{} {s}", followed.struts[s].state.name());
+    let marks: Vec<Mark> = bad.map(|s| Mark { point: followed.design.segment(s).middle(), label: label(s) }).collect();
+    let sheet = render::deviation_views(nominal, &values, display_range_mm(&values, None), &marks, Options::default())?;
+    let mut map = Vec::new();
+    let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
+    io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    Ok(vec![
+        file(evidence::STRUTS, "text/csv", lattice::csv(followed).into_bytes()),
+        file(evidence::STRUT_MAP, "application/octet-stream", map),
+        file(evidence::STRUT_VIEWS, "image/png", sheet.png),
+        file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
+    ])
+}
+
+/// The limits that the deviation pictures show: what area is counted against, else the tightest limits of a deviation.
+fn shown_limits(order: &Order) -> Option<[f64; 2]> {
+    let deviations = || order.requirement.iter().filter(|r| r.quantity.starts_with("deviation."));
+    let symmetric = |r: &Requirement| match (r.limits().min, r.limits().max) {
+        (Some(min), Some(max)) if min < 0.0 && max > 0.0 => Some([min, max]),
+        (None, Some(max)) if max > 0.0 && r.quantity != "deviation.in_tolerance" => Some([-max, max]),
+        _ => None,
+    };
+    let width = |l: &[f64; 2]| l[1] - l[0];
+    deviations().find_map(|r| r.within).or_else(|| deviations().filter_map(symmetric).min_by(|a, b| width(a).total_cmp(&width(b))))
+}
+
+/// Names of the evidence a result rests on.
+pub(super) fn names_for(quantity: &str) -> Vec<String> {
+    match quantity.split_once('.') {
+        Some(("deviation", _)) => vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()],
+        Some(("lattice", _)) => vec![evidence::STRUTS.into(), evidence::STRUT_MAP.into()],
+        _ => vec![],
+    }
+}
+
+fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Evidence {
+    Evidence { name: name.into(), media_type, bytes }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))
+}

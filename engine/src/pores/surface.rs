@@ -1,0 +1,42 @@
+//! The determined surface as a ball meets it.
+
+use nalgebra::Point3;
+
+use super::Phase;
+use crate::distance::{MeshDistance, Nearest};
+use crate::mesh::Bulge;
+
+/// A surface seen from one of its sides.
+#[derive(Clone, Copy)]
+pub(crate) struct Surface<'a> {
+    pub facets: &'a MeshDistance,
+    /// What lies beyond the facets, where that is known: a ball rests on the curved surface, not on the chords across it.
+    pub bulge: Option<&'a Bulge>,
+    /// Where the balls are.
+    pub phase: Phase,
+}
+
+impl Surface<'_> {
+    /// Radius of the largest ball about a place of the phase (mm).
+    pub fn room_mm(&self, p: &Point3<f64>, seat: &mut u32) -> f64 {
+        let near = self.facets.nearest_from(p, seat);
+        (near.distance_mm + self.beyond_mm(&near)).max(0.0)
+    }
+
+    /// Volume between a facet and the curved surface beyond it (mm³).
+    pub fn between_mm3(&self, triangle: u32) -> f64 {
+        self.bulge.map_or(0.0, |b| b.volume_mm3(self.facets.mesh(), triangle as usize))
+    }
+
+    /// Area of the curved surface over a facet (mm²).
+    pub fn area_mm2(&self, triangle: u32) -> f64 {
+        let mesh = self.facets.mesh();
+        0.5 * mesh.area_vector(triangle as usize).norm() * self.bulge.map_or(1.0, |b| b.stretch(mesh, triangle as usize))
+    }
+
+    /// How much farther than the facet the surface is (mm).
+    pub fn beyond_mm(&self, near: &Nearest) -> f64 {
+        let height = self.bulge.map_or(0.0, |b| b.height_mm(self.facets.mesh(), near.triangle as usize, &near.point));
+        if self.phase == Phase::Walls { height } else { -height }
+    }
+}

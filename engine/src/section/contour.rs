@@ -1,0 +1,111 @@
+//! Contours: the segments that a plane cuts out of facets, joined.
+
+use nalgebra::Point3;
+
+use super::Plane;
+use crate::mesh::Mesh;
+
+/// A chain of places; the last joins the first where it is closed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contour {
+    pub points: Vec<Point3<f64>>,
+    pub closed: bool,
+}
+
+impl Contour {
+    fn sides(&self) -> impl Iterator<Item = (&Point3<f64>, &Point3<f64>)> {
+        let next = self.points.iter().skip(1).chain(self.points.first().filter(|_| self.closed));
+        self.points.iter().zip(next)
+    }
+
+    pub fn length_mm(&self) -> f64 {
+        self.sides().map(|(p, q)| (q - p).norm()).sum()
+    }
+
+    /// Positive around material, negative around a hole; `None` of an open contour.
+    pub fn area_mm2(&self, plane: &Plane) -> Option<f64> {
+        let twice = |(p, q): (&Point3<f64>, &Point3<f64>)| {
+            let ([a, b], [c, d]) = (plane.seen(p), plane.seen(q));
+            a * d - b * c
+        };
+        self.closed.then(|| 0.5 * self.sides().map(twice).sum::<f64>())
+    }
+
+    /// Places at equal steps of at most `step_mm` along the contour, from its first point on.
+    pub(super) fn walked(&self, step_mm: f64) -> Vec<Point3<f64>> {
+        let length = self.length_mm();
+        let count = (length / step_mm).ceil().max(1.0);
+        let (step, mut places, mut passed) = (length / count, vec![], 0.0);
+        for (p, q) in self.sides() {
+            let side = (q - p).norm();
+            while places.len() as f64 * step < passed + side {
+                places.push(p + (q - p) * ((places.len() as f64 * step - passed) / side));
+            }
+            passed += side;
+        }
+        places
+    }
+}
+
+/// A segment from the edge where its facet's border goes down through the plane to the one where it comes up, with that place.
+struct Cut {
+    from: (u32, u32),
+    to: (u32, u32),
+}
+
+pub(super) fn contours(mesh: &Mesh, plane: &Plane) -> Vec<Contour> {
+    let up: Vec<bool> = mesh.vertices().iter().map(|p| plane.height_mm(p) >= 0.0).collect();
+    let cut = |t: &[u32; 3]| {
+        let edge = |k: usize| (t[k], t[(k + 1) % 3]);
+        let through = |from: bool| (0..3).map(edge).find(|&(a, b)| up[a as usize] == from && up[b as usize] != from);
+        let unordered = |(a, b): (u32, u32)| (a.min(b), a.max(b));
+        Some(Cut { from: unordered(through(true)?), to: unordered(through(false)?) })
+    };
+    let cuts: Vec<Cut> = mesh.triangles().iter().filter_map(cut).collect();
+    let chains = joined(&cuts);
+    let place = |edge: (u32, u32)| {
+        let [p, q] = [edge.0, edge.1].map(|v| mesh.vertices()[v as usize]);
+        let (hp, hq) = (plane.height_mm(&p), plane.height_mm(&q));
+        p + (q - p) * (hp / (hp - hq)) // one end is below 0 and the other is not
+    };
+    let contour = |(chain, closed): (Vec<usize>, bool)| {
+        let first = chain.first().filter(|_| !closed).map(|&c| cuts[c].from);
+        Contour { points: first.into_iter().chain(chain.iter().map(|&c| cuts[c].to)).map(place).collect(), closed }
+    };
+    chains.into_iter().map(contour).collect()
+}
+
+/// Chains of segments, each beginning on the edge that the one before it ends on: the open ones first, in the order of their facets.
+fn joined(cuts: &[Cut]) -> Vec<(Vec<usize>, bool)> {
+    let mut starts: Vec<((u32, u32), usize)> = cuts.iter().enumerate().map(|(i, c)| (c.from, i)).collect();
+    let mut ends: Vec<(u32, u32)> = cuts.iter().map(|c| c.to).collect();
+    starts.sort_unstable();
+    ends.sort_unstable();
+    let mut used = vec![false; cuts.len()];
+    let mut chains = vec![];
+    let open = |i: &usize| ends.binary_search(&cuts[*i].from).is_err();
+    for first in (0..cuts.len()).filter(open).chain(0..cuts.len()) {
+        if used[first] {
+            continue;
+        }
+        let (mut chain, mut at) = (vec![], Some(first));
+        while let Some(cut) = at {
+            used[cut] = true;
+            chain.push(cut);
+            let edge = cuts[cut].to;
+            let from = starts.partition_point(|s| s.0 < edge);
+            at = starts[from..].iter().take_while(|s| s.0 == edge).map(|s| s.1).find(|&next| !used[next]);
+        }
+        let closed = chain.last().is_some_and(|&last| cuts[last].to == cuts[first].from);
+        chains.push((chain, closed));
+    }
+    chains
+}
+
+/// The sides of contours as triangles without height, so that distances to these are distances to the contours; `None` without any.
+pub(super) fn segments(contours: &[Contour]) -> Option<Mesh> {
+    let mut ends = vec![];
+    contours.iter().flat_map(Contour::sides).for_each(|(p, q)| ends.extend([*p, *q]));
+    let triangles = (0..ends.len() as u32 / 2).map(|i| [2 * i, 2 * i + 1, 2 * i + 1]).collect();
+    Mesh::new(ends, triangles).ok()
+}
