@@ -1,7 +1,7 @@
 //! OBJ and OFF: the same cube however it is written, and what is no mesh.
 
-use verimetry_engine::io::{self, Loaded, MeshFile};
 use verimetry_engine::health;
+use verimetry_engine::io::{self, Loaded, MeshFile};
 
 use super::super::{folder, put, real};
 
