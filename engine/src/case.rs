@@ -788,6 +788,14 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Why no strut can be followed: the pose is not known well enough, or the part is a cloud of points, which no plane cuts.
+    pub fn struts_cannot_carry(&self) -> Result<Option<String>, Error> {
+        if self.actual()?.spacing_mm.is_some() {
+            return Ok(Some("a plane cuts nothing out of a point cloud: mesh the scan".into()));
+        }
+        self.pose_cannot_carry(true)
+    }
+
     /// Every designed strut as built.
     pub fn lattice(&self) -> Result<&Followed, Error> {
         let (surface, actual) = (self.built()?, self.actual()?);
@@ -820,7 +828,7 @@ impl<'a> Case<'a> {
 
     /// Findings of the struts: which are at fault and where, shifted nodes, residue, what was not measured.
     pub fn lattice_findings(&self) -> Result<Vec<Finding>, Error> {
-        if self.pose_cannot_carry(true)?.is_some() {
+        if self.struts_cannot_carry()?.is_some() {
             return Ok(vec![]);
         }
         Ok(lattice::findings(self.lattice()?, self.residue()?))

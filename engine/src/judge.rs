@@ -100,7 +100,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     }
     let aligned = case.alignment()?;
     inputs.findings.extend(case.alignment_findings()?);
-    if asks_for_struts(&order) {
+    if evidence::asks_for_struts(&order) {
         inputs.findings.extend(case.lattice_findings()?);
     }
     inputs.findings.extend(date_finding(&order));
@@ -439,10 +439,6 @@ fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
         json!({ "image": image, "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,
                "nominal_chord_uncertainty_mm": case.nominal()?.chord_u_mm }),
     )
-}
-
-fn asks_for_struts(order: &Order) -> bool {
-    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
 }
 
 fn record_of_evidence(e: &Evidence) -> EvidenceRecord {

@@ -186,35 +186,6 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
 }
 
-/// Writes the deviation at every vertex: as GLB with colours where the name ends so, else as PLY with numbers.
-fn write_map(path: &Path, case: &Case, region: Option<&Region>, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
-    let (field, mesh, part) = (case.actual_field()?, case.moved()?, case.actual()?);
-    let fields = field.vertex_fields(region.as_slice(), &part.flags);
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("glb")) {
-        let range = evidence::display_range_mm(&fields[0].values, limits_mm);
-        let extras = serde_json::json!({ "quantity": "deviation", "unit": "mm", "colours_from": range[0], "colours_to": range[1] });
-        io::glb::write(path, mesh, &colour::linear_of(&fields[0].values, range), extras)?;
-    } else {
-        io::ply::write(path, mesh, &fields, None)?;
-    }
-    Ok(())
-}
-
-/// Writes a drawing and a table of each section into a folder.
-fn write_sections(folder: &Path, planes: &[(String, Plane)], case: &Case, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
-    if case.actual()?.spacing_mm.is_some() {
-        return Err(Error::input("section.cloud", "a plane cuts nothing out of a point cloud: mesh the scan"));
-    }
-    for (name, plane) in planes {
-        let compared = case.section(name, plane)?;
-        for (ending, text) in [("svg", section::svg(&compared, limits_mm)), ("csv", section::csv(&compared))] {
-            let file = format!("{}{name}.{ending}", evidence::SECTION);
-            write_text("section", &folder.join(file), &text)?;
-        }
-    }
-    Ok(())
-}
-
 /// `lattice NOMINAL ACTUAL`.
 pub struct Lattice<'a> {
     pub nominal: Source,
@@ -249,7 +220,7 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
         case = datums.locate(case);
     }
     session.findings.extend(case.lattice_findings()?);
-    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.pose_cannot_carry(true)?) {
+    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.struts_cannot_carry()?) {
         return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
     }
     if let Some(path) = &job.table {
@@ -267,6 +238,35 @@ fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|e| {
         Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
     })
+}
+
+/// Writes the deviation at every vertex: as GLB with colours where the name ends so, else as PLY with numbers.
+fn write_map(path: &Path, case: &Case, region: Option<&Region>, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
+    let (field, mesh, part) = (case.actual_field()?, case.moved()?, case.actual()?);
+    let fields = field.vertex_fields(region.as_slice(), &part.flags);
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("glb")) {
+        let range = evidence::display_range_mm(&fields[0].values, limits_mm);
+        let extras = serde_json::json!({ "quantity": "deviation", "unit": "mm", "colours_from": range[0], "colours_to": range[1] });
+        io::glb::write(path, mesh, &colour::linear_of(&fields[0].values, range), extras)?;
+    } else {
+        io::ply::write(path, mesh, &fields, None)?;
+    }
+    Ok(())
+}
+
+/// Writes a drawing and a table of each section into a folder.
+fn write_sections(folder: &Path, planes: &[(String, Plane)], case: &Case, limits_mm: Option<[f64; 2]>) -> Result<(), Error> {
+    if case.actual()?.spacing_mm.is_some() {
+        return Err(Error::input("section.cloud", "a plane cuts nothing out of a point cloud: mesh the scan"));
+    }
+    for (name, plane) in planes {
+        let compared = case.section(name, plane)?;
+        for (ending, text) in [("svg", section::svg(&compared, limits_mm)), ("csv", section::csv(&compared))] {
+            let file = format!("{}{name}.{ending}", evidence::SECTION);
+            write_text("section", &folder.join(file), &text)?;
+        }
+    }
+    Ok(())
 }
 
 /// `segment VOLUME -o MESH`: writes PLY with the standard uncertainty and the flags ([`crate::surface::flag`]) of every vertex, or STL.

@@ -1,4 +1,5 @@
-//! The evidence of a judgement: the distribution, pictures and map of the deviation, and the sections that the order names.
+//! The evidence of a judgement: the distribution, pictures and map of the deviation, the sections that the order names, and the struts that
+//! it asks about.
 
 use nalgebra::Point3;
 
@@ -41,7 +42,7 @@ pub(super) fn of(case: &Case, order: &Order, regions: &[(String, Region)]) -> Re
         file(evidence::DEVIATION_MAP, "application/octet-stream", map),
     ];
     files.extend(sections(case, order, mesh, limits)?);
-    if super::asks_for_struts(order) && case.pose_cannot_carry(true)?.is_none() {
+    if asks_for_struts(order) && case.struts_cannot_carry()?.is_none() {
         files.extend(struts(case)?);
     }
     Ok(files)
@@ -60,6 +61,10 @@ fn sections(case: &Case, order: &Order, mesh: &Mesh, limits: Option<[f64; 2]>) -
     Ok(files)
 }
 
+pub(super) fn asks_for_struts(order: &Order) -> bool {
+    order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
+}
+
 /// Marks of struts at fault in the picture.
 const MARKED: usize = 12;
 
@@ -68,13 +73,9 @@ fn struts(case: &Case) -> Result<Vec<Evidence>, Error> {
     let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
     let values = lattice::shortfall_mm(followed, nominal);
     let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
-    let mark = |s: usize| {
-        let label = format!("{} {s}", followed.struts[s].state.name());
-        render::Mark { point: followed.design.segment(s).middle(), label }
-    };
-    let marks: Vec<render::Mark> = bad.map(mark).collect();
-    let range = evidence::display_range_mm(&values, None);
-    let sheet = render::deviation_views(nominal, &values, range, &marks, render::Options::default())?;
+    let label = |s: usize| format!("{} {s}", followed.struts[s].state.name());
+    let marks: Vec<Mark> = bad.map(|s| Mark { point: followed.design.segment(s).middle(), label: label(s) }).collect();
+    let sheet = render::deviation_views(nominal, &values, display_range_mm(&values, None), &marks, Options::default())?;
     let mut map = Vec::new();
     let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
     io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;

@@ -170,9 +170,11 @@ pub(crate) fn cell(design: &Design) -> Option<Cell> {
     Some(Cell { vectors, form: form(&rods, &vectors) })
 }
 
-fn basis(found: &[Vector3<f64>]) -> Option<[Vector3<f64>; 3]> {
+type Basis = [Vector3<f64>; 3];
+
+fn basis(found: &[Vector3<f64>]) -> Option<Basis> {
     let square = |a: &Vector3<f64>, b: &Vector3<f64>| a.dot(b).abs() <= SAME * a.norm() * b.norm();
-    let (mut cubic, mut upright): (Option<[Vector3<f64>; 3]>, Option<(f64, [Vector3<f64>; 3])>) = (None, None);
+    let (mut cubic, mut upright): (Option<Basis>, Option<(f64, Basis)>) = (None, None);
     for (i, a) in found.iter().enumerate() {
         for (j, b) in found.iter().enumerate().skip(i + 1).filter(|(_, b)| square(a, b)) {
             for c in found[j + 1..].iter().filter(|c| square(a, c) && square(b, c)) {

@@ -45,7 +45,7 @@ pub fn extract(nominal: &MeshDistance, rt: &Runtime) -> Result<Design, Error> {
     let thickness = 4.0 * mesh.volume_mm3() / mesh.area_mm2();
     let cells = |step: f64| (bounds.max - bounds.min).iter().map(|l| l / step + 4.0).product::<f64>();
     let mut step_mm = (thickness / ACROSS).max(bounds.diagonal_mm() / 1000.0);
-    if !(step_mm > 0.0) {
+    if step_mm.is_nan() || step_mm <= 0.0 {
         return Err(LatticeError::NoSolid.into());
     }
     let mut best: Option<Design> = None;

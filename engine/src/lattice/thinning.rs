@@ -131,7 +131,8 @@ mod tests {
         let inner: Vec<usize> = left.iter().map(|&c| c as usize).filter(|c| (10..30).contains(&(c % 40))).collect();
         assert!(inner.len() >= 20 && inner.iter().all(|c| (c / 40 % 15).abs_diff(7) <= 1 && (c / 600).abs_diff(7) <= 1), "{inner:?}");
         let ring = Mask::from_fn([40, 40, 12], |i, j, k| {
-            let r = (((i as f64 - 19.5) * (i as f64 - 19.5) + (j as f64 - 19.5) * (j as f64 - 19.5)) as f64).sqrt() - 12.0;
+            let (x, y) = (i as f64 - 19.5, j as f64 - 19.5);
+            let r = (x * x + y * y).sqrt() - 12.0;
             r * r + (k as f64 - 5.5) * (k as f64 - 5.5) <= 12.0
         });
         let (left, thin) = thinned(&ring);

@@ -224,15 +224,16 @@ struct Path<'a> {
 
 impl<'a> Path<'a> {
     fn new(own: &'a Segment, beside: &[Segment], built: &Built) -> Path<'a> {
+        const DIAGONAL: f64 = std::f64::consts::FRAC_1_SQRT_2;
         const RIM: [(f64, f64); 8] = [
             (1.0, 0.0),
-            (0.707_106_781_186_547_6, 0.707_106_781_186_547_6),
+            (DIAGONAL, DIAGONAL),
             (0.0, 1.0),
-            (-0.707_106_781_186_547_6, 0.707_106_781_186_547_6),
+            (-DIAGONAL, DIAGONAL),
             (-1.0, 0.0),
-            (-0.707_106_781_186_547_6, -0.707_106_781_186_547_6),
+            (-DIAGONAL, -DIAGONAL),
             (0.0, -1.0),
-            (0.707_106_781_186_547_6, -0.707_106_781_186_547_6),
+            (DIAGONAL, -DIAGONAL),
         ];
         let length = own.length_mm();
         let count = ((length / built.step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1]);

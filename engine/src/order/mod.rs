@@ -52,12 +52,12 @@ pub struct Order {
     pub region: Vec<RegionOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub feature: Vec<FeatureOrder>,
-    /// Plane sections that the judgement shows as evidence.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub section: Vec<SectionOrder>,
     /// Designed struts, for `lattice.` quantities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lattice: Option<LatticeOrder>,
+    /// Plane sections that the judgement shows as evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub section: Vec<SectionOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirement: Vec<Requirement>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

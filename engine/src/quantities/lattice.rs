@@ -92,7 +92,7 @@ const CURVATURE: &str = "curvature";
 const OPEN: f64 = 0.25;
 
 fn over(case: &Case, scope: &Scope, measure: impl Fn(&Chosen) -> Result<Measured, Error>) -> Result<Measured, Error> {
-    if let Some(reason) = case.pose_cannot_carry(true)? {
+    if let Some(reason) = case.struts_cannot_carry()? {
         return Ok(Measured::not(reason));
     }
     let all = case.lattice()?;
