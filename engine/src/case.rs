@@ -58,7 +58,9 @@ pub struct Part {
     pub noise_length_mm: f64,
     /// Edge of the cells that volumes are integrated on, mm.
     pub cell_mm: f64,
-    /// The curved surface between the corners of facets; `None` where nobody knows it.
+    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners, mm³; 0 where nobody knows.
+    pub facet_loss_mm3: f64,
+    /// The curved surface over each facet; `None` where nobody knows it.
     pub bulge: Option<Bulge>,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
@@ -73,12 +75,12 @@ pub struct Part {
 impl Part {
     /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
     pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, bulge, image, flags, .. } = determined;
+        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, bulge, image, flags, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
         let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { bulge: Some(bulge), flags, ..part }
+        Part { facet_loss_mm3, bulge: Some(bulge), flags, ..part }
     }
 
     /// A scanned point cloud ([`Mesh::of_points`]); its points' uncertainty counts as a mesh's does.
@@ -126,6 +128,7 @@ impl Part {
             chord_u_mm,
             noise_length_mm,
             cell_mm,
+            facet_loss_mm3: 0.0,
             bulge: None,
             not_closed,
             spacing_mm: None,
@@ -151,11 +154,6 @@ impl Part {
         let mut noise = self.point_u_mm.clone();
         let middle = noise.len() / 2;
         if noise.is_empty() { 0.0 } else { f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1) }
-    }
-
-    /// Volume that the mesh lacks because its facets cut across the curved surface, mm³; 0 where nobody knows.
-    pub fn facet_loss_mm3(&self) -> f64 {
-        self.bulge.as_ref().map_or(0.0, |b| b.total_mm3(&self.mesh))
     }
 
     /// Integral of the mean curvature over the surface, mm.

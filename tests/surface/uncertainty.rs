@@ -46,7 +46,7 @@ fn ball_repeat(k: u64) -> [f64; 2] {
     let size = (2.0 * radius + 10.0 * sigma + 8.0) as usize;
     let centre = Point3::from([3, 4, 5].map(|n| 0.5 * size as f64 + u(n) - 0.5));
     let found = determine(ball_ct(grid([size; 3]), centre, radius, sigma, noise, 1000 + k));
-    let volume = found.mesh.volume_mm3() + found.bulge.total_mm3(&found.mesh) - 4.0 / 3.0 * std::f64::consts::PI * radius * radius * radius;
+    let volume = found.mesh.volume_mm3() + found.facet_loss_mm3 - 4.0 / 3.0 * std::f64::consts::PI * radius * radius * radius;
     [(mean_radius(&found.mesh, centre) - radius) / found.u_offset_mm, volume / (found.mesh.area_mm2() * found.u_offset_mm)]
 }
 

@@ -6,7 +6,7 @@
 //! Normals are weighted by area and averaged once with the neighbours', which takes off most of what odd triangles do to them.
 //!
 //! For surfaces that are known to be smooth at the scale of their facets, as determined ones are: facets of a design are the design.
-//! Known bias: beside a sharp edge the facets bulge by up to a twentieth of their side. Cost: 12 bytes a triangle.
+//! Known bias: beside a sharp edge facets bulge by up to a tenth of their side; on a ball some hundredths of the bulge are missed. Cost: 12 bytes a triangle.
 
 use nalgebra::{Point3, Vector3};
 

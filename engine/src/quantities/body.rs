@@ -29,7 +29,7 @@ fn volume(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     if let Some(why) = part.not_closed.as_ref() {
         return Ok(Measured::not(format!("the actual surface encloses no volume: {why}")));
     }
-    let (value, surface) = (part.mesh.volume_mm3() + part.facet_loss_mm3(), part.mesh.area_mm2());
+    let (value, surface) = (part.mesh.volume_mm3() + part.facet_loss_mm3, part.mesh.area_mm2());
     Ok(Measured::Value { value, terms: terms(part, surface, 3.0 * value.abs(), surface) })
 }
 

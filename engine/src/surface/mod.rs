@@ -121,7 +121,10 @@ pub struct Determined {
     /// Standard uncertainty of a common offset of the whole surface: level, blur and contrast of walls, noise that the whole surface does not
     /// average out, curvature model, sampling (mm). That of a ball's radius; of a volume over its area.
     pub u_offset_mm: f64,
-    /// The curved surface through the corners of the mesh's facets.
+    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners (mm³); negative where
+    /// hollows prevail. From the curvatures of patches: over a whole surface surer than the sum of what single facets bulge.
+    pub facet_loss_mm3: f64,
+    /// The curved surface over each facet.
     pub bulge: Bulge,
     /// Physical grey value.
     pub threshold: f64,

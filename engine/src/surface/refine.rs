@@ -19,7 +19,7 @@ use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, Common, ImageQuality, Noise, PROFILES, Shown};
 use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
-use super::space::{V3, add, area_vector};
+use super::space::{V3, add, area_vector, dot};
 use super::{Artefacts, Determined, flag};
 use crate::error::Error;
 use crate::finding::Finding;
@@ -109,6 +109,7 @@ pub(super) fn settle<T: Voxel>(
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
+    let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
     let mesh = Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?;
     Ok(Determined {
         vertex_u_mm: edges.iter().map(|e| e.u).collect(),
@@ -116,6 +117,7 @@ pub(super) fn settle<T: Voxel>(
         bulge: Bulge::of(&mesh),
         mesh,
         u_offset_mm,
+        facet_loss_mm3,
         threshold: greys.threshold,
         image,
         findings,
@@ -338,6 +340,19 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
     let blur = 2.0 * surface.blur_u * sigma * mean_bend;
     root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, sampling, surface.common_variance.sqrt()])
+}
+
+/// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
+/// lies inside it by `H (a² + b² + c²) / 24` in the mean.
+fn facet_loss(points: &[V3], triangles: &[[u32; 3]], shapes: &[Shape]) -> f64 {
+    let loss = |t: usize| {
+        let [a, b, c] = triangles[t].map(|v| points[v as usize]);
+        let sides = [(a, b), (b, c), (c, a)].map(|(p, q)| add(p, q, -1.0));
+        let n = area_vector(points, triangles[t]);
+        let curvature = triangles[t].iter().map(|&v| shapes[v as usize].curvature()).sum::<f64>() / 3.0;
+        0.5 * dot(n, n).sqrt() * curvature * sides.iter().map(|&s| dot(s, s)).sum::<f64>() / 24.0
+    };
+    sum::sum(triangles.len(), loss)
 }
 
 /// What the common uncertainty takes of a surface.
