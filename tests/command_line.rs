@@ -222,14 +222,26 @@ fn an_output_never_replaces_an_input_or_a_folder() {
     assert_eq!(std::fs::read_to_string(home.path().join("part.stl")).unwrap(), tetrahedron());
 }
 
-/// A signed judgement of a stand-in in `HOME/result`, as `judge` writes it.
-fn judged(home: &Path) {
-    let order = r#"schema = "verimetry/order/1"
+/// An order about a tetrahedron that is compared with itself.
+const ORDER: &str = r#"schema = "verimetry/order/1"
         order = { id = "O", device = "D", device_id = "U", device_class = "customised", implantable = true, patient = "P", image_acquired = "2026-10-02", design_completed = "2026-10-09" }
         nominal = { file = "a.stl" }
         actual = { file = "a.stl" }
         requirement = [{ id = "T1", clause = "8.3.2.1 a)", quantity = "deviation.max", max = 0.1 }]"#;
-    std::fs::write(home.join("order.toml"), order).unwrap();
+
+#[test]
+fn an_order_named_without_a_folder_finds_its_files() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("order.toml"), ORDER).unwrap();
+    std::fs::write(home.path().join("a.stl"), tetrahedron()).unwrap();
+    let out = verimetry(home.path(), &["judge", "order.toml", "--out", "result", "--quiet"]);
+    assert!(matches!(out.status.code(), Some(0 | 10 | 11)), "{}", text(&out.stderr));
+    assert!(home.path().join("result/judgement.jws.json").is_file());
+}
+
+/// A signed judgement of a stand-in in `HOME/result`, as `judge` writes it.
+fn judged(home: &Path) {
+    std::fs::write(home.join("order.toml"), ORDER).unwrap();
     std::fs::write(home.join("a.stl"), tetrahedron()).unwrap();
     let stamp = Stamp { id: "J".into(), issued: "2026-11-22T00:00:00Z".into(), source_revision: "r".into(), predecessor: None };
     let judged = stand_in::conforming(&home.join("order.toml"), stamp, &Runtime::cpu()).unwrap();

@@ -50,7 +50,7 @@ const METHODS: [(&str, &str); 9] = [
 /// Runs a whole order. Inputs are found beside the order file and may not leave its folder.
 pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Error> {
     let (order, order_sha256) = read_order(order_file)?;
-    let folder = order_file.parent().unwrap_or(Path::new("."));
+    let folder = io::folder_of(order_file);
     let mut inputs = Inputs { folder, records: vec![], findings: vec![] };
     let regions = inputs.regions(&order)?;
     let find = |name: &str| regions.iter().find(|(n, _)| n == name).map(|(n, r)| (n.as_str(), r));
@@ -199,7 +199,7 @@ impl FeatureFile {
     pub(crate) fn read(path: &Path) -> Result<FeatureFile, Error> {
         let name = path.file_name().map_or_else(|| "features".into(), |n| n.to_string_lossy());
         let found = order::parse_features(&io::read_bounded(path, order::MAX_BYTES as u64)?, &name)?;
-        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let folder = io::folder_of(path).to_path_buf();
         let mut inputs = Inputs { folder: &folder, records: vec![], findings: vec![] };
         let regions = found.region.iter().map(|r| Ok((r.name.clone(), inputs.region(&r.shape)?))).collect::<Result<_, Error>>()?;
         let Inputs { records, findings, .. } = inputs;
@@ -274,7 +274,7 @@ pub fn region_of_order(order_file: &Path, name: &str) -> Result<Region, Error> {
     let found = order.region.iter().find(|r| r.name == name).ok_or_else(|| {
         Error::input("order.region_unknown", format!("the order has no region {name:?}; it has {known:?}: name one of them"))
     })?;
-    let folder = order_file.parent().unwrap_or(Path::new("."));
+    let folder = io::folder_of(order_file);
     Inputs { folder, records: vec![], findings: vec![] }.region(&found.shape)
 }
 
@@ -309,7 +309,7 @@ impl DatumsOfOrder {
             let message = format!("the order aligns by {}: name one that states datums", order.alignment.method.name());
             return Err(Error::input("order.no_datums", message));
         }
-        let folder = order_file.parent().unwrap_or(Path::new("."));
+        let folder = io::folder_of(order_file);
         let regions = Inputs { folder, records: vec![], findings: vec![] }.regions(&order)?;
         Ok(DatumsOfOrder { order, regions })
     }

@@ -10,9 +10,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use verimetry_engine::Error;
 use verimetry_engine::judge::Judged;
 use verimetry_engine::judgement::{Decision, Evidence, Payload};
+use verimetry_engine::{Error, io};
 
 use crate::failure::Failure;
 use crate::keys::Key;
@@ -140,7 +140,7 @@ pub fn summary(folder: &Path) -> Option<Summary> {
 pub fn read_judgement(named: &Path) -> Result<(PathBuf, PathBuf, Vec<u8>), Failure> {
     let file = if named.is_dir() { named.join(JWS_FILE) } else { named.to_path_buf() };
     let bytes = read_bounded(&file, jws::MAX_BYTES as u64)?;
-    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+    let folder = io::folder_of(file).to_path_buf();
     Ok((file, folder, bytes))
 }
 

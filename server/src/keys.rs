@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use verimetry_engine::io;
 use verimetry_engine::judgement::Role;
 
 use crate::json::read_strictly;
@@ -110,7 +111,7 @@ impl Key {
     /// Writes the key to a new file of mode 0600, making its folder (mode 0700) where there is none.
     pub fn write_new(&self, path: &Path) -> Result<(), KeyError> {
         let failed = |e: std::io::Error| KeyError::Write { path: shown(path), reason: e.kind().to_string() };
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = io::folder_of(path);
         make_private_folder(folder).map_err(failed)?;
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?; // of mode 0600 from its first byte
         file.write_all(self.to_pem().as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;

@@ -55,6 +55,11 @@ pub(super) fn range(file: &mut File, at: u64, length: u64) -> Result<Vec<u8>, Fa
     if found == length { Ok(bytes) } else { Err(Fault::Truncated { format: "the file", needed: at + length, found: at + found }) }
 }
 
+/// The folder that a file is in; the current one for a bare name.
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A plain file name in the folder of `path`: nothing else of the machine can be reached.
 pub(super) fn beside(path: &Path, name: &str) -> Result<PathBuf, Fault> {
     let mut parts = Path::new(name).components();

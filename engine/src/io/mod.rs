@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+pub use bytes::folder_of;
 pub use fault::{Fault, FileError, name};
 pub use ply::VertexField;
 pub use source::{SliceSource, Values, VoxelType, with_voxel_type};

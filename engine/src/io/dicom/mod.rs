@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::bytes::folder_of;
 use super::fault::{Fault, FileError};
 use super::source::{SliceSource, Slices, VoxelType};
 use crate::finding::Finding;
@@ -48,7 +49,7 @@ pub(super) fn open_file(path: &Path) -> Result<SliceSource, FileError> {
     let frames = match image::open(path) {
         // A directory names no one of its images; they lie in its folder.
         Err(Fault::NoImage { .. }) if is_directory(path) => {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = folder_of(path);
             return open_folder(folder, None);
         }
         other => other.map_err(|fault| fault.of(path))?,
