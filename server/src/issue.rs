@@ -140,7 +140,7 @@ pub fn summary(folder: &Path) -> Option<Summary> {
 pub fn read_judgement(named: &Path) -> Result<(PathBuf, PathBuf, Vec<u8>), Failure> {
     let file = if named.is_dir() { named.join(JWS_FILE) } else { named.to_path_buf() };
     let bytes = read_bounded(&file, jws::MAX_BYTES as u64)?;
-    let folder = io::folder_of(file).to_path_buf();
+    let folder = io::folder_of(&file).to_path_buf();
     Ok((file, folder, bytes))
 }
 
