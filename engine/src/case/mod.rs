@@ -1,5 +1,9 @@
 //! A case: nominal, actual and site with everything that quantities share, computed at most once and only when asked for.
 
+mod inside;
+mod parts;
+mod struts;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -14,160 +18,18 @@ use crate::error::Error;
 use crate::features::{Associated, Errors, Kind, Seat, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
-use crate::lattice::{self, Design, FaultLimits, Followed, Residue, Scan};
+use crate::lattice::{Design, FaultLimits, Followed, Residue};
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Bulge, Mesh, Samples, spacing_mm};
+use crate::mesh::{Mesh, Samples};
 use crate::order::{AlignmentMethod, FeatureOrder};
-use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
-use crate::porosity::{self, Envelope, Porosity, Scene};
+use crate::pores::{ClosedVoid, Sizes, Structure};
+use crate::porosity::{Porosity, Scene};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::section::{self, Compared, Plane};
 use crate::shrinkage::{self, Shrinkage};
-use crate::surface::{Determined, ImageQuality};
 use crate::uncertainty::Effects;
-
-/// The design.
-pub struct Nominal {
-    pub mesh: Mesh,
-    /// Standard uncertainty that its facets add, mm.
-    pub chord_u_mm: f64,
-}
-
-impl Nominal {
-    /// `chord_error_mm` is the largest distance between facets and design where the order states it; else it is estimated
-    /// from the facets' angles. Bounds ±c of unknown distribution: u = c/√3 (JCGM 100:2008 4.3.7).
-    pub fn new(mesh: Mesh, chord_error_mm: Option<f64>) -> Nominal {
-        let chord = chord_error_mm.unwrap_or_else(|| edges::sagitta_mm(&mesh, &Edges::of(&mesh)));
-        Nominal { mesh, chord_u_mm: chord / 3.0_f64.sqrt() }
-    }
-}
-
-/// The built part: its surface in the frame it was scanned in, with what is known of its errors.
-pub struct Part {
-    pub mesh: Mesh,
-    /// Standard uncertainty of each vertex along its normal from noise, mm.
-    pub point_u_mm: Vec<f32>,
-    /// Standard uncertainty of a surface offset common to all points, mm.
-    pub offset_u_mm: f64,
-    /// Relative standard uncertainty of the length scale.
-    pub scale_u: f64,
-    /// Standard uncertainty that its facets add to volumes and areas, mm.
-    pub chord_u_mm: f64,
-    /// Distance beyond which errors of points are independent, mm.
-    pub noise_length_mm: f64,
-    /// Edge of the cells that volumes are integrated on, mm.
-    pub cell_mm: f64,
-    /// Volume that the mesh lacks because its facets cut across the curved surface through their corners, mm³; 0 where nobody knows.
-    pub facet_loss_mm3: f64,
-    /// The curved surface over each facet; `None` where nobody knows it.
-    pub bulge: Option<Bulge>,
-    /// Why the surface encloses no volume, where it does not.
-    pub not_closed: Option<String>,
-    /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs the same.
-    pub spacing_mm: Option<f64>,
-    /// Bits of [`crate::surface::flag`] of each vertex, of a determined surface.
-    pub flags: Vec<u16>,
-    pub image: Option<ImageQuality>,
-    edges: Edges,
-}
-
-impl Part {
-    /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
-    pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, bulge, image, flags, .. } = determined;
-        let voxel = image.voxel_mm;
-        let largest = voxel.iter().copied().fold(0.0, f64::max);
-        let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
-        let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { facet_loss_mm3, bulge: Some(bulge), flags, ..part }
-    }
-
-    /// A scanned point cloud ([`Mesh::of_points`]); its points' uncertainty counts as a mesh's does.
-    pub fn from_cloud(cloud: Mesh, point_u_mm: f64, scale_u: f64) -> Part {
-        let (points, diagonal) = (cloud.vertices().len(), cloud.bounds().diagonal_mm());
-        let spacing_mm = spacing_mm(cloud.vertices());
-        let noise_length_mm = spacing_mm.max(diagonal / 1000.0);
-        let part = Part::new(cloud, vec![point_u_mm as f32; points], point_u_mm, scale_u, noise_length_mm, diagonal / 300.0, None);
-        Part { not_closed: Some("it is a point cloud".into()), spacing_mm: Some(spacing_mm), ..part }
-    }
-
-    /// A scanned mesh. What part of a scanner's point uncertainty is common to all points a mesh cannot tell, so it counts
-    /// both ways, as noise and as offset.
-    pub fn from_mesh(mesh: Mesh, point_u_mm: f64, scale_u: f64) -> Part {
-        let mean_edge = (mesh.area_mm2() / mesh.triangles().len() as f64 * 4.0 / 3.0_f64.sqrt()).sqrt();
-        let (points, diagonal) = (mesh.vertices().len(), mesh.bounds().diagonal_mm());
-        Part::new(mesh, vec![point_u_mm as f32; points], point_u_mm, scale_u, mean_edge.max(diagonal / 1000.0), diagonal / 300.0, None)
-    }
-
-    fn new(
-        mesh: Mesh,
-        point_u_mm: Vec<f32>,
-        offset_u_mm: f64,
-        scale_u: f64,
-        noise_length_mm: f64,
-        cell_mm: f64,
-        image: Option<ImageQuality>,
-    ) -> Part {
-        let edges = Edges::of(&mesh);
-        let not_closed = if !edges.are_closed() {
-            Some(format!("{} of its edges are open, non-manifold or turned around", edges.irregular().count()))
-        } else if mesh.volume_mm3() <= 0.0 {
-            Some("its triangles face inwards".into())
-        } else {
-            None
-        };
-        let chord_u_mm = edges::sagitta_mm(&mesh, &edges) / 3.0_f64.sqrt();
-        // Lattices finer than 1/400 of the part cost memory and say nothing new.
-        let cell_mm = cell_mm.max(mesh.bounds().diagonal_mm() / 400.0);
-        Part {
-            mesh,
-            point_u_mm,
-            offset_u_mm,
-            scale_u,
-            chord_u_mm,
-            noise_length_mm,
-            cell_mm,
-            facet_loss_mm3: 0.0,
-            bulge: None,
-            not_closed,
-            spacing_mm: None,
-            flags: vec![],
-            image,
-            edges,
-        }
-    }
-
-    /// Largest distance aside of a point of a cloud at which it still stands for the surface, mm: on a random cloud one place in a hundred thousand
-    /// lies farther from its nearest point.
-    pub fn reach_aside_mm(&self) -> Option<f64> {
-        self.spacing_mm.map(|spacing| 2.0 * spacing)
-    }
-
-    /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.
-    pub fn surface_u_mm(&self) -> f64 {
-        (self.offset_u_mm * self.offset_u_mm + self.chord_u_mm * self.chord_u_mm).sqrt()
-    }
-
-    /// Standard uncertainty of a typical point from noise, mm.
-    pub fn typical_noise_mm(&self) -> f64 {
-        let mut noise = self.point_u_mm.clone();
-        let middle = noise.len() / 2;
-        if noise.is_empty() { 0.0 } else { f64::from(*noise.select_nth_unstable_by(middle, f32::total_cmp).1) }
-    }
-
-    /// Integral of the mean curvature over the surface, mm.
-    pub fn mean_curvature_integral_mm(&self) -> f64 {
-        edges::mean_curvature_integral_mm(&self.mesh, &self.edges)
-    }
-}
-
-/// Anatomy or a mating device, in the nominal frame.
-pub struct Site {
-    pub mesh: Mesh,
-    /// Standard uncertainty of its surface, mm.
-    pub u_mm: f64,
-}
+pub use parts::{Nominal, Part, Site};
 
 /// What aligned the part.
 pub struct Aligned {
@@ -291,6 +153,7 @@ pub struct Case<'a> {
 
 /// A result on each of a measurement's two lattices.
 type OnBoth<T> = Arc<[T; 2]>;
+
 fn find<'f>(fitted: &'f Fitted, name: &str) -> Result<&'f Associated, Error> {
     let unknown = || Error::input("order.feature_unknown", format!("there is no feature {name:?}: add a [[feature]] or correct the name"));
     let (_, found) = fitted.iter().find(|(n, _)| n == name).ok_or_else(unknown)?;
@@ -715,121 +578,6 @@ impl<'a> Case<'a> {
         self.once_per_region(&self.shrinkages, region, "shrinkage", || {
             shrinkage::fit(nominal, &actual.mesh, &aligned.pose, include, self.rt)
         })
-    }
-
-    /// The whole part in its closed hull, on the two lattices of a measurement.
-    fn hull(&self) -> Result<&[Scene<'static>; 2], Error> {
-        let (mesh, actual) = (self.moved()?, self.actual()?);
-        let envelope = Envelope::Hull { radius_mm: self.closing_mm };
-        self.once(&self.hull, "lattice", || Scene::both(mesh, &envelope, actual.cell_mm, self.rt))
-    }
-
-    /// Measures on both lattices of a region, or of the whole in its closed hull.
-    fn on_both<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&[Scene; 2]) -> Result<T, Error>) -> Result<T, Error> {
-        match region {
-            None => measure(self.hull()?),
-            Some((_, region)) => measure(&Scene::both(self.moved()?, &Envelope::Region(region), self.actual()?.cell_mm, self.rt)?),
-        }
-    }
-
-    fn on_each<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&Scene) -> Result<T, Error>) -> Result<OnBoth<T>, Error> {
-        self.on_both(region, |[a, b]| Ok(Arc::new([measure(a)?, measure(b)?])))
-    }
-
-    /// Porosity of a region, or of the whole inside its closed hull.
-    pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
-        self.once_per_region(&self.porosities, region, "porosity", || {
-            self.on_both(region, |scenes| porosity::of_scenes(mesh, bulge, scenes))
-        })
-    }
-
-    /// The actual surface as seen from its pores or its walls.
-    fn side(&self, phase: Phase) -> Result<pores::Surface<'_>, Error> {
-        Ok(pores::Surface { facets: self.built()?, bulge: self.actual()?.bulge.as_ref(), phase })
-    }
-
-    /// Local diameters of pores or walls, on two lattices.
-    pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
-        let surface = self.side(phase)?;
-        let (known, stage) = match phase {
-            Phase::Pores => (&self.pore_sizes, "pore size"),
-            Phase::Walls => (&self.wall_sizes, "wall thickness"),
-        };
-        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, self.rt)))
-    }
-
-    /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
-    pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
-        let surface = self.side(Phase::Pores)?;
-        self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
-    }
-
-    /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
-    pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
-        let surface = self.side(Phase::Pores)?;
-        let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
-        self.timed("accessible", || self.on_each(region, all))
-    }
-
-    /// Surface, topology and orientation, on two lattices.
-    pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
-        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
-        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, bulge, scene)))
-    }
-
-    /// Closed voids that reach into the region, on two lattices.
-    pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
-        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
-        self.once_per_region(&self.closed_voids, region, "voids", || {
-            self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
-        })
-    }
-
-    /// Why no strut can be followed: the pose is not known well enough, or the part is a cloud of points, which no plane cuts.
-    pub fn struts_cannot_carry(&self) -> Result<Option<String>, Error> {
-        if self.actual()?.spacing_mm.is_some() {
-            return Ok(Some("a plane cuts nothing out of a point cloud: mesh the scan".into()));
-        }
-        self.pose_cannot_carry(true)
-    }
-
-    /// Every designed strut as built.
-    pub fn lattice(&self) -> Result<&Followed, Error> {
-        let (surface, actual) = (self.built()?, self.actual()?);
-        let design = match &self.struts {
-            Some(design) => {
-                design.within(&self.nominal()?.mesh.bounds())?;
-                design
-            }
-            None => {
-                let nominal = self.nominal_distance()?;
-                self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?
-            }
-        };
-        let image = actual.image.as_ref();
-        let scan = Scan {
-            resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
-            cell_mm: image.map_or(actual.cell_mm, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max)),
-            noise_mm: actual.typical_noise_mm(),
-            noise_length_mm: actual.noise_length_mm,
-            smooth: image.is_some(),
-        };
-        self.once(&self.followed, "struts", || lattice::follow(design, surface, &scan, &self.strut_limits, self.rt))
-    }
-
-    /// Material away from the nominal and from the struts as built.
-    pub fn residue(&self) -> Result<&Residue, Error> {
-        let (followed, nominal, moved, actual) = (self.lattice()?, self.nominal_distance()?, self.moved()?, self.actual()?);
-        self.once(&self.residue, "residue", || lattice::residue(followed, nominal, moved, actual.cell_mm, self.rt))
-    }
-
-    /// Findings of the struts: which are at fault and where, shifted nodes, residue, what was not measured.
-    pub fn lattice_findings(&self) -> Result<Vec<Finding>, Error> {
-        if self.struts_cannot_carry()?.is_some() {
-            return Ok(vec![]);
-        }
-        Ok(lattice::findings(self.lattice()?, self.residue()?))
     }
 
     /// Findings of the alignment.

@@ -1,0 +1,80 @@
+//! What lies inside the part or a region of it: pores, walls, voids, structure, each on the two lattices of a measurement.
+
+use std::sync::Arc;
+
+use super::{Case, OnBoth};
+use crate::error::Error;
+use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
+use crate::porosity::{self, Envelope, Porosity, Scene};
+use crate::region::Region;
+
+impl Case<'_> {
+    /// The whole part in its closed hull, on the two lattices of a measurement.
+    fn hull(&self) -> Result<&[Scene<'static>; 2], Error> {
+        let (mesh, actual) = (self.moved()?, self.actual()?);
+        let envelope = Envelope::Hull { radius_mm: self.closing_mm };
+        self.once(&self.hull, "lattice", || Scene::both(mesh, &envelope, actual.cell_mm, self.rt))
+    }
+
+    /// Measures on both lattices of a region, or of the whole in its closed hull.
+    fn on_both<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&[Scene; 2]) -> Result<T, Error>) -> Result<T, Error> {
+        match region {
+            None => measure(self.hull()?),
+            Some((_, region)) => measure(&Scene::both(self.moved()?, &Envelope::Region(region), self.actual()?.cell_mm, self.rt)?),
+        }
+    }
+
+    fn on_each<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&Scene) -> Result<T, Error>) -> Result<OnBoth<T>, Error> {
+        self.on_both(region, |[a, b]| Ok(Arc::new([measure(a)?, measure(b)?])))
+    }
+
+    /// Porosity of a region, or of the whole inside its closed hull.
+    pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.porosities, region, "porosity", || {
+            self.on_both(region, |scenes| porosity::of_scenes(mesh, bulge, scenes))
+        })
+    }
+
+    /// The actual surface as seen from its pores or its walls.
+    fn side(&self, phase: Phase) -> Result<pores::Surface<'_>, Error> {
+        Ok(pores::Surface { facets: self.built()?, bulge: self.actual()?.bulge.as_ref(), phase })
+    }
+
+    /// Local diameters of pores or walls, on two lattices.
+    pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
+        let surface = self.side(phase)?;
+        let (known, stage) = match phase {
+            Phase::Pores => (&self.pore_sizes, "pore size"),
+            Phase::Walls => (&self.wall_sizes, "wall thickness"),
+        };
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, self.rt)))
+    }
+
+    /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
+    pub fn throats(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<[Option<f64>; 3]>, Error> {
+        let surface = self.side(Phase::Pores)?;
+        self.once_per_region(&self.throats, region, "throats", || self.on_each(region, |scene| pores::throats(scene, surface, self.rt)))
+    }
+
+    /// Share of the pores that spheres of these diameters reach from outside, on two lattices.
+    pub fn accessible(&self, diameters_mm: &[f64], region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<f64>>, Error> {
+        let surface = self.side(Phase::Pores)?;
+        let all = |scene: &Scene| diameters_mm.iter().map(|d| pores::accessible(scene, 0.5 * d, surface, self.rt)).collect();
+        self.timed("accessible", || self.on_each(region, all))
+    }
+
+    /// Surface, topology and orientation, on two lattices.
+    pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
+        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, bulge, scene)))
+    }
+
+    /// Closed voids that reach into the region, on two lattices.
+    pub fn closed_voids(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Vec<ClosedVoid>>, Error> {
+        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
+        self.once_per_region(&self.closed_voids, region, "voids", || {
+            self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
+        })
+    }
+}
