@@ -23,7 +23,7 @@ use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Mesh, Samples};
 use crate::order::{AlignmentMethod, FeatureOrder};
 use crate::pores::{ClosedVoid, Sizes, Structure};
-use crate::porosity::{Porosity, Scene};
+use crate::porosity::{self, Porosity, Scene};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::section::{self, Compared, Plane};
