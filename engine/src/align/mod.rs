@@ -205,7 +205,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
     let mut chosen = included(all, &pose, include)?;
     for (few, step) in [(1000, 1e-3), (10_000, 1e-5)].into_iter().filter(|(few, _)| chosen.len() > 4 * few) {
         let few = all.select(chosen.iter().copied().step_by(chosen.len() / few));
-        let until = Until { step_mm: step * moments.gyration_mm(), iterations: 40, kept: 1.0 };
+        let until = Until { step_mm: step * moments.gyration_mm(), iterations: 40, kept: 1.0, near: false };
         let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![NO_SEAT; few.len()], until, Some(rt))?;
         (pose, iterations) = (refined.pose, iterations + refined.iterations);
     }
@@ -216,7 +216,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
         let samples = all.select(chosen.iter().copied());
         let problem = problem(nominal, &samples, &moments);
         let mut seats = vec![NO_SEAT; samples.len()];
-        let refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0 }, Some(rt))?;
+        let refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0, near: true }, Some(rt))?;
         pose = refined.pose;
         iterations += refined.iterations;
         if include.is_none() || included(all, &pose, include)? == chosen {
@@ -226,7 +226,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
     let samples = all.select(chosen.into_iter());
     let problem = problem(nominal, &samples, &moments);
     let mut seats = vec![NO_SEAT; samples.len()];
-    let mut refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0 }, Some(rt))?;
+    let mut refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0, near: true }, Some(rt))?;
     refined.converged = false; // points keep crossing the border of the region
     Ok(describe(&problem, refined, iterations, &mut seats))
 }

@@ -48,6 +48,9 @@ pub(super) struct Until {
     pub iterations: u32,
     /// Fraction of the weight, nearest first, that counts; 1 in every judged fit.
     pub kept: f64,
+    /// The start is near the minimum: steps know how the cost bends at edges and vertices. From afar they would creep where those of Gauss
+    /// and Newton slide along the surface.
+    pub near: bool,
 }
 
 /// A surface, points to bring onto it, and what the closest triangles were last time.
@@ -178,17 +181,13 @@ impl Problem<'_> {
         Vector6::from_fn(|k, _| if k < 3 { gradient[k] / self.gyration_mm } else { gradient[k] })
     }
 
-    fn step(&self, normal: &Normal, damping: f64) -> Vector6<f64> {
+    fn step(&self, normal: &Normal, damping: f64, near: bool) -> Vector6<f64> {
         let unit = |k: usize| if k < 3 { 1.0 / self.gyration_mm } else { 1.0 };
         let first = self.scaled(&normal.matrix);
-        let (values, directions) = linear::eigen(&first);
-        let hessian = first + self.scaled(&normal.bends) + Matrix6::identity() * (damping * first.diagonal().max());
-        // Edges and vertices of a mesh hold a round part in its facets; only what distances hold is moved.
-        let held = |k: usize| values[k] > HELD * values[0];
-        let turned = directions.transpose() * hessian * directions;
-        let reduced = Matrix6::from_fn(|r, c| if held(r) && held(c) { turned[(r, c)] } else { 0.0 });
-        let step =
-            directions * (linear::pseudo_inverse(&reduced, HELD) * (directions.transpose() * self.scaled_gradient(&normal.gradient)));
+        let damped = first + Matrix6::identity() * (damping * first.diagonal().max());
+        let inverse =
+            if near { held_inverse(&first, &(damped + self.scaled(&normal.bends))) } else { linear::pseudo_inverse(&damped, HELD) };
+        let step = inverse * self.scaled_gradient(&normal.gradient);
         Vector6::from_fn(|k, _| -step[k] * unit(k))
     }
 
@@ -207,7 +206,7 @@ impl Problem<'_> {
             if let Some(rt) = rt {
                 rt.step("align", f64::from(iteration) / f64::from(until.iterations))?;
             }
-            let step = self.step(&normal, damping);
+            let step = self.step(&normal, damping, until.near);
             last_step_mm = step.fixed_rows::<3>(0).norm() * reach + step.fixed_rows::<3>(3).norm();
             if last_step_mm < until.step_mm {
                 return Ok(Refined { pose, normal, iterations: iteration, converged: damping < 1.0, last_step_mm });
@@ -226,6 +225,15 @@ impl Problem<'_> {
         }
         Ok(Refined { pose, normal, iterations: until.iterations, converged: false, last_step_mm })
     }
+}
+
+/// Inverse of a Hessian along the directions that distances hold: edges and vertices of a mesh hold a round part in its facets as well.
+fn held_inverse(first: &Matrix6<f64>, hessian: &Matrix6<f64>) -> Matrix6<f64> {
+    let (values, directions) = linear::eigen(first);
+    let held = |k: usize| values[k] > HELD * values[0];
+    let turned = directions.transpose() * hessian * directions;
+    let reduced = Matrix6::from_fn(|r, c| if held(r) && held(c) { turned[(r, c)] } else { 0.0 });
+    directions * linear::pseudo_inverse(&reduced, HELD) * directions.transpose()
 }
 
 /// Adds w r rᵀ to the lower triangle.

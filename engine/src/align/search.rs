@@ -1,7 +1,7 @@
 //! Poses from nowhere: hypotheses for the global stage, and which of them stand.
 //!
 //! Principal axes of the two surfaces give 4 proper rotations, 24 where eigenvalues are close; where the moments say little (spheres,
-//! cubes) or the best of those fits badly (missing material), an even grid over all rotations (super-Fibonacci spirals, Alexa 2022)
+//! cubes) or the best of those fits badly or leaves much of the nominal uncovered (missing material), an even grid over all rotations (super-Fibonacci spirals, Alexa 2022)
 //! joins them. Each is refined on few points with the farthest trimmed, so that missing material, supports and a few per cent
 //! of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
 //! Nothing here is judged; everything is deterministic.
@@ -22,6 +22,8 @@ const CLOSE: f64 = 0.8;
 /// A trimmed fit worse than this fraction of the radius of gyration calls for the grid.
 const BAD: f64 = 0.02;
 const GRID: usize = 360;
+/// Fraction of the nominal that a whole part covers.
+const WHOLE: f64 = 0.95;
 /// Hypotheses that go on from each stage.
 const FINALISTS: usize = 40;
 const MINIMA: usize = 30;
@@ -72,8 +74,10 @@ impl Search<'_> {
     pub fn run(&self, rt: &Runtime) -> Result<Vec<Minimum>, Error> {
         let gyration = self.nominal_moments.gyration_mm();
         let mut found = self.refine(&self.rotations_of_axes(), rt)?;
-        let bad = |found: &[(f64, Pose)]| found.first().is_none_or(|f| f.0 > (BAD * gyration) * (BAD * gyration));
-        if self.exhaustive && (self.is_isotropic() || bad(&found)) {
+        let bad = |mean_square: f64| mean_square > (BAD * gyration) * (BAD * gyration);
+        // What does not cover the nominal may fit at more than one of its places.
+        let partial = |pose: &Pose| bad(trimmed(self.backward(pose, 500), WHOLE));
+        if self.exhaustive && (self.is_isotropic() || found.first().is_none_or(|f| bad(f.0) || partial(&f.1))) {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
@@ -144,7 +148,7 @@ impl Search<'_> {
     fn coarse(&self, samples: &Samples, pose: &Pose, iterations: u32) -> Result<(f64, Pose), Error> {
         let problem = self.problem(samples);
         let mut seats = vec![NO_SEAT; samples.len()];
-        let until = Until { step_mm: 1e-3 * problem.gyration_mm, iterations, kept: 0.85 };
+        let until = Until { step_mm: 1e-3 * problem.gyration_mm, iterations, kept: 0.85, near: false };
         let refined = problem.solve(pose, &mut seats, until, None)?;
         Ok((self.score(samples, &refined.pose, &mut seats), refined.pose))
     }
@@ -154,7 +158,7 @@ impl Search<'_> {
         let samples = self.samples(1200);
         let problem = self.problem(&samples);
         let mut seats = vec![NO_SEAT; samples.len()];
-        let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0 };
+        let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0, near: false };
         let pose = problem.solve(pose, &mut seats, until, None).map_or(*pose, |r| r.pose);
         let squares: Vec<f64> = (0..samples.len()).map(|i| problem.residual(&pose, i, &mut seats[i]).distance_mm).map(|d| d * d).collect();
         let (mean_square, standard_error) = mean_of_blocks(&squares);
@@ -169,17 +173,15 @@ impl Search<'_> {
     fn score(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> f64 {
         let problem = self.problem(samples);
         let forward = (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect();
-        let back = pose.inverse();
-        let mut seat = 0;
-        let backward = self
-            .nominal_samples
-            .thinned(samples.len())
-            .points
-            .iter()
-            .map(|p| back.apply(p))
-            .map(|p| self.actual.nearest_from(&if self.reflected { reflect(&p) } else { p }, &mut seat).distance_mm)
-            .collect();
-        trimmed(forward, 0.85) + trimmed(backward, 0.65)
+        trimmed(forward, 0.85) + trimmed(self.backward(pose, samples.len()), 0.65)
+    }
+
+    /// Distances from about so many points of the nominal to the actual.
+    fn backward(&self, pose: &Pose, count: usize) -> Vec<f64> {
+        let (back, mut seat) = (pose.inverse(), 0);
+        let points = self.nominal_samples.thinned(count).points;
+        let there = points.iter().map(|p| back.apply(p)).map(|p| if self.reflected { reflect(&p) } else { p });
+        there.map(|p| self.actual.nearest_from(&p, &mut seat).distance_mm).collect()
     }
 
     fn fits_well(&self, found: &[(f64, Pose)]) -> bool {

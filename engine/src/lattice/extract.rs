@@ -6,7 +6,7 @@
 //! depends on the cells. Cells are refined until the thinnest strut is some across.
 //! Stated bound: nodes within a tenth, diameters within two hundredths of the diameter, for struts of at least one and a half diameters
 //! between nodes. Known limits: a bend along a strut and a change of its diameter are no nodes; a strut that ends in a solid ends
-//! where the skeleton enters it.
+//! where the skeleton enters it; where twelve struts meet (octets), one may be lost. A list of struts has none of these limits.
 
 use nalgebra::Point3;
 use rayon::prelude::*;
