@@ -1,9 +1,9 @@
 //! Poses from nowhere: hypotheses for the global stage, and which of them stand.
 //!
 //! Principal axes of the two surfaces give 4 proper rotations, 24 where eigenvalues are close; where the moments say little (spheres,
-//! cubes) or the best of those fits badly or leaves much of the nominal uncovered (missing material), an even grid over all rotations (super-Fibonacci spirals, Alexa 2022)
-//! joins them. Each is refined on few points with the farthest trimmed, so that missing material, supports and a few per cent
-//! of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
+//! cubes) or the best of those fits badly or leaves much of the nominal uncovered (missing material), an even grid over all rotations
+//! (super-Fibonacci spirals, Alexa 2022) joins them. Each is refined on few points with the farthest trimmed, so that missing material,
+//! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
 //! Nothing here is judged; everything is deterministic.
 
 use nalgebra::{Matrix3, Point3};
