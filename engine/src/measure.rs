@@ -389,15 +389,15 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
         case = case.closing(closing_mm);
     }
     let region = named.zip(shape.as_ref());
-    write_table(job, &case, region)?;
-    let summary = pore_summary(job, &case, region)?;
-    let mut measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
-    measured.pores = summary;
-    Ok(measured)
+    pores_of_case(session, job, &case, region)
 }
 
-fn pore_scope<'a>(job: &Pores, region: Option<(&'a str, &'a Region)>) -> Scope<'a> {
-    Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() }
+/// The table, the summary and all quantities of a part's pores, in a region or its closed hull.
+fn pores_of_case(session: Session, job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Measurement, Error> {
+    write_table(job, case, region)?;
+    let pores = pore_summary(job, case, region)?;
+    let scope = Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() };
+    Ok(Measurement { pores, ..session.measure(case, &PORE_GROUPS, &scope)? })
 }
 
 /// `None` where the surface encloses nothing.
@@ -470,12 +470,7 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let shape = image_region(&grid)?;
     let region = shape.as_ref().map(|shape| ("image", shape));
     let mut measured = match region {
-        Some(_) => {
-            write_table(job, &case, region)?;
-            let summary = pore_summary(job, &case, region)?;
-            let measured = session.measure(&case, &PORE_GROUPS, &pore_scope(job, region))?;
-            Measurement { pores: summary, ..measured }
-        }
+        Some(_) => pores_of_case(session, job, &case, region)?,
         None => session.close(BTreeMap::new(), None, BTreeMap::new()),
     };
     measured.quantities.extend(counted);

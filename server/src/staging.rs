@@ -38,6 +38,13 @@ impl Staged {
         Ok(Staged { partial, target: target.to_path_buf(), placed: false })
     }
 
+    /// A file for an output that may be asked for and may be none of the inputs.
+    pub fn asked(target: Option<&Path>, inputs: &[&Path]) -> Result<Option<Self>, Failure> {
+        let Some(target) = target else { return Ok(None) };
+        differs_from_inputs(target, inputs)?;
+        Staged::file(target).map(Some)
+    }
+
     /// Where to write.
     pub fn path(&self) -> &Path {
         &self.partial

@@ -43,6 +43,8 @@ use search::{Minimum, Search};
 const FREE: f64 = 1e-3;
 /// Steps smaller than this end the judged fit.
 const STEP_MM: f64 = 1e-9;
+/// The last stage of every judged fit.
+const JUDGED: Until = Until { step_mm: STEP_MM, iterations: 100, kept: 1.0, near: true };
 /// Fewer points than this in the region do not carry six parameters.
 const FEWEST: usize = 12;
 /// Mean squares that differ by less than this fraction of the squared radius of gyration are rounding.
@@ -216,7 +218,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
         let samples = all.select(chosen.iter().copied());
         let problem = problem(nominal, &samples, &moments);
         let mut seats = vec![NO_SEAT; samples.len()];
-        let refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0, near: true }, Some(rt))?;
+        let refined = problem.solve(&pose, &mut seats, JUDGED, Some(rt))?;
         pose = refined.pose;
         iterations += refined.iterations;
         if include.is_none() || included(all, &pose, include)? == chosen {
@@ -226,7 +228,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
     let samples = all.select(chosen.into_iter());
     let problem = problem(nominal, &samples, &moments);
     let mut seats = vec![NO_SEAT; samples.len()];
-    let mut refined = problem.solve(&pose, &mut seats, Until { step_mm: STEP_MM, iterations: 100, kept: 1.0, near: true }, Some(rt))?;
+    let mut refined = problem.solve(&pose, &mut seats, JUDGED, Some(rt))?;
     refined.converged = false; // points keep crossing the border of the region
     Ok(describe(&problem, refined, iterations, &mut seats))
 }

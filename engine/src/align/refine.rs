@@ -25,8 +25,8 @@ pub(super) const HELD: f64 = 1e-8;
 pub(super) struct Normal {
     /// JᵀJ: what the distances to the first order say.
     pub matrix: Matrix6<f64>,
-    /// How the cost bends across edges and at vertices, beyond JᵀJ.
-    bends: Matrix6<f64>,
+    /// How the cost bends across edges and at vertices, beyond JᵀJ; near the minimum alone.
+    bends: Option<Matrix6<f64>>,
     pub gradient: Vector6<f64>,
     /// Mean squared distance (mm²).
     pub cost: f64,
@@ -68,18 +68,9 @@ pub(super) struct Residual {
     pub distance_mm: f64,
     pub at: Point3<f64>,
     pub row: Vector6<f64>,
-    bend: Bend,
-}
-
-/// The directions besides the distance's own in which its square bends.
-#[derive(Clone, Copy)]
-enum Bend {
-    /// None, before a face.
-    Flat,
-    /// Across an edge of this direction and the distance.
-    Edge(Vector3<f64>),
-    /// All, before a vertex.
-    Vertex,
+    /// Where the closest point lies.
+    triangle: u32,
+    feature: Feature,
 }
 
 impl Problem<'_> {
@@ -96,16 +87,7 @@ impl Problem<'_> {
             Some(n) => (n, near.distance_mm),
             None => (face.try_normalize(0.0).unwrap_or_else(Vector3::zeros), near.distance_mm),
         };
-        let bend = match near.feature {
-            Feature::Face => Bend::Flat,
-            Feature::Edge(k) => {
-                let corners = self.nominal.mesh().corners(near.triangle as usize);
-                let [from, to] = [k, (k + 1) % 3].map(|k| corners[usize::from(k)]);
-                Bend::Edge(to - from)
-            }
-            Feature::Vertex(_) => Bend::Vertex,
-        };
-        Residual { distance_mm, at: *x, row: self.row(x, &n), bend }
+        Residual { distance_mm, at: *x, row: self.row(x, &n), triangle: near.triangle, feature: near.feature }
     }
 
     /// How far a point goes along a unit vector with each parameter.
@@ -114,13 +96,17 @@ impl Problem<'_> {
         Vector6::new(moment.x, moment.y, moment.z, n.x, n.y, n.z)
     }
 
-    /// Rows of the directions besides that of the distance in which its square bends.
+    /// Rows of the directions besides that of the distance in which its square bends: none before a face, across an edge, all before a vertex.
     fn bent(&self, r: &Residual) -> impl Iterator<Item = Vector6<f64>> {
         let n = r.row.fixed_rows::<3>(3).into_owned();
-        let directions = match r.bend {
-            Bend::Flat => [None, None],
-            Bend::Edge(e) => [e.cross(&n).try_normalize(0.0), None],
-            Bend::Vertex => {
+        let directions = match r.feature {
+            Feature::Face => [None, None],
+            Feature::Edge(k) => {
+                let corners = self.nominal.mesh().corners(r.triangle as usize);
+                let [from, to] = [k, (k + 1) % 3].map(|k| corners[usize::from(k)]);
+                [(to - from).cross(&n).try_normalize(0.0), None]
+            }
+            Feature::Vertex(_) => {
                 let across = n.cross(&Vector3::ith(n.iamin(), 1.0)).try_normalize(0.0);
                 [across, across.map(|a| n.cross(&a))]
             }
@@ -146,8 +132,8 @@ impl Problem<'_> {
         }
     }
 
-    fn normal(&self, residuals: &[Residual], kept: f64) -> Normal {
-        let limit = if kept < 1.0 { quantile(residuals, kept) } else { f64::INFINITY };
+    fn normal(&self, residuals: &[Residual], until: Until) -> Normal {
+        let limit = if until.kept < 1.0 { quantile(residuals, until.kept) } else { f64::INFINITY };
         let zero = || (0.0, 0.0, Vector6::<f64>::zeros(), Matrix6::<f64>::zeros(), Matrix6::<f64>::zeros());
         let (weight, cost, gradient, matrix, bends) = sum::fold(
             residuals.len(),
@@ -160,7 +146,9 @@ impl Problem<'_> {
                     a.1 += w * r.distance_mm * r.distance_mm;
                     a.2 += r.row * (w * r.distance_mm);
                     add_square(&mut a.3, w, &r.row);
-                    self.bent(r).for_each(|row| add_square(&mut a.4, w, &row));
+                    if until.near {
+                        self.bent(r).for_each(|row| add_square(&mut a.4, w, &row));
+                    }
                 }
                 a
             },
@@ -168,7 +156,7 @@ impl Problem<'_> {
         );
         let weight = if weight > 0.0 { weight } else { 1.0 };
         let whole = |lower: Matrix6<f64>| Matrix6::from_fn(|r, c| lower[(r.max(c), r.min(c))] / weight);
-        Normal { matrix: whole(matrix), bends: whole(bends), gradient: gradient / weight, cost: cost / weight }
+        Normal { matrix: whole(matrix), bends: until.near.then(|| whole(bends)), gradient: gradient / weight, cost: cost / weight }
     }
 
     /// The normal matrix with rotations in units of the radius of gyration, so that its eigenvalues compare.
@@ -181,12 +169,14 @@ impl Problem<'_> {
         Vector6::from_fn(|k, _| if k < 3 { gradient[k] / self.gyration_mm } else { gradient[k] })
     }
 
-    fn step(&self, normal: &Normal, damping: f64, near: bool) -> Vector6<f64> {
+    fn step(&self, normal: &Normal, damping: f64) -> Vector6<f64> {
         let unit = |k: usize| if k < 3 { 1.0 / self.gyration_mm } else { 1.0 };
         let first = self.scaled(&normal.matrix);
         let damped = first + Matrix6::identity() * (damping * first.diagonal().max());
-        let inverse =
-            if near { held_inverse(&first, &(damped + self.scaled(&normal.bends))) } else { linear::pseudo_inverse(&damped, HELD) };
+        let inverse = match &normal.bends {
+            Some(bends) => held_inverse(&first, &(damped + self.scaled(bends))),
+            None => linear::pseudo_inverse(&damped, HELD),
+        };
         let step = inverse * self.scaled_gradient(&normal.gradient);
         Vector6::from_fn(|k, _| -step[k] * unit(k))
     }
@@ -200,19 +190,19 @@ impl Problem<'_> {
     pub fn solve(&self, start: &Pose, seats: &mut [u32], until: Until, rt: Option<&Runtime>) -> Result<Refined, Error> {
         let reach = 2.0 * self.gyration_mm;
         let mut pose = *start;
-        let mut normal = self.normal(&self.residuals(&pose, seats), until.kept);
+        let mut normal = self.normal(&self.residuals(&pose, seats), until);
         let (mut damping, mut last_step_mm) = (0.0, f64::INFINITY);
         for iteration in 1..=until.iterations {
             if let Some(rt) = rt {
                 rt.step("align", f64::from(iteration) / f64::from(until.iterations))?;
             }
-            let step = self.step(&normal, damping, until.near);
+            let step = self.step(&normal, damping);
             last_step_mm = step.fixed_rows::<3>(0).norm() * reach + step.fixed_rows::<3>(3).norm();
             if last_step_mm < until.step_mm {
                 return Ok(Refined { pose, normal, iterations: iteration, converged: damping < 1.0, last_step_mm });
             }
             let trial = self.moved(&pose, &step);
-            let there = self.normal(&self.residuals(&trial, seats), until.kept);
+            let there = self.normal(&self.residuals(&trial, seats), until);
             // Rounding may lift a cost that is at its floor; a trimmed cost may rise as its members change.
             if there.cost <= normal.cost * (1.0 + 1e-13) + 1e-28 || until.kept < 1.0 {
                 (pose, normal, damping) = (trial, there, if damping > 1e-7 { damping * 0.1 } else { 0.0 });
@@ -276,11 +266,12 @@ mod tests {
         let problem = Problem { nominal: &nominal, samples: &samples, centre: Point3::origin(), gyration_mm: 4.0 };
         let normal = |shift: Vector3<f64>| {
             let pose = Pose { translation: shift, ..Pose::identity() };
-            problem.normal(&problem.residuals(&pose, &mut vec![0; 500]), 1.0)
+            problem.normal(&problem.residuals(&pose, &mut vec![0; 500]), Until { step_mm: 0.0, iterations: 1, kept: 1.0, near: true })
         };
         let here = normal(Vector3::zeros());
-        let hessian = (here.matrix + here.bends).fixed_view::<3, 3>(3, 3).into_owned();
-        assert!(here.bends.norm() > 0.1 * here.matrix.norm(), "edges and vertices take part");
+        let bends = here.bends.expect("asked for near the minimum");
+        let hessian = (here.matrix + bends).fixed_view::<3, 3>(3, 3).into_owned();
+        assert!(bends.norm() > 0.1 * here.matrix.norm(), "edges and vertices take part");
         for axis in 0..3 {
             let shift = Vector3::ith(axis, 1e-7);
             let change = (normal(shift).gradient - here.gradient).fixed_rows::<3>(3).into_owned();

@@ -16,26 +16,25 @@ impl Case<'_> {
 
     /// Every designed strut as built.
     pub fn lattice(&self) -> Result<&Followed, Error> {
-        let (surface, actual) = (self.built()?, self.actual()?);
+        let (nominal, surface, actual) = (self.nominal_distance()?, self.built()?, self.actual()?);
         let design = match &self.struts {
-            Some(design) => {
-                design.within(&self.nominal()?.mesh.bounds())?;
-                design
-            }
-            None => {
-                let nominal = self.nominal_distance()?;
-                self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?
-            }
+            Some(design) => design,
+            None => self.once(&self.designed, "skeleton", || lattice::extract(nominal, self.rt))?,
         };
-        let image = actual.image.as_ref();
-        let scan = Scan {
-            resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
-            cell_mm: image.map_or(actual.cell_mm, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max)),
-            noise_mm: actual.typical_noise_mm(),
-            noise_length_mm: actual.noise_length_mm,
-            smooth: image.is_some(),
-        };
-        self.once(&self.followed, "struts", || lattice::follow(design, surface, &scan, &self.strut_limits, self.rt))
+        self.once(&self.followed, "struts", || {
+            if self.struts.is_some() {
+                design.within(&nominal.mesh().bounds())?;
+            }
+            let image = actual.image.as_ref();
+            let scan = Scan {
+                resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
+                cell_mm: image.map_or(actual.cell_mm, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max)),
+                noise_mm: actual.typical_noise_mm(),
+                noise_length_mm: actual.noise_length_mm,
+                smooth: image.is_some(),
+            };
+            lattice::follow(design, surface, &scan, &self.strut_limits, self.rt)
+        })
     }
 
     /// Material away from the nominal and from the struts as built.

@@ -4,6 +4,7 @@ use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::design::Strut;
 use super::trace::{State, Traced};
+use crate::align::eigen;
 
 /// A node as built.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +36,7 @@ pub(super) fn nodes(places: &[Point3<f64>], struts: &[Strut], traced: &[Traced])
     }
     sums.iter()
         .map(|(matrix, moment, scatter)| {
-            let placed = matrix.symmetric_eigenvalues().min() > CROSSING;
+            let placed = eigen(matrix).0[2] > CROSSING;
             let inverse = matrix.try_inverse().filter(|_| placed);
             let noise_mm = inverse.map_or(0.0, |i| ((i * scatter * i).trace() / 3.0).max(0.0).sqrt());
             Node { offset: inverse.map(|i| i * moment), noise_mm }

@@ -6,10 +6,10 @@ use verimetry_engine::measure::{self, Compare};
 use verimetry_engine::quantities::DEFAULT_PATCH_MM;
 use verimetry_engine::section::Plane;
 
-use super::options::{Align, Reading, Region, Unit, length, limits, plane};
+use super::options::{Alignment, Reading, Region, Unit, length, limits, plane};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
-use crate::staging::{Staged, differs_from_inputs};
+use crate::staging::Staged;
 
 /// Align an actual shape to its nominal and measure the deviation
 #[derive(clap::Args)]
@@ -25,11 +25,8 @@ pub(super) struct Args {
     nominal: PathBuf,
     /// Mesh, point cloud (PLY without faces) or CT volume of the built part
     actual: PathBuf,
-    #[arg(long, value_enum, default_value_t = Align::BestFit, help = "How the actual shape is brought to the nominal")]
-    align: Align,
-    /// Order that states the datums of --align datum
-    #[arg(long, value_name = "FILE", required_if_eq("align", "datum"))]
-    datums: Option<PathBuf>,
+    #[command(flatten)]
+    alignment: Alignment,
     /// Limits within which deviation.in_tolerance counts area, mm
     #[arg(long, value_name = "LO,HI", value_parser = limits, allow_hyphen_values = true)]
     tolerance: Option<[f64; 2]>,
@@ -55,23 +52,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
-    let map = match &args.map {
-        Some(path) => {
-            differs_from_inputs(path, &[&args.nominal, &args.actual])?;
-            Some(Staged::file(path)?)
-        }
-        None => None,
-    };
+    let map = Staged::asked(args.map.as_deref(), &[&args.nominal, &args.actual])?;
     let sections = args.sections.as_deref().map(Staged::folder).transpose()?;
-    let mut nominal = args.reading.source(&args.nominal);
-    if let Some(unit) = args.nominal_unit {
-        nominal.unit = unit.into();
-    }
     let job = Compare {
-        nominal,
+        nominal: args.reading.nominal(&args.nominal, args.nominal_unit),
         actual: args.reading.source(&args.actual),
-        align: args.align.into(),
-        datums: args.datums.as_deref(),
+        align: args.alignment.align.into(),
+        datums: args.alignment.datums.as_deref(),
         tolerance: args.tolerance,
         patch_mm: args.patch,
         map: map.as_ref().map(|m| m.path().to_path_buf()),

@@ -1,14 +1,14 @@
 //! `lattice`: each designed strut against its as-built self.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use verimetry_engine::lattice::FaultLimits;
 use verimetry_engine::measure::{self, Lattice};
 
-use super::options::{Align, Reading, Region, Unit, length};
+use super::options::{Alignment, Reading, Region, Unit, length};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
-use crate::staging::{Staged, differs_from_inputs};
+use crate::staging::Staged;
 
 /// Follow each designed strut of a lattice in the built part
 #[derive(clap::Args)]
@@ -24,11 +24,8 @@ pub(super) struct Args {
     /// Designed struts in the nominal frame, mm: {"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]} [default: found in the nominal]
     #[arg(long, value_name = "FILE.json")]
     struts: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t = Align::BestFit, help = "How the actual shape is brought to the nominal")]
-    align: Align,
-    /// Order that states the datums of --align datum
-    #[arg(long, value_name = "FILE", required_if_eq("align", "datum"))]
-    datums: Option<PathBuf>,
+    #[command(flatten)]
+    alignment: Alignment,
     /// Share of its designed diameter below which a strut is thin
     #[arg(long, value_name = "RATIO", default_value_t = FaultLimits::default().thin, value_parser = length)]
     thin: f64,
@@ -54,23 +51,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
-    let staged = |path: &Option<PathBuf>| -> Result<Option<Staged>, Failure> {
-        let Some(path) = path else { return Ok(None) };
-        let inputs = [Some(&args.nominal), Some(&args.actual), args.struts.as_ref()];
-        differs_from_inputs(path, &inputs.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>())?;
-        Staged::file(path).map(Some)
-    };
-    let (table, map) = (staged(&args.table)?, staged(&args.map)?);
-    let mut nominal = args.reading.source(&args.nominal);
-    if let Some(unit) = args.nominal_unit {
-        nominal.unit = unit.into();
-    }
+    let inputs: Vec<&Path> =
+        [Some(&args.nominal), Some(&args.actual), args.struts.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+    let (table, map) = (Staged::asked(args.table.as_deref(), &inputs)?, Staged::asked(args.map.as_deref(), &inputs)?);
     let written = |staged: &Option<Staged>| staged.as_ref().map(|s| s.path().to_path_buf());
     let job = Lattice {
-        nominal,
+        nominal: args.reading.nominal(&args.nominal, args.nominal_unit),
         actual: args.reading.source(&args.actual),
-        align: args.align.into(),
-        datums: args.datums.as_deref(),
+        align: args.alignment.align.into(),
+        datums: args.alignment.datums.as_deref(),
         struts: args.struts.clone(),
         limits: FaultLimits { thin: args.thin, gap_mm: args.gap, node: args.node },
         table: written(&table),

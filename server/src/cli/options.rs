@@ -117,6 +117,12 @@ impl Reading {
             ..Source::new(path)
         }
     }
+
+    /// The same of a nominal, whose unit may be another.
+    pub fn nominal(&self, path: &std::path::Path, unit: Option<Unit>) -> Source {
+        let source = self.source(path);
+        Source { unit: unit.map_or(source.unit, Into::into), ..source }
+    }
 }
 
 /// How the actual shape is brought to the nominal.
@@ -135,6 +141,16 @@ impl From<Align> for AlignmentMethod {
             Align::None => AlignmentMethod::None,
         }
     }
+}
+
+/// How the actual shape is brought to the nominal, datums of an order included.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Alignment {
+    #[arg(long, value_enum, default_value_t = Align::BestFit, help = "How the actual shape is brought to the nominal")]
+    pub align: Align,
+    /// Order that states the datums of --align datum
+    #[arg(long, value_name = "FILE", required_if_eq("align", "datum"))]
+    pub datums: Option<PathBuf>,
 }
 
 /// A region of an order.

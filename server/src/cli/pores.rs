@@ -10,7 +10,7 @@ use super::options::{Reading, Region, length, limits};
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
 use crate::report::pore_plot;
-use crate::staging::{Staged, differs_from_inputs};
+use crate::staging::Staged;
 
 /// Measure porosity, pore sizes, throats, walls, structure and closed voids of a part
 #[derive(clap::Args)]
@@ -52,11 +52,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         "volume" => Envelope::Volume,
         file => Envelope::File(file.into()),
     };
-    let staged = |path: &PathBuf| {
-        differs_from_inputs(path, &[&args.part])?;
-        Staged::file(path)
-    };
-    let (table, plot) = (args.table.as_ref().map(staged).transpose()?, args.plot.as_ref().map(staged).transpose()?);
+    let inputs = [args.part.as_path()];
+    let (table, plot) = (Staged::asked(args.table.as_deref(), &inputs)?, Staged::asked(args.plot.as_deref(), &inputs)?);
     let job = Pores {
         part: args.reading.source(&args.part),
         envelope,

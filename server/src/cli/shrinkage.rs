@@ -28,10 +28,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
-    let mut nominal = args.reading.source(&args.nominal);
-    if let Some(unit) = args.nominal_unit {
-        nominal.unit = unit.into();
-    }
+    let nominal = args.reading.nominal(&args.nominal, args.nominal_unit);
     let rt = session.runtime()?;
     let measured = measure::shrinkage(&nominal, &args.reading.source(&args.actual), args.align.into(), &rt)?;
     session.finish(&rt);
