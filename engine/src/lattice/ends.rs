@@ -103,7 +103,8 @@ impl Axis<'_> {
 
     fn free(&self, end: &End, way: f64) -> f64 {
         let back = end.height_mm - way * 2.0 * self.radius_mm;
-        let leaves = |n: usize| self.last(back, end.height_mm + way * STEP * self.radius_mm, |h| self.is_solid(&self.ring(FRAC_1_SQRT_2, h)[n]));
+        let leaves =
+            |n: usize| self.last(back, end.height_mm + way * STEP * self.radius_mm, |h| self.is_solid(&self.ring(FRAC_1_SQRT_2, h)[n]));
         let before = (0..RIM.len()).map(|n| way * (end.height_mm - leaves(n))).sum::<f64>() / RIM.len() as f64;
         end.height_mm - way * (before / (1.0 - FRAC_1_SQRT_2)).clamp(0.0, self.radius_mm)
     }
@@ -166,7 +167,9 @@ fn distinct(axes: &[Axis], ends: &[[End; 2]]) -> Vec<usize> {
     for (k, &a) in order.iter().enumerate() {
         let reach = axes[a].radius_mm;
         let near = order[k + 1..].iter().take_while(|&&b| middle(b).x <= middle(a).x + reach);
-        for &b in near.filter(|&&b| (middle(b) - middle(a)).norm() <= reach && axes[a].along.axes[2].dot(&axes[b].along.axes[2]).abs() > 0.9) {
+        for &b in
+            near.filter(|&&b| (middle(b) - middle(a)).norm() <= reach && axes[a].along.axes[2].dot(&axes[b].along.axes[2]).abs() > 0.9)
+        {
             gone[a.max(b)] = true;
         }
     }
@@ -200,7 +203,8 @@ fn meeting(axes: &[Axis], ends: &[[End; 2]]) -> (Vec<u32>, Vec<Point3<f64>>) {
         found.retain(|f| f.0 <= nearest + SAME_NODE);
         found
     };
-    let met: Vec<Vec<(f64, usize, Point3<f64>)>> = (0..tip.len()).into_par_iter().map(|e| if end(e).joins { crossings(&e) } else { vec![] }).collect();
+    let met: Vec<Vec<(f64, usize, Point3<f64>)>> =
+        (0..tip.len()).into_par_iter().map(|e| if end(e).joins { crossings(&e) } else { vec![] }).collect();
     let mut group: Vec<usize> = (0..tip.len()).collect();
     let root = |group: &[usize], mut e: usize| {
         while group[e] != e {

@@ -154,7 +154,9 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
     let sections: Vec<Section> = stations.iter().filter_map(own_section).collect();
     let fitted = Fitted::of(&sections);
     let empty = path.empty(&stations, &fitted, built);
-    let share = |of: &[bool]| of.iter().zip(&empty).filter(|(of, empty)| **of && **empty).count() as f64 / of.iter().filter(|of| **of).count() as f64;
+    let share = |of: &[bool]| {
+        of.iter().zip(&empty).filter(|(of, empty)| **of && **empty).count() as f64 / of.iter().filter(|of| **of).count() as f64
+    };
     let mut traced = Traced {
         gap_mm: path.longest_gap_mm(&empty),
         absent: share(&path.free),
