@@ -244,3 +244,36 @@ fn compacted(places: &[Point3<f64>], mut struts: Vec<Strut>) -> Option<Design> {
     struts.iter_mut().for_each(|s| s.ends = s.ends.map(number));
     Design::new(used.iter().map(|&n| places[n as usize]).collect(), struts).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Bounds;
+    use crate::phantom::{Fineness, Solid, surface_mesh};
+
+    /// Nodes of both ends of a rod of radius 0.3 mm around the axis from -1 to 1 along (2, 1, 2)/3.
+    fn nodes_of(solid: impl Fn(Point3<f64>, Point3<f64>) -> Solid) -> [f64; 2] {
+        let direction = Vector3::new(2.0, 1.0, 2.0) / 3.0;
+        let solid = solid(Point3::from(-direction), Point3::from(direction));
+        let bounds = Bounds { min: Point3::from([-2.0; 3]), max: Point3::from([2.0; 3]) };
+        let mesh = surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.04, simplify_mm: None }).unwrap().mesh;
+        let nominal = MeshDistance::build(&mesh);
+        let axis = Axis { along: Along::new(Point3::origin(), direction), radius_mm: 0.3, nominal: &nominal };
+        [-1.0, 1.0].map(|way| axis.lone(&axis.end(way), way))
+    }
+
+    #[test]
+    fn the_node_of_a_free_end_is_the_middle_of_its_half_ball_or_its_flat_face() {
+        let near = |found: [f64; 2]| assert!((found[0] + 1.0).abs() < 0.03 && (found[1] - 1.0).abs() < 0.03, "{found:?}");
+        near(nodes_of(|from, to| Solid::Capsule { from, to, radius_mm: 0.3 }));
+        near(nodes_of(|from, to| Solid::Cylinder { from, to, radius_mm: 0.3 }));
+    }
+
+    #[test]
+    fn a_strut_that_enters_a_leaning_plate_alone_ends_where_its_axis_does() {
+        // The plate's face z = -0.5 meets the axis at -0.75.
+        let plate = Solid::Box { centre: Point3::new(0.0, 0.0, -0.9), half_mm: Vector3::new(1.7, 1.7, 0.4), rounding_mm: 0.2 };
+        let [entry, free] = nodes_of(|from, to| Solid::Union(vec![Solid::Capsule { from, to, radius_mm: 0.3 }, plate.clone()]));
+        assert!((entry + 0.75).abs() < 0.01 && (free - 1.0).abs() < 0.03, "{entry}, {free}");
+    }
+}
