@@ -36,7 +36,8 @@ const SLENDER: f64 = 1.5;
 const ROUND: f64 = 0.7;
 /// Places along a candidate where round sections are looked for.
 const LOOKED_AT: [f64; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
-/// A strut is as thick as the balls of the skeleton, which lies up to two cells beside the axis, within these factors, nowhere thinner than this share of its mean, and this straight.
+/// A strut is as thick as the balls of the skeleton, which lies up to two cells beside the axis, within these factors, nowhere thinner than
+/// this share of its mean, and this straight.
 const THICK: [f64; 2] = [0.6, 2.5];
 const EVEN: f64 = 0.6;
 const STRAIGHT: f64 = 0.2;
