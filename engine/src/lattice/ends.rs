@@ -137,7 +137,8 @@ fn crossing(a: &Axis, b: &Axis) -> Option<(f64, f64)> {
     ((a.at(s) - b.at(t)).norm() <= MEETING * (a.radius_mm + b.radius_mm)).then_some((s, t))
 }
 
-/// Struts along their measured axes, with the nodes where these meet or end; of struts that are one the first. Struts without an axis are left out.
+/// Struts along their measured axes, with the nodes where these meet or end; of struts that are one the first. Struts without an axis are
+/// left out.
 pub(super) fn joined(traced: &[Traced], nominal: &MeshDistance) -> Option<Design> {
     let measured = traced.iter().filter(|t| t.state == State::Present);
     let (axes, lines): (Vec<Axis>, Vec<&Traced>) = measured
