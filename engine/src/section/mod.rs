@@ -132,7 +132,7 @@ fn places(wanted: &Section, built: &Section, plane: &Plane, nominal: &MeshDistan
     if points.is_empty() {
         return Ok(vec![]);
     }
-    let nearest = MeshDistance::build(&segments).nearest_all(&points, rt)?;
+    let nearest = MeshDistance::without_edges(&segments).nearest_all(&points, rt)?;
     let sides = nominal.signed_all(&points, rt)?;
     let place = |i: usize| {
         let (distance, side) = (nearest[i].distance_mm, &sides[i]);
