@@ -111,12 +111,32 @@ impl MeshDistance {
 
     /// [`Self::signed`] of many points, on all cores; fails only when cancelled.
     pub fn signed_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Signed>, Error> {
-        self.of_all(points, rt, |p, hit, lately| self.sign(p, hit, lately))
+        self.signed_as(points, rt, |signed| *signed)
+    }
+
+    /// What `keep` takes of [`Self::signed`] of every point: what nobody asks for takes no memory.
+    pub fn signed_as<T: Copy + Send>(
+        &self,
+        points: &[Point3<f64>],
+        rt: &Runtime,
+        keep: impl Fn(&Signed) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
+        self.of_all(points, rt, |p, hit, lately| keep(&self.sign(p, hit, lately)))
     }
 
     /// [`Self::nearest`] of many points, on all cores; fails only when cancelled.
     pub fn nearest_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Nearest>, Error> {
-        self.of_all(points, rt, |p, hit, _| nearest_of(p, hit))
+        self.nearest_as(points, rt, |nearest| *nearest)
+    }
+
+    /// What `keep` takes of [`Self::nearest`] of every point.
+    pub fn nearest_as<T: Copy + Send>(
+        &self,
+        points: &[Point3<f64>],
+        rt: &Runtime,
+        keep: impl Fn(&Nearest) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
+        self.of_all(points, rt, |p, hit, _| keep(&nearest_of(p, hit)))
     }
 
     /// What `answer` makes of the nearest triangle of every point.
