@@ -177,9 +177,12 @@ impl Search<'_> {
 
     /// Mean square of the nearest 85 % from the actual side plus that of the nearest 65 % from the nominal side.
     fn score(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> f64 {
+        trimmed(self.forward(samples, pose, seats), 0.85) + trimmed(self.backward(pose, samples.len()), 0.65)
+    }
+
+    fn forward(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> Vec<f64> {
         let problem = self.problem(samples);
-        let forward = (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect();
-        trimmed(forward, 0.85) + trimmed(self.backward(pose, samples.len()), 0.65)
+        (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect()
     }
 
     /// Distances from about so many points of the nominal to the actual.
@@ -190,9 +193,10 @@ impl Search<'_> {
         there.map(|p| self.actual.nearest_from(&p, &mut seat).distance_mm).collect()
     }
 
+    /// Without trimming, which may hide the one place that tells a pose from its companions.
     fn fits_well(&self, found: &[(f64, Pose)]) -> bool {
-        let good = super::GOOD * self.nominal_moments.gyration_mm();
-        found.first().is_some_and(|best| best.0 <= good * good)
+        let (good, samples) = (super::GOOD * self.nominal_moments.gyration_mm(), self.samples(500));
+        found.first().is_some_and(|(_, pose)| trimmed(self.forward(&samples, pose, &mut vec![NO_SEAT; samples.len()]), 1.0) <= good * good)
     }
 
     /// The pose turned by the rotations of a cube about the axes of the nominal through its centroid.

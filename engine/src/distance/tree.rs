@@ -504,13 +504,12 @@ impl<'a> Search<'a> {
     fn near(&self) -> Near {
         let mut near = Near::UNKNOWN;
         near.slots[0] = self.hit.slot;
-        let mut count = 1;
-        for &(squared, slot) in self.waiting[..self.count].iter().filter(|w| w.0 <= self.reach && w.1 != self.hit.slot) {
-            if count == FEW {
+        let others = self.waiting[..self.count].iter().filter(|w| w.0 <= self.reach && w.1 != self.hit.slot);
+        for (k, &(squared, slot)) in (1..).zip(others) {
+            if k == FEW {
                 return near;
             }
-            (near.slots[count], near.bounds_mm[count]) = (slot, self.tree.scale.least_mm(squared));
-            count += 1;
+            (near.slots[k], near.bounds_mm[k]) = (slot, self.tree.scale.least_mm(squared));
         }
         if !self.spilled && self.hit.triangle != u32::MAX && self.grain_mm > 0.0 {
             near.others_mm = farther(self.least, self.grain_mm) * 0.999_999;
@@ -573,7 +572,8 @@ mod tests {
     /// A tangle of triangles, some of them slivers, points and copies of others, the more the smaller.
     fn tangle(count: u32) -> Mesh {
         let at = |i: u64, reach: f64| Vector3::from([0, 1, 2].map(|a| reach * noise::normal(3, 3 * i + a)));
-        let corner = |t: u64, k: u64| Point3::from(at(100_000 + t % 400, 20.0) + at(4 * t + k, if t % 7 == 0 { 0.0 } else { 0.5 }));
+        let corner =
+            |t: u64, k: u64| Point3::from(at(100_000 + t % 400, 20.0) + at(4 * t + k, if t.is_multiple_of(7) { 0.0 } else { 0.5 }));
         let vertices = (0..u64::from(count)).flat_map(|t| (0..3).map(move |k| corner(t, k))).collect();
         Mesh::new(vertices, (0..count).map(|t| [3 * t, 3 * t + 1, 3 * t + if t % 11 == 0 { 1 } else { 2 }]).collect()).expect("a mesh")
     }
