@@ -4,7 +4,8 @@
 //! cubes) or the best of those fits badly or leaves much of the nominal uncovered (missing material), an even grid over all rotations
 //! (super-Fibonacci spirals, Alexa 2022) joins them. Each is refined on few points with the farthest trimmed, so that missing material,
 //! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
-//! Nothing here is judged; everything is deterministic.
+//! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
+//! where it does not fit well untrimmed, it is shifted too. Nothing here is judged; everything is deterministic.
 
 use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
