@@ -5,7 +5,7 @@
 //! (super-Fibonacci spirals, Alexa 2022) joins them. Each is refined on few points with the farthest trimmed, so that missing material,
 //! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
 //! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
-//! where it does not fit well untrimmed, it is shifted too. Nothing here is judged; everything is deterministic.
+//! where it does not fit well untrimmed, it is shifted too. At last the best are moved by what maps either surface to itself. Nothing here is judged; everything is deterministic.
 
 use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
@@ -40,6 +40,8 @@ const SHIFTS: u32 = 7;
 const SHIFT: f64 = 0.15;
 const SHIFTED: usize = 8;
 const ROUNDS: usize = 4;
+/// Poses that are moved by what maps either surface to itself.
+const TWINNED: usize = 4;
 /// Rotations closer than this (radians) are shifted once.
 const TURNED: f64 = 0.2;
 /// Trimmed scores within this factor, and this fraction of the radius of gyration, of the best are equal: then the mean square decides.
@@ -80,7 +82,8 @@ impl Search<'_> {
         let bad = |mean_square: f64| mean_square > (BAD * gyration) * (BAD * gyration);
         // What does not cover the nominal may fit at more than one of its places.
         let partial = |pose: &Pose| bad(trimmed(self.backward(pose, 500), WHOLE));
-        if self.exhaustive && (self.is_isotropic() || found.first().is_none_or(|f| bad(f.0) || partial(&f.1))) {
+        let unsure = self.exhaustive && (self.is_isotropic() || found.first().is_none_or(|f| bad(f.0) || partial(&f.1)));
+        if unsure {
             found.extend(self.refine(&grid(GRID), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
@@ -105,6 +108,8 @@ impl Search<'_> {
                 starts = self.turned(&found, SHIFTED);
             }
         }
+        found.extend(self.refine_poses(self.twins(&self.turned(&found, TWINNED), unsure, rt)?, rt)?);
+        found.sort_by(|a, b| a.0.total_cmp(&b.0));
         // Only what may rival the best goes on, and a few more to say how far the next is.
         let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
         let rivals = found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1);
@@ -222,6 +227,32 @@ impl Search<'_> {
         }
         let turned = |(c, rotation): (Vector3<f64>, Matrix3<f64>)| pose.then(&Pose { rotation, translation: c - rotation * c });
         centres.into_iter().flat_map(|c| turns.iter().map(move |turn| (c, *turn))).map(turned).collect()
+    }
+
+    /// Where poses lead by the motions that nearly map the nominal, or what is left of the part, to itself: who is at one of its like places is told
+    /// of the others, wherever their axes lie.
+    fn twins(&self, poses: &[Pose], unsure: bool, rt: &Runtime) -> Result<Vec<Pose>, Error> {
+        let own = |surface, moments: &Moments, samples: &Samples| -> Result<Vec<Pose>, Error> {
+            let own = Search {
+                nominal: surface,
+                nominal_moments: *moments,
+                nominal_samples: samples.clone(),
+                actual: surface,
+                actual_moments: *moments,
+                actual_samples: samples.clone(),
+                reflected: false,
+                exhaustive: false,
+            };
+            let rotations: Vec<Matrix3<f64>> =
+                own.rotations_of_axes().into_iter().chain(cube()).chain(grid(if unsure { GRID } else { 0 })).collect();
+            Ok(own.refine(&rotations, rt)?.into_iter().map(|(_, motion)| motion).collect())
+        };
+        let after = own(self.nominal, &self.nominal_moments, &self.nominal_samples)?;
+        // A reflection moves otherwise.
+        let before = if self.reflected { vec![] } else { own(self.actual, &self.actual_moments, &self.actual_samples)? };
+        let of =
+            |pose: &Pose| [after.iter().map(|m| pose.then(m)).collect(), before.iter().map(|m| m.then(pose)).collect::<Vec<_>>()].concat();
+        Ok(poses.iter().flat_map(of).collect())
     }
 
     /// The best pose of each of the first few rotations.
