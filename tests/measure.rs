@@ -2,6 +2,8 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/huge.rs"]
+mod huge;
 #[path = "measure/lattice.rs"]
 mod lattice;
 #[path = "measure/level_sets.rs"]

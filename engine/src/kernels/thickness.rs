@@ -48,6 +48,7 @@ pub fn maximal_balls(squares: &[u32], dims: [usize; 3], at_least: u32, rt: &Runt
     let largest = squares.par_iter().copied().max().unwrap_or(0);
     let holding = Holding::up_to(largest.min(TABLE));
     let in_slice = |k: usize| {
+        rt.step("ridge", k as f64 / nz as f64)?;
         let (mut found, mut largest) = (vec![], [vec![0; nx], vec![0; nx], vec![0; nx]]);
         for j in 0..ny {
             largest.iter_mut().for_each(|l| l.fill(0));
@@ -66,9 +67,9 @@ pub fn maximal_balls(squares: &[u32], dims: [usize; 3], at_least: u32, rt: &Runt
                 }
             }
         }
-        found
+        Ok(found)
     };
-    Ok((0..nz).into_par_iter().map(in_slice).collect())
+    (0..nz).into_par_iter().map(in_slice).collect()
 }
 
 /// Takes a row that differs from a voxel's own in so many axes into the largest values of its neighbours, by the number of axes.

@@ -14,6 +14,8 @@ const SPHERES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoreSummary {
+    /// Edge of the cells that sizes were measured on.
+    pub cell_mm: f64,
     /// `null` without pores, or where nothing can be said of them.
     pub sizes: Option<SizeDistribution>,
     /// Empty unless asked for.

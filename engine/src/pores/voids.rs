@@ -4,7 +4,7 @@ use nalgebra::{Point3, Vector3};
 
 use super::Surface;
 use super::grow::{climbed, grown};
-use super::sizes::centre;
+use super::sizes::{centre, keep_only};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Bounds;
@@ -47,21 +47,21 @@ impl ClosedVoid {
 /// void's own facets, the volume with what lies between them and the curved surface.
 pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Vec<ClosedVoid>, Error> {
     let (components, outside) = (scene.voids.components(), scene.voids.outside());
-    let (envelope, lattice) = (scene.envelope(), &scene.lattice);
+    let envelope = scene.envelope();
     let count = components.count();
     let mut cells = vec![[0u64; 2]; count + 1]; // inside and outside the envelope
-    let [nx, ny, nz] = lattice.dims;
-    let mut labels = vec![0u32; nx * ny * nz];
-    components.write_labels(&mut labels);
-    for (n, &label) in labels.iter().enumerate().filter(|(_, l)| **l != 0 && **l != outside) {
-        cells[label as usize][usize::from(!envelope.get(n % nx, n / nx % ny, n / (nx * ny)))] += 1;
-    }
+    components.each_run(|label, run, j, k| {
+        if label != outside {
+            run.for_each(|i| cells[label as usize][usize::from(!envelope.get(i, j, k))] += 1);
+        }
+    });
+    drop(envelope);
     let wanted: Vec<u32> = (1..=count as u32).filter(|&l| l != outside && cells[l as usize][0] > 0).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }
-    let facets = facets_by_void(mesh, scene, &labels, count);
-    let inscribed = inscribed(scene, &labels, count, surface, rt)?;
+    let facets = facets_by_void(mesh, scene, count);
+    let inscribed = inscribed(scene, count, surface, rt)?;
     let outer = mesh_of(mesh, &facets[outside as usize])?;
     let own: Vec<Option<MeshDistance>> = wanted.iter().map(|&l| mesh_of(mesh, &facets[l as usize])).collect::<Result<_, _>>()?;
     let bounds: Vec<Bounds> = own.iter().map(|o| o.as_ref().map_or_else(Bounds::empty, |o| o.mesh().bounds())).collect();
@@ -95,9 +95,8 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Ru
 }
 
 /// The facets that face each void, by its label.
-fn facets_by_void(mesh: &Mesh, scene: &Scene, labels: &[u32], count: usize) -> Vec<Vec<u32>> {
+fn facets_by_void(mesh: &Mesh, scene: &Scene, count: usize) -> Vec<Vec<u32>> {
     let mut facets = vec![vec![]; count + 1];
-    let [nx, ny, _] = scene.lattice.dims;
     for t in 0..mesh.triangles().len() {
         let Some(unit) = mesh.area_vector(t).try_normalize(0.0) else { continue };
         let [a, b, c] = mesh.corners(t);
@@ -105,7 +104,7 @@ fn facets_by_void(mesh: &Mesh, scene: &Scene, labels: &[u32], count: usize) -> V
         // The first void along the normal: a void may be thinner than a cell just here.
         let label = [0.9, 0.5, 1.4].into_iter().find_map(|cells| {
             let [i, j, k] = scene.lattice.cell(&(middle + unit * (cells * scene.lattice.step_mm)));
-            Some(labels[(k * ny + j) * nx + i]).filter(|l| *l != 0)
+            Some(scene.voids.components().label_of(i, j, k)).filter(|l| *l != 0)
         });
         if let Some(label) = label {
             facets[label as usize].push(t as u32);
@@ -142,18 +141,18 @@ fn enclosed(mesh: &Mesh, facets: &[u32]) -> (f64, Point3<f64>) {
 }
 
 /// Radius of the largest ball in each void, by its label.
-fn inscribed(scene: &Scene, labels: &[u32], count: usize, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
+fn inscribed(scene: &Scene, count: usize, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let lattice = &scene.lattice;
-    let [nx, ny, _] = lattice.dims;
-    let outside = scene.voids.outside();
+    let nx = lattice.dims[0];
+    let (components, outside) = (scene.voids.components(), scene.voids.outside());
     let mut squares = distance_transform(&scene.solid.complement(), Border::Unknown, rt)?;
-    squares.iter_mut().zip(labels).filter(|(_, l)| **l == outside).for_each(|(s, _)| *s = 0);
+    keep_only(&mut squares, &components.mask_where(|label| label != outside));
     let mut radii = vec![0.0f64; count + 1];
     let mut seat = 0;
     for (k, slice) in maximal_balls(&squares, lattice.dims, 1, rt)?.iter().enumerate() {
         for &(place, _) in slice {
             let (i, j) = (place as usize % nx, place as usize / nx);
-            let label = labels[(k * ny + j) * nx + i] as usize;
+            let label = components.label_of(i, j, k) as usize;
             let Some(ball) = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat) else { continue };
             let larger = climbed(surface, &ball, lattice.step_mm, &mut seat);
             radii[label] = radii[label].max(larger.unwrap_or(ball).radius_mm);

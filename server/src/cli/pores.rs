@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Draw the distribution of pore sizes and the accessible volume
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Measure sizes on cells of this edge, mm [default: the voxels', or a 400th of the part's diagonal where that is more]
+    #[arg(long, value_name = "MM", value_parser = length)]
+    cell: Option<f64>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -61,6 +64,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         sphere_mm: args.sphere,
         table: table.as_ref().map(|t| t.path().to_path_buf()),
         curve: plot.is_some(),
+        cell_mm: args.cell,
         region: args.region.named(),
     };
     let rt = session.runtime()?;
@@ -91,7 +95,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
 fn beside(summary: &PoreSummary) -> String {
     let BorderRule { kept, dropped } = &summary.border;
     let counted = |c: &Counted| format!("{} of {:.4} mm³, the largest {:.4} mm³", c.voids, c.volume_mm3, c.largest_mm3);
-    let mut text = String::new();
+    let mut text = format!("  sizes on cells of {:.4} mm\n", summary.cell_mm);
     if kept.voids > 0 {
         text += &format!("  closed voids, those that the envelope cuts kept: {}; dropped: {}\n", counted(kept), counted(dropped));
     }

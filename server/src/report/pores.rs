@@ -151,6 +151,7 @@ mod tests {
 
     fn summary() -> PoreSummary {
         PoreSummary {
+            cell_mm: 0.05,
             sizes: Some(SizeDistribution {
                 edges_mm: vec![0.0, 0.1, 0.2, 0.3],
                 volume_share: vec![0.1, 0.6, 0.3],
