@@ -10,6 +10,8 @@ mod lattice;
 mod level_sets;
 #[path = "measure/maps.rs"]
 mod maps;
+#[path = "measure/microct.rs"]
+mod microct;
 #[path = "measure/pores.rs"]
 mod pores;
 mod support;

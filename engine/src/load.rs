@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use crate::case::{Part, Site};
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::frame::Grid;
 use crate::inspect::{self, Item};
 use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile, with_voxel_type};
 use crate::judgement::InputRecord;
@@ -16,7 +15,7 @@ use crate::mesh::Mesh;
 use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
 use crate::runtime::Runtime;
 use crate::surface::{self, Determined, Keep, Method};
-use crate::volume::{MOST_REACH, Mask, Slices, with_volume};
+use crate::volume::{MOST_REACH, Slices};
 
 /// A volume or mesh, with how to read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +71,7 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
 /// `stop` that do not stop.
 pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Read<Part>, Error> {
     let of_volume = |(found, record, findings): Found| Read { value: Part::from_volume(found, source.scale_uncertainty), record, findings };
-    if let Some(found) = streamed(name, source, accepted, false, None, rt)? {
+    if let Some(found) = streamed(name, source, accepted, false, rt)? {
         return Ok(of_volume(found));
     }
     match io::load(&source.path)? {
@@ -91,7 +90,7 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
             read.findings.extend(of_cloud(&read.value).map(|f| f.about(name)));
             Ok(read)
         }
-        Loaded::Volume(file) => whole(name, source, file, accepted, None, rt).map(of_volume),
+        Loaded::Volume(file) => whole(name, source, file, accepted, rt).map(of_volume),
     }
 }
 
@@ -119,48 +118,20 @@ fn of_cloud(part: &Part) -> Option<Finding> {
 /// A determined surface, the record of its volume, and what was found about it.
 type Found = (Determined, InputRecord, Vec<Finding>);
 
-/// A volume as its surface and as voxels.
-pub struct Imaged {
-    pub grid: Grid,
-    /// Of the surface, with the findings of the volume.
-    pub surface: Read<Determined>,
-    /// The voxels at or above the surface's threshold.
-    pub solid: Mask,
-}
-
-/// The same as [`surface_of`] with the voxels of material.
-pub fn image_of(name: &str, source: &Source, rt: &Runtime) -> Result<Imaged, Error> {
-    let mut seen = None;
-    let mut see = |grid: &Grid, solid: Mask| seen = Some((*grid, solid));
-    let found = match streamed(name, source, &[], false, Some(&mut see), rt)? {
-        Some(found) => found,
-        None => whole(name, source, io::load_volume(&source.path)?, &[], Some(&mut see), rt)?,
-    };
-    let (surface, record, findings) = found;
-    let (grid, solid) = seen.ok_or_else(|| Error::defect("a surface was determined and its voxels were not asked for"))?;
-    Ok(Imaged { grid, surface: Read { value: surface, record, findings }, solid })
-}
-
-/// Takes the grid and the voxels of material of a volume whose surface is determined.
-type See<'a> = Option<&'a mut dyn FnMut(&Grid, Mask)>;
-
 /// Reads a volume and determines its surface: read whole where that fits the memory budget, slab by slab with the same bits otherwise.
 pub fn surface_of(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> Result<Found, Error> {
-    match streamed(name, source, accepted, false, None, rt)? {
+    match streamed(name, source, accepted, false, rt)? {
         Some(found) => Ok(found),
-        None => whole(name, source, io::load_volume(&source.path)?, accepted, None, rt),
+        None => whole(name, source, io::load_volume(&source.path)?, accepted, rt),
     }
 }
 
 /// The surface of a volume in memory; slab by slab after all where there is more surface than the budget holds beside the voxels.
-fn whole(name: &str, source: &Source, file: VolumeFile, accepted: &[String], mut see: See, rt: &Runtime) -> Result<Found, Error> {
+fn whole(name: &str, source: &Source, file: VolumeFile, accepted: &[String], rt: &Runtime) -> Result<Found, Error> {
     let found = determined(name, source, &file, accepted, rt);
-    if let (Ok((surface, ..)), Some(see)) = (&found, &mut see) {
-        see(file.volume.grid(), with_volume!(&file.volume, v => surface::material(&v.slices(), surface.threshold, rt))?);
-    }
     drop(file); // the voxels are not needed beside what is measured on their surface
     match found {
-        Err(e) if e.code == "memory.budget" => streamed(name, source, accepted, true, see, rt)?.ok_or(e),
+        Err(e) if e.code == "memory.budget" => streamed(name, source, accepted, true, rt)?.ok_or(e),
         found => found,
     }
 }
@@ -215,14 +186,7 @@ fn slab_need(slices: &SliceSource, budget: u64) -> (usize, u64) {
 
 /// The surface of a volume that exceeds the memory budget, or of any with `anyway`, read slab by slab; `None` where it does not, or is no
 /// volume of slices.
-fn streamed(
-    name: &str,
-    source: &Source,
-    accepted: &[String],
-    anyway: bool,
-    see: See,
-    rt: &Runtime,
-) -> Result<Option<Found>, Error> {
+fn streamed(name: &str, source: &Source, accepted: &[String], anyway: bool, rt: &Runtime) -> Result<Option<Found>, Error> {
     let Some(budget) = rt.memory_bytes() else { return Ok(None) };
     // What cannot be opened is told by reading it whole.
     let Ok(mut slices) = io::open_volume(&source.path) else { return Ok(None) };
@@ -248,11 +212,7 @@ fn streamed(
         let read = |range: std::ops::Range<usize>, out: &mut Vec<T>| slices.read(range, out);
         let rescale = || Error::defect("a file's rescale is checked when it is opened");
         let slabs = Slices::read(*slices.grid(), slices.rescale(), at_once, Box::new(read)).ok_or_else(rescale)?;
-        let found = surface::determine_slices(&slabs, &options, rt)?;
-        if let Some(see) = see {
-            see(slabs.grid(), surface::material(&slabs, found.threshold, rt)?);
-        }
-        found
+        surface::determine_slices(&slabs, &options, rt)?
     });
     let findings = slices.findings.iter().chain(&found.findings).map(|f| f.clone().about(name)).collect();
     Ok(Some((found, record, findings)))

@@ -19,9 +19,9 @@ use crate::judgement::InputRecord;
 use crate::lattice::{self, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
-use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
+use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution};
 use crate::porosity;
-use crate::quantities::{self, Measured, QuantityJson, SMALLEST_VOID_CELLS, Scope, Term};
+use crate::quantities::{self, QuantityJson, SMALLEST_VOID_CELLS, Scope};
 use crate::region::Region;
 use crate::render::colour;
 use crate::runtime::Runtime;
@@ -350,7 +350,7 @@ pub struct Pores<'a> {
     pub range_mm: Option<[f64; 2]>,
     /// Diameter of the sphere of `pore.accessible`, mm.
     pub sphere_mm: Option<f64>,
-    /// Receives a row for each closed pore as comma-separated values.
+    /// Receives a row for each closed and each open pore as comma-separated values.
     pub table: Option<PathBuf>,
     /// Whether the summary gets the curve of accessible volume.
     pub curve: bool,
@@ -448,7 +448,8 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
         accessible,
         range_mm: job.range_mm,
         throats_mm: [0, 1, 2].map(|n| a[n].zip(b[n]).map(|(a, b)| 0.5 * (a + b))),
-        border: BorderRule::of(&case.closed_voids(region)?[0], SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm),
+        border: BorderRule::of(&case.closed_voids(region)?[0], least_mm3(part)),
+        shapes: ShapeCount::of(&case.closed_voids(region)?[0], least_mm3(part)),
         sensitivity: Sensitivity {
             per_micrometre: 1e-3 * surface_per_mm,
             per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
@@ -456,13 +457,19 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
     }))
 }
 
-fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
-    let Some(path) = &job.table else { return Ok(()) };
-    let voids = case.closed_voids(region)?;
-    write_text("table", path, &crate::pores::csv(&voids[0]))
+/// Volume of the smallest void that counts.
+fn least_mm3(part: &Part) -> f64 {
+    SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm
 }
 
-/// The whole image as the envelope: fractions by voxels, everything else on the determined surface between the outermost voxel centres.
+fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
+    let Some(path) = &job.table else { return Ok(()) };
+    let closed = case.closed_voids(region)?;
+    let open = case.open_pores(region, SMALLEST_VOID_CELLS as u64)?;
+    write_text("table", path, &crate::pores::csv(&closed[0], &open, least_mm3(case.actual()?)))
+}
+
+/// The image as the envelope, between the outermost voxel centres: nothing is known of what lies beyond them.
 fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Error> {
     let (rt, part) = (session.rt, &job.part);
     if job.region.is_some() {
@@ -470,30 +477,20 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     }
     let name = name(&part.path);
     let no_volume = || format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file");
-    io::open_volume(&part.path).map_err(|e| match e.code {
+    let opened = io::open_volume(&part.path).map_err(|e| match e.code {
         "file.not_a_volume" => Error::input("envelope.no_volume", no_volume()),
         _ => e,
     })?;
+    let image = image_region(opened.grid())?.ok_or_else(|| {
+        let message = format!("{name} has a single layer of voxels, which encloses no volume: give a volume of two layers or more");
+        Error::input("envelope.single_layer", message)
+    })?;
+    drop(opened);
     let all = Source { components: ComponentsOrder::All, ..part.clone() };
-    let load::Imaged { grid, surface, solid } = load::image_of(&name, &all, rt)?;
-    let fractions = porosity::of_volume(&solid, rt)?;
-    drop(solid);
-    let determined = session.keep(surface);
-    let surface = determined.mesh.area_mm2() / (grid.voxel_volume_mm3() * grid.voxels() as f64);
-    let value =
-        |value: f64| Measured::Value { value, terms: vec![Term { name: crate::uncertainty::OFFSET, u: surface * determined.u_offset_mm }] };
-    let found = [("porosity.total", fractions.total), ("porosity.open", fractions.open), ("porosity.closed", fractions.closed)];
-    let counted = found.map(|(n, v)| (n.to_string(), QuantityJson::new(&value(v), "1")));
+    let (value, record, findings) = load::surface_of(&name, &all, &[], rt)?;
+    let determined = session.keep(Read { value, record, findings });
     let built = on_cells(Part::from_volume(determined, part.scale_uncertainty), job.cell_mm)?;
-    let case = Case::new(rt, None, Some(built), None);
-    let shape = image_region(&grid)?;
-    let region = shape.as_ref().map(|shape| ("image", shape));
-    let mut measured = match region {
-        Some(_) => pores_of_case(session, job, &case, region)?,
-        None => session.close(BTreeMap::new(), None, BTreeMap::new()),
-    };
-    measured.quantities.extend(counted);
-    Ok(measured)
+    pores_of_case(session, job, &Case::new(rt, None, Some(built), None), Some(("image", &image)))
 }
 
 /// Between the outermost voxel centres; `None` for an image of a single layer.

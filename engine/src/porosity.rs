@@ -311,13 +311,3 @@ fn closed_hull(solid: &Mask, radius: f64, rt: &Runtime) -> Result<Mask, Error> {
     let to_outside = distance_transform(&outside.complement(), Border::Unknown, rt)?;
     Ok(Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_outside[(k * ny + j) * nx + i]) > touch || solid.get(i, j, k)))
 }
-
-/// Voxel-counted fractions of a whole volume: porosity of everything in the image, open where a pore reaches its border.
-pub fn of_volume(solid: &Mask, rt: &Runtime) -> Result<Fractions, Error> {
-    let pores = components(&solid.complement(), Connectivity::Faces6, rt)?;
-    let all = solid.dims().iter().product::<usize>() as f64;
-    let sizes = pores.sizes();
-    let open: u64 = (1..=sizes.len()).filter(|&l| pores.touches_border(l as u32)).map(|l| sizes[l - 1]).sum();
-    let total: u64 = sizes.iter().sum();
-    Ok(Fractions { total: total as f64 / all, open: open as f64 / all, closed: (total - open) as f64 / all, envelope_mm3: f64::NAN })
-}

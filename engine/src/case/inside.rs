@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Case, OnBoth};
 use crate::error::Error;
-use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
+use crate::pores::{self, ClosedVoid, OpenPore, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::solid::PHASES;
@@ -76,6 +76,16 @@ impl Case<'_> {
         let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
+        })
+    }
+
+    /// Open pores of at least so many cells inside the region, on the first lattice.
+    pub fn open_pores(&self, region: Option<(&str, &Region)>, least_cells: u64) -> Result<Vec<OpenPore>, Error> {
+        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
+        let found = |scene: &Scene| pores::open_pores(mesh, scene, surface, least_cells, self.rt);
+        self.timed("open pores", || match region {
+            None => found(&self.hull()?[0]),
+            Some((_, region)) => found(&Scene::of(mesh, &Envelope::Region(region), self.actual()?.cell_mm, PHASES[0], self.rt)?),
         })
     }
 }

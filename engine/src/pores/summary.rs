@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClosedVoid, Sizes};
+use super::{ClosedVoid, ShapeCount, Sizes};
 
 /// Classes of the distribution of sizes.
 const CLASSES: usize = 48;
@@ -24,6 +24,7 @@ pub struct PoreSummary {
     pub range_mm: Option<[f64; 2]>,
     pub throats_mm: [Option<f64>; 3],
     pub border: BorderRule,
+    pub shapes: Vec<ShapeCount>,
     pub sensitivity: Sensitivity,
 }
 

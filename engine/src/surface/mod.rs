@@ -184,7 +184,11 @@ pub fn iso_surface_of_slices<T: Voxel>(slices: &Slices<T>, stored_threshold: f64
 }
 
 /// The voxels of material at a physical threshold. Where the rescale slope is negative these are the stored values not above it.
-pub fn material<T: Voxel>(slices: &Slices<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
+pub fn material<T: Voxel>(volume: &Volume<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
+    material_of_slices(&volume.slices(), threshold, rt)
+}
+
+fn material_of_slices<T: Voxel>(slices: &Slices<T>, threshold: f64, rt: &Runtime) -> Result<Mask, Error> {
     let stored = slices.rescale().stored(threshold);
     if slices.rescale().slope > 0.0 {
         return kernels::threshold_of_slices(slices, stored, rt);
@@ -230,7 +234,7 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     };
     findings.push(plateaus.finding(threshold));
 
-    let mask = material(slices, threshold, rt)?;
+    let mask = material_of_slices(slices, threshold, rt)?;
     let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
     let levels: Vec<f64> = others.chain([threshold]).map(|level| slices.rescale().stored(level)).collect();
     let noise = quality::noise(slices, &mask, &levels, rt)?;

@@ -141,7 +141,8 @@ mod tests {
         for nx in [1, 2, 63, 64, 65, 130] {
             let dims = [nx, 4, 5];
             let mask = Mask::from_fn(dims, |i, j, k| (i * 7 + j * 3 + k * 5) % 11 > 1 && k > 0);
-            let voxels: Vec<[usize; 3]> = (0..nx * 20).map(|n| [n % nx, n / nx % 4, n / nx / 4]).filter(|&[i, j, k]| mask.get(i, j, k)).collect();
+            let voxels: Vec<[usize; 3]> =
+                (0..nx * 20).map(|n| [n % nx, n / nx % 4, n / nx / 4]).filter(|&[i, j, k]| mask.get(i, j, k)).collect();
             let number = |&[i, j, k]: &[usize; 3]| ((k * 4 + j) * nx + i) as u32;
             assert_eq!(mask.voxels_where(|n| n % 2 == 0), voxels.iter().map(number).filter(|n| n % 2 == 0).collect::<Vec<_>>());
             let bounds = [0, 1, 2].map(|a| [voxels.iter().map(|v| v[a]).min().unwrap(), voxels.iter().map(|v| v[a]).max().unwrap()]);

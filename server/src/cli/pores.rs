@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use verimetry_engine::measure::{self, Envelope, Pores};
-use verimetry_engine::pores::{BorderRule, Counted, PoreSummary, Sensitivity};
+use verimetry_engine::pores::{BorderRule, Counted, NEAR_SURFACE, PoreSummary, Sensitivity, ShapeCount};
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
 use super::options::{Reading, Region, length, limits};
@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// Diameter of the sphere of pore.accessible, mm
     #[arg(long, value_name = "MM", value_parser = length)]
     sphere: Option<f64>,
-    /// Write a row for each closed pore as comma-separated values
+    /// Write a row for each closed and each open pore as comma-separated values
     #[arg(long, value_name = "FILE.csv")]
     table: Option<PathBuf>,
     /// Draw the distribution of pore sizes and the accessible volume
@@ -98,6 +98,11 @@ fn beside(summary: &PoreSummary) -> String {
     let mut text = format!("  sizes on cells of {:.4} mm\n", summary.cell_mm);
     if kept.voids > 0 {
         text += &format!("  closed voids, those that the envelope cuts kept: {}; dropped: {}\n", counted(kept), counted(dropped));
+    }
+    for count in summary.shapes.iter().filter(|s| s.voids > 0) {
+        let ShapeCount { shape, definition, voids, volume_mm3, near_surface, .. } = count;
+        let name = shape.name();
+        text += &format!("  {name} voids ({definition}): {voids} of {volume_mm3:.4} mm³, {near_surface} of them {NEAR_SURFACE}\n");
     }
     let Sensitivity { per_micrometre, per_percent_of_contrast } = summary.sensitivity;
     text += &format!("  porosity.total falls by {per_micrometre:.5} for a surface 1 µm further out");

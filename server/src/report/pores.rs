@@ -163,6 +163,7 @@ mod tests {
             range_mm: Some([0.1, 0.25]),
             throats_mm: [Some(0.21), None, Some(0.2)],
             border: BorderRule::default(),
+            shapes: vec![],
             sensitivity: Sensitivity { per_micrometre: 0.001, per_percent_of_contrast: None },
         }
     }
