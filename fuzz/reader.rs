@@ -16,6 +16,18 @@ pub fn read(extension: &str, head: &[u8], bytes: &[u8]) {
     look(file.path());
 }
 
+/// Loads a 3MF package whose model is `bytes`.
+pub fn read_model(bytes: &[u8]) {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+    let mut part = |name, content: &[u8]| {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("a name of a part");
+        zip.write_all(content).expect("memory for a small file");
+    };
+    part("_rels/.rels", b"<Relationships><Relationship Type=\"/3dmodel\" Target=\"/m\"/></Relationships>");
+    part("m", bytes);
+    read(".3mf", &zip.finish().expect("a package").into_inner(), b"");
+}
+
 /// Loads raw voxels whose sidecar is `bytes`.
 pub fn read_sidecar(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -4,6 +4,8 @@
 mod accuracy;
 #[path = "surface/bulge.rs"]
 mod bulge;
+#[path = "surface/denoise.rs"]
+mod denoise;
 #[path = "surface/huge.rs"]
 mod huge;
 #[path = "surface/materials.rs"]

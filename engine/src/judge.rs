@@ -69,6 +69,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         components: order.actual.components,
         materials: order.actual.materials,
         material: order.actual.material,
+        denoise: order.actual.denoise,
         scale_uncertainty: order.actual.scale_uncertainty,
         point_uncertainty: order.actual.point_uncertainty,
     };

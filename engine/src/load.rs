@@ -27,6 +27,8 @@ pub struct Source {
     /// Materials in the volume beside air, and which of them the part is, counted from the densest.
     pub materials: u8,
     pub material: u8,
+    /// Whether the search for edges starts on medians of the voxels.
+    pub denoise: bool,
     pub scale_uncertainty: f64,
     /// Standard uncertainty of a mesh's points, mm.
     pub point_uncertainty: Option<f64>,
@@ -42,6 +44,7 @@ impl Source {
             components: ComponentsOrder::default(),
             materials: 1,
             material: 1,
+            denoise: false,
             scale_uncertainty: DEFAULT_SCALE_UNCERTAINTY,
             point_uncertainty: None,
         }
@@ -64,7 +67,7 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
     let file = io::load_mesh(path)?;
     let (closed, findings) = health(&file, name);
     let record = record_of_mesh(role, name, path, &file, closed)?;
-    Ok(Read { value: in_millimetres(file.mesh, unit)?, record, findings })
+    Ok(Read { value: in_millimetres(file, unit)?, record, findings })
 }
 
 /// Reads the built part: a mesh or point cloud as it is, a volume through its determined surface. `accepted` names findings of severity
@@ -79,13 +82,13 @@ pub fn part(name: &str, source: &Source, accepted: &[String], rt: &Runtime) -> R
             let (closed, mut findings) = health(&file, name);
             let record = record_of_mesh("actual", name, &source.path, &file, closed)?;
             findings.extend(assumed(source).map(|f| f.about(name)));
-            let mesh = in_millimetres(file.mesh, source.unit)?;
+            let mesh = in_millimetres(file, source.unit)?;
             Ok(Read { value: Part::from_mesh(mesh, point_uncertainty(source), source.scale_uncertainty), record, findings })
         }
         Loaded::Cloud(file) => {
             let findings = file.findings.iter().cloned().chain(assumed(source)).map(|f| f.about(name)).collect();
             let record = record("actual", name, std::slice::from_ref(&source.path), &Item::Cloud(inspect::cloud_item(name, &file)))?;
-            let part = Part::from_cloud(in_millimetres(file.mesh, source.unit)?, point_uncertainty(source), source.scale_uncertainty);
+            let part = Part::from_cloud(in_millimetres(file, source.unit)?, point_uncertainty(source), source.scale_uncertainty);
             let mut read = Read { value: part, record, findings };
             read.findings.extend(of_cloud(&read.value).map(|f| f.about(name)));
             Ok(read)
@@ -145,7 +148,7 @@ pub fn need(name: &str, source: &Source, rt: &Runtime) -> Option<String> {
     let Some(budget) = rt.memory_bytes().filter(|&budget| likely_need(&volume) > budget && volume.is_streamable()) else {
         return Some(format!("{voxels} need about {} MiB and {per_vertex} bytes for each vertex of the surface", mib(certain)));
     };
-    let (at_once, held) = slab_need(&volume, budget);
+    let (at_once, held) = slab_need(&volume, budget, source.denoise);
     let per_vertex = per_vertex + 2 * NEAR_VOXELS * volume.voxel_type().bytes();
     Some(format!(
         "{voxels} need about {} MiB; read {at_once} slices at a time they need {} MiB and about {per_vertex} bytes for each vertex of the surface",
@@ -174,14 +177,16 @@ fn likely_need(volume: &SliceSource) -> u64 {
     certain_need(volume) + VERTICES_PER_FACE_VOXEL * 2 * (nx * ny + ny * nz + nz * nx) * surface::BYTES_PER_VERTEX as u64
 }
 
-/// Slices to read at a time, for a sixteenth of the budget; bytes of these, of those that passes look at beside them, of the mask, and of the
-/// packed and unpacked slices that threads are at.
-fn slab_need(slices: &SliceSource, budget: u64) -> (usize, u64) {
+/// Slices to read at a time, for a sixteenth of the budget; bytes of these, of those that passes look at beside them, of their medians where the
+/// search starts on them, of the mask, and of the packed and unpacked slices that threads are at.
+fn slab_need(slices: &SliceSource, budget: u64, denoise: bool) -> (usize, u64) {
     let [nx, ny, nz] = slices.grid().dims();
     let slice = (nx * ny * slices.voxel_type().bytes()) as u64;
     let at_once = (budget / 16 / slice.max(1)).clamp(1, nz as u64);
     let decoding = if slices.is_packed() { 2 * rayon::current_num_threads() as u64 } else { 0 };
-    (at_once as usize, (at_once + 2 * MOST_REACH as u64 + decoding) * slice + mask_bytes(slices.grid().dims()))
+    let looked_at = at_once + 2 * MOST_REACH as u64;
+    let medians = if denoise { looked_at * (nx * ny * size_of::<u16>()) as u64 } else { 0 };
+    (at_once as usize, (looked_at + decoding) * slice + medians + mask_bytes(slices.grid().dims()))
 }
 
 /// The surface of a volume that exceeds the memory budget, or of any with `anyway`, read slab by slab; `None` where it does not, or is no
@@ -198,7 +203,7 @@ fn streamed(name: &str, source: &Source, accepted: &[String], anyway: bool, rt: 
         return Ok(None);
     }
     slices.measurable(accepted)?;
-    let (at_once, held) = slab_need(&slices, budget);
+    let (at_once, held) = slab_need(&slices, budget, source.denoise);
     rt.afford("slabs and mask", held)?;
     rt.note(format!("{name} exceeds the memory budget and was read {at_once} slices at a time"));
     rt.step("load", 0.5)?;
@@ -233,6 +238,7 @@ fn options(source: &Source) -> surface::Options {
         materials: source.materials,
         material: source.material,
         start: None,
+        denoise: source.denoise,
     }
 }
 
@@ -266,14 +272,12 @@ pub fn struts(name: &str, path: &Path) -> Result<Read<Design>, Error> {
     Ok(Read { value: design, record, findings: vec![] })
 }
 
-fn in_millimetres(mesh: Mesh, unit: LengthUnit) -> Result<Mesh, Error> {
-    match unit {
-        LengthUnit::Millimetre => Ok(mesh),
-        other => {
-            let factor = other.millimetres();
-            Ok(Mesh::new(mesh.vertices().iter().map(|p| p * factor).collect(), mesh.triangles().to_vec())?)
-        }
+fn in_millimetres(file: MeshFile, unit: LengthUnit) -> Result<Mesh, Error> {
+    if file.states_unit || unit == LengthUnit::Millimetre {
+        return Ok(file.mesh);
     }
+    let factor = unit.millimetres();
+    Ok(Mesh::new(file.mesh.vertices().iter().map(|p| p * factor).collect(), file.mesh.triangles().to_vec())?)
 }
 
 /// Whether a mesh is closed, and everything found about it.

@@ -8,3 +8,4 @@ mod jpeg;
 mod make;
 mod polygons;
 mod real;
+mod threemf;

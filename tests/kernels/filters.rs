@@ -3,9 +3,9 @@
 use nalgebra::Point3;
 use verimetry_engine::frame::Grid;
 use verimetry_engine::gpu::Options;
-use verimetry_engine::kernels::{Coding, Gaussian, Slab, gaussian, gradient, median, value_range};
+use verimetry_engine::kernels::{Coding, Gaussian, gaussian, gradient, median, medians, value_range};
 use verimetry_engine::runtime::Runtime;
-use verimetry_engine::volume::{Rescale, Volume, Voxel};
+use verimetry_engine::volume::{Rescale, Slab, Volume, Voxel};
 
 use crate::support::{Random, gpu_with};
 use crate::{EXTENTS, backends, volume};
@@ -62,6 +62,14 @@ fn check<T: Voxel>(mut value: impl FnMut() -> T) {
         }
         let middle = median(&v, &Runtime::cpu()).unwrap();
         assert!(middle.data() == middles(&codes(&v, &coding), dims), "{} {dims:?}", T::NAME);
+        let (slices, mut anew) = (v.slices(), vec![]);
+        let view = medians(&slices, coding);
+        view.pass(1, |own, slab| {
+            anew.extend_from_slice(slab.of(own));
+            Ok(())
+        })
+        .unwrap();
+        assert!(anew == middle.data() && view.rescale() == middle.rescale(), "{} {dims:?}", T::NAME);
     }
 }
 

@@ -56,8 +56,10 @@ fn slabs_of_any_height_give_the_same_refined_surface_with_its_uncertainty_and_fi
         let grey = blurred_ball((p - a).norm(), 4.2, 0.3) - blurred_ball((p - a).norm(), 1.7, 0.3) + blurred_ball((p - b).norm(), 1.9, 0.3);
         (1000.0 + 20000.0 * (grey + 0.02 * normal(9, n))).round().clamp(0.0, 65535.0) as u16
     });
-    for (method, keep) in [(Method::Adaptive, Keep::Largest), (Method::Iso50, Keep::All)] {
-        let options = Options { method, keep, ..Options::default() };
+    for (method, keep, denoise) in
+        [(Method::Adaptive, Keep::Largest, false), (Method::Iso50, Keep::All, false), (Method::Adaptive, Keep::Largest, true)]
+    {
+        let options = Options { method, keep, denoise, ..Options::default() };
         let whole = surface::determine_slices(&v.slices(), &options, &Runtime::cpu()).unwrap();
         assert_eq!(whole.findings.iter().any(|f| f.code == "surface.components"), keep == Keep::Largest);
         for at_once in [1, 2, 7, 29, 30] {

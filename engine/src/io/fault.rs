@@ -26,7 +26,7 @@ pub enum Fault {
     Truncated { format: &'static str, needed: u64, found: u64 },
     #[error("its content is of no known format (it begins {begins}); allowed are {allowed}")]
     UnknownFormat { begins: String, allowed: &'static str },
-    #[error("it is a ZIP archive, as 3MF files are, which are not read; unpack it, or export the mesh as STL, PLY, OBJ or OFF")]
+    #[error("it is a ZIP archive without a 3MF model; unpack it")]
     Archive,
     #[error("{what} is {found}, allowed is at most {allowed}; split or reduce it")]
     TooLarge { what: &'static str, found: u64, allowed: u64 },

@@ -19,6 +19,7 @@ mod raw;
 mod sidecar;
 mod source;
 mod stl;
+mod threemf;
 mod tiff;
 mod voxels;
 mod weld;
@@ -40,7 +41,7 @@ use crate::finding::{Finding, Severity};
 use crate::mesh::{Mesh, MeshError};
 use crate::volume::{AnyVolume, Voxel, with_volume};
 
-const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL, PLY, OBJ and OFF";
+const FORMATS: &str = "DICOM, NIfTI, MetaImage, NRRD, TIFF, raw with a sidecar, STL, PLY, OBJ, OFF and 3MF";
 
 /// What a file or folder held.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,12 +127,14 @@ fn stop_code(code: &str) -> &'static str {
     CODES.into_iter().find(|c| *c == code).unwrap_or("ct.not_a_volume")
 }
 
-/// A mesh and what its file says of it. Coordinates are taken as millimetres.
+/// A mesh and what its file says of it. Coordinates are taken as millimetres, unless the file states its unit: then they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeshFile {
     pub mesh: Mesh,
-    /// `stl`, `ply`, `obj` or `off`.
+    /// `stl`, `ply`, `obj`, `off` or `3mf`.
     pub format: &'static str,
+    /// Whether the file states its unit, so that no other may be given.
+    pub states_unit: bool,
     pub fields: Vec<VertexField>,
     pub colours: Option<Vec<[u8; 4]>>,
     pub findings: Vec<Finding>,
@@ -139,7 +142,7 @@ pub struct MeshFile {
 
 impl MeshFile {
     fn plain(mesh: Mesh, format: &'static str) -> Self {
-        MeshFile { mesh, format, fields: vec![], colours: None, findings: vec![] }
+        MeshFile { mesh, format, states_unit: false, fields: vec![], colours: None, findings: vec![] }
     }
 }
 
@@ -243,6 +246,9 @@ fn open_file(path: &Path) -> Result<Opened, FileError> {
         let file = ply::read(path).map_err(of)?;
         return Ok(if file.mesh.is_cloud() { Opened::Cloud(file) } else { Opened::Mesh(file) });
     }
+    if threemf::is_archive(&head) {
+        return threemf::read(path).map(Opened::Mesh).map_err(of);
+    }
     if off::is_off(&head) {
         return off::read(path).map(Opened::Mesh).map_err(of);
     }
@@ -289,9 +295,6 @@ pub(crate) fn range<T: Voxel>(data: &[T]) -> (f64, f64) {
 fn unknown(path: &Path, head: &[u8], len: u64) -> Fault {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("stl")) {
         return stl::broken(head, len);
-    }
-    if head.starts_with(b"PK\x03\x04") {
-        return Fault::Archive;
     }
     match len {
         0 => Fault::Truncated { format: "the file", needed: 1, found: 0 },

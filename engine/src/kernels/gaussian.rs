@@ -16,9 +16,9 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::gpu::{Buffer, Gpu, GpuError, Program};
 use crate::runtime::Runtime;
-use crate::volume::{Volume, Voxel};
+use crate::volume::{Slab, Volume, Voxel};
 
-use super::codes::{Coding, Slab};
+use super::codes::Coding;
 
 /// Results are in 1 / `UNITS` of a code.
 const UNITS: u32 = 256;
@@ -45,7 +45,7 @@ pub struct Gaussian {
 /// values are 256ths of codes, at most 2²⁴ − 256; its rescale makes physical values of them.
 /// Errors: deviations below 0, above 32 or no numbers; faults of the GPU where the run insists on it.
 pub fn gaussian<T: Voxel>(volume: &Volume<T>, sigma_voxels: [f64; 3], rt: &Runtime) -> Result<Volume<u32>, Error> {
-    let (slab, coding) = (Slab::whole(volume), Coding::of(volume));
+    let (slab, coding) = (volume.slab(), Coding::of(volume));
     let values = Gaussian::new(sigma_voxels)?.smooth(&slab, &coding, slab.slices(), rt)?;
     let rescale = coding.rescale(volume.rescale(), UNITS);
     Ok(Volume::new(*volume.grid(), rescale, values).expect("a value for every voxel"))

@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::gpu::{Gpu, GpuError};
 use crate::runtime::Runtime;
-use crate::volume::{Rescale, Volume, Voxel};
+use crate::volume::{Rescale, Slab, Volume, Voxel};
 
-use super::codes::{Coding, Slab};
+use super::codes::Coding;
 
 /// Scales are in 1 / `ONE`.
 const ONE: u32 = 256;
@@ -29,7 +29,7 @@ const BATCH: usize = 64;
 /// Errors: faults of the GPU where the run insists on it.
 pub fn gradient<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Volume<u16>, Error> {
     rt.step("gradient", 0.0)?;
-    let (slab, coding) = (Slab::whole(volume), Coding::of(volume));
+    let (slab, coding) = (volume.slab(), Coding::of(volume));
     let steps_mm = volume.grid().steps_mm();
     let least_mm = steps_mm.into_iter().fold(f64::INFINITY, f64::min);
     let scales = steps_mm.map(|step| (f64::from(ONE) * (least_mm / step) + 0.5) as u32);

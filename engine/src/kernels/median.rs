@@ -7,17 +7,19 @@
 //! A median moves curved edges and rounds corners off: for masks, not for measuring. The CPU alone does it.
 //! Cost: 2 bytes a voxel for the result, some 240 minima and maxima a voxel.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::runtime::Runtime;
-use crate::volume::{Volume, Voxel};
+use crate::volume::{Slab, Slices, Volume, Voxel};
 
-use super::codes::{Coding, Slab};
+use super::codes::Coding;
 
 /// Voxels side by side.
 const LANES: usize = 32;
-/// Slices between two looks at the caller's wish to stop.
+/// Slices at once, between two looks at the caller's wish to stop.
 const BATCH: usize = 64;
 
 type Lanes = [u16; LANES];
@@ -25,17 +27,39 @@ type Lanes = [u16; LANES];
 /// The median of each voxel and its 26 neighbours; the rescale makes physical values of the codes.
 /// Errors: a cancelled run.
 pub fn median<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Volume<u16>, Error> {
-    let (slab, coding) = (Slab::whole(volume), Coding::of(volume));
+    let (slab, coding) = (volume.slab(), Coding::of(volume));
     let [nx, ny, nz] = slab.dims();
     let mut out = vec![0; nx * ny * nz];
-    for (batch, slices) in out.chunks_mut(BATCH * nx * ny).enumerate() {
+    for (batch, medians) in out.chunks_mut(BATCH * nx * ny).enumerate() {
         rt.step("median", (batch * BATCH) as f64 / nz as f64)?;
-        slices
-            .par_chunks_mut(nx * ny)
-            .enumerate()
-            .for_each_init(|| Scratch::new(nx), |scratch, (k, out)| slice(&slab, &coding, batch * BATCH + k, scratch, out));
+        filter(&slab, &coding, batch * BATCH, medians);
     }
     Ok(Volume::new(*volume.grid(), coding.rescale(volume.rescale(), 1), out).expect("a value for every voxel"))
+}
+
+/// The same, found anew for the slices that each pass asks for: no second volume is held.
+pub fn medians<'a, T: Voxel>(slices: &'a Slices<'_, T>, coding: Coding) -> Slices<'a, u16> {
+    let [nx, ny, nz] = slices.grid().dims();
+    let read = move |wanted: Range<usize>, out: &mut Vec<u16>| {
+        let mut buffer = vec![];
+        let slab = slices.part(wanted.start.saturating_sub(1)..(wanted.end + 1).min(nz), &mut buffer)?;
+        let before = out.len();
+        out.resize(before + wanted.len() * nx * ny, 0);
+        filter(&slab, &coding, wanted.start, &mut out[before..]);
+        Ok(())
+    };
+    let rescale = coding.rescale(slices.rescale(), 1);
+    let view = Slices::read(*slices.grid(), rescale, slices.at_once().min(BATCH), Box::new(read));
+    view.expect("as finite as the rescale of the volume").beside(slices.bytes())
+}
+
+/// The medians of whole slices from `first` on.
+fn filter<T: Voxel>(slab: &Slab<T>, coding: &Coding, first: usize, medians: &mut [u16]) {
+    let [nx, ny, _] = slab.dims();
+    medians
+        .par_chunks_mut(nx * ny)
+        .enumerate()
+        .for_each_init(|| Scratch::new(nx), |scratch, (k, out)| slice(slab, coding, first + k, scratch, out));
 }
 
 /// Rows of codes; all as wide as whole lanes with a voxel to both sides.

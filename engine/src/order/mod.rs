@@ -150,6 +150,9 @@ pub struct ActualInput {
     /// Which of them the part is, counted from the densest; what is denser belongs to it too.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub material: u8,
+    /// Starts the search for edges in a noisy volume on its 3 x 3 x 3 medians; the edges are those of the volume as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denoise: bool,
     /// Relative standard uncertainty of the scanner's length scale; 0.003 where no artefact or calibration tells better.
     #[serde(default = "default_scale_uncertainty")]
     pub scale_uncertainty: f64,

@@ -1,7 +1,7 @@
 //! How often each grey value occurs, in physical order.
 
 use crate::error::Error;
-use crate::kernels;
+use crate::kernels::{self, Coding};
 use crate::runtime::Runtime;
 use crate::volume::{Rescale, Slices, Volume, Voxel};
 
@@ -21,6 +21,11 @@ impl Histogram {
     /// The same for a volume that may not fit memory.
     pub fn of_slices<T: Voxel>(slices: &Slices<T>, rt: &Runtime) -> Result<Self, Error> {
         Ok(Histogram { stored: kernels::histogram_of_slices(slices, rt)?, rescale: slices.rescale() })
+    }
+
+    /// The coding of the stored values counted.
+    pub fn coding<T: Voxel>(&self) -> Coding {
+        Coding::of_range::<T>(self.stored.min, self.stored.max)
     }
 
     /// Counts from the lowest physical value up.

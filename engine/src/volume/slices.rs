@@ -25,21 +25,42 @@ pub struct Slices<'a, T> {
 
 enum Source<'a, T> {
     Held(&'a [T]),
-    Read { at_once: usize, read: Read<'a, T> },
+    Read { at_once: usize, read: Read<'a, T>, beside: u64 },
 }
 
 /// Consecutive slices in memory; rows are named by their place in the whole volume.
 #[derive(Clone, Copy, Debug)]
 pub struct Slab<'a, T> {
-    extents: [usize; 2],
+    dims: [usize; 3],
     first: usize,
     data: &'a [T],
 }
 
 impl<'a, T: Voxel> Slab<'a, T> {
+    /// The slices from `first` on of a volume of these extents. `None` unless `data` is one or more whole slices inside it.
+    pub fn new(data: &'a [T], dims: [usize; 3], first: usize) -> Option<Self> {
+        let slice = dims[0].checked_mul(dims[1])?;
+        let whole = slice > 0 && !data.is_empty() && data.len().is_multiple_of(slice);
+        (whole && first.checked_add(data.len() / slice)? <= dims[2]).then_some(Slab { dims, first, data })
+    }
+
+    /// Extents of the whole volume.
+    pub fn dims(&self) -> [usize; 3] {
+        self.dims
+    }
+
     /// The slices held, as numbers of the whole volume.
     pub fn slices(&self) -> Range<usize> {
-        self.first..self.first + self.data.len() / (self.extents[0] * self.extents[1])
+        self.first..self.first + self.data.len() / (self.dims[0] * self.dims[1])
+    }
+
+    /// Whether `wanted` is not empty and its slices are held, with `halo` slices on both sides where the volume has them.
+    pub fn covers(&self, wanted: &Range<usize>, halo: usize) -> bool {
+        let held = self.slices();
+        wanted.start < wanted.end
+            && wanted.end <= self.dims[2]
+            && held.start <= wanted.start.saturating_sub(halo)
+            && held.end >= wanted.end.saturating_add(halo).min(self.dims[2])
     }
 
     /// Stored values of all slices held.
@@ -49,14 +70,14 @@ impl<'a, T: Voxel> Slab<'a, T> {
 
     /// Stored values of some of the slices held.
     pub fn of(&self, slices: Range<usize>) -> &'a [T] {
-        let slice = self.extents[0] * self.extents[1];
+        let slice = self.dims[0] * self.dims[1];
         &self.data[(slices.start - self.first) * slice..(slices.end - self.first) * slice]
     }
 
     /// One row along i of a slice that is held.
     #[inline]
     pub fn row(&self, j: usize, k: usize) -> &'a [T] {
-        let [nx, ny] = self.extents;
+        let [nx, ny, _] = self.dims;
         &self.data[((k - self.first) * ny + j) * nx..][..nx]
     }
 
@@ -70,8 +91,7 @@ impl<'a, T: Voxel> Slab<'a, T> {
 impl<T: Voxel> Volume<T> {
     /// All slices.
     pub fn slab(&self) -> Slab<'_, T> {
-        let [nx, ny, _] = self.grid().dims();
-        Slab { extents: [nx, ny], first: 0, data: self.data() }
+        Slab { dims: self.grid().dims(), first: 0, data: self.data() }
     }
 
     /// The volume as one slab.
@@ -84,7 +104,15 @@ impl<'a, T: Voxel> Slices<'a, T> {
     /// A volume that is read `at_once` slices at a time. `None` where [`Volume::new`] would refuse the rescale.
     pub fn read(grid: Grid, rescale: Rescale, at_once: usize, read: Read<'a, T>) -> Option<Self> {
         let scales = rescale.slope.is_finite() && rescale.slope != 0.0 && rescale.intercept.is_finite();
-        scales.then_some(Slices { grid, rescale, source: Source::Read { at_once: at_once.max(1), read } })
+        scales.then_some(Slices { grid, rescale, source: Source::Read { at_once: at_once.max(1), read, beside: 0 } })
+    }
+
+    /// The same where reading takes so many bytes beside what it reads.
+    pub fn beside(mut self, bytes: u64) -> Self {
+        if let Source::Read { beside, .. } = &mut self.source {
+            *beside = bytes;
+        }
+        self
     }
 
     pub fn grid(&self) -> &Grid {
@@ -97,30 +125,49 @@ impl<'a, T: Voxel> Slices<'a, T> {
 
     /// The whole volume where it is in memory.
     pub fn held(&self) -> Option<Slab<'a, T>> {
-        let [nx, ny, _] = self.grid.dims();
         match self.source {
-            Source::Held(data) => Some(Slab { extents: [nx, ny], first: 0, data }),
+            Source::Held(data) => Some(Slab { dims: self.grid.dims(), first: 0, data }),
             Source::Read { .. } => None,
         }
     }
 
-    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and [`MOST_REACH`] slices on both sides of it.
+    /// A slab with these slices at least: what is held, or what `buffer` then has.
+    pub fn part<'s>(&'s self, wanted: Range<usize>, buffer: &'s mut Vec<T>) -> Result<Slab<'s, T>, Error> {
+        let dims = self.grid.dims();
+        match &self.source {
+            Source::Held(data) => Ok(Slab { dims, first: 0, data }),
+            Source::Read { read, .. } => {
+                buffer.clear();
+                read(wanted.clone(), buffer)?;
+                slab_of(buffer, dims, wanted)
+            }
+        }
+    }
+
+    /// Slices that a pass has at once.
+    pub fn at_once(&self) -> usize {
+        match self.source {
+            Source::Held(_) => self.grid.dims()[2],
+            Source::Read { at_once, .. } => at_once,
+        }
+    }
+
+    /// Bytes that the voxels at hand take in a pass: all of them, or a slab and [`MOST_REACH`] slices on both sides of it, with what reading takes.
     pub fn bytes(&self) -> u64 {
         let [nx, ny, nz] = self.grid.dims();
-        let voxels = match &self.source {
-            Source::Held(data) => data.len(),
-            Source::Read { at_once, .. } => nx * ny * (*at_once + 2 * MOST_REACH).min(nz),
+        let (voxels, beside) = match &self.source {
+            Source::Held(data) => (data.len(), 0),
+            Source::Read { at_once, beside, .. } => (nx * ny * (*at_once + 2 * MOST_REACH).min(nz), *beside),
         };
-        (voxels * size_of::<T>()) as u64
+        (voxels * size_of::<T>()) as u64 + beside
     }
 
     /// Visits all slabs in order: `visit(own, slab)`, where `slab` holds the slices `own` and up to `reach` slices on both sides of them.
     pub fn pass(&self, reach: usize, mut visit: impl FnMut(Range<usize>, &Slab<T>) -> Result<(), Error>) -> Result<(), Error> {
-        let [nx, ny, nz] = self.grid.dims();
-        let extents = [nx, ny];
+        let dims @ [nx, ny, nz] = self.grid.dims();
         let (at_once, read) = match &self.source {
-            Source::Held(data) => return visit(0..nz, &Slab { extents, first: 0, data }),
-            Source::Read { at_once, read } => (*at_once, read),
+            Source::Held(data) => return visit(0..nz, &Slab { dims, first: 0, data }),
+            Source::Read { at_once, read, .. } => (*at_once, read),
         };
         let (mut data, mut first, mut end) = (Vec::with_capacity((at_once + 2 * reach).min(nz) * nx * ny), 0, 0);
         for start in (0..nz).step_by(at_once) {
@@ -132,13 +179,18 @@ impl<'a, T: Voxel> Slices<'a, T> {
                 read(end..needed.end, &mut data)?;
                 end = needed.end;
             }
-            if data.len() != (end - first) * nx * ny {
-                return Err(Error::defect(format!("{} voxels were read of slices {first} to {end} of {nx} by {ny}", data.len())));
-            }
-            visit(own, &Slab { extents, first, data: &data })?;
+            visit(own, &slab_of(&data, dims, first..end)?)?;
         }
         Ok(())
     }
+}
+
+/// The slab of slices that were read.
+fn slab_of<T: Voxel>(data: &[T], dims @ [nx, ny, _]: [usize; 3], slices: Range<usize>) -> Result<Slab<'_, T>, Error> {
+    if data.len() != slices.len() * nx * ny {
+        return Err(Error::defect(format!("{} voxels were read of slices {slices:?} of {nx} by {ny}", data.len())));
+    }
+    Ok(Slab { dims, first: slices.start, data })
 }
 
 #[cfg(test)]

@@ -89,6 +89,9 @@ pub(super) struct Reading {
     /// Which of the materials the part is, counted from the densest
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub material: u8,
+    /// Start the search for edges on 3 x 3 x 3 medians of a noisy volume; the edges are those of the volume as it is
+    #[arg(long)]
+    pub denoise: bool,
     /// Unit of a mesh file's coordinates
     #[arg(long, value_enum, default_value_t = Unit::Mm)]
     pub unit: Unit,
@@ -111,6 +114,7 @@ impl Reading {
             surface: self.surface,
             materials: self.materials,
             material: self.material,
+            denoise: self.denoise,
             components,
             scale_uncertainty: self.scale_uncertainty,
             point_uncertainty: self.point_uncertainty,
