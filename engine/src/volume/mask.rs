@@ -148,12 +148,12 @@ mod tests {
             let bounds = [0, 1, 2].map(|a| [voxels.iter().map(|v| v[a]).min().unwrap(), voxels.iter().map(|v| v[a]).max().unwrap()]);
             assert_eq!(mask.extent(), Some(bounds));
             let lacks = |v: &[usize; 3]| {
-                let near = (0..6).filter_map(|m| {
+                let mut near = (0..6).filter_map(|m| {
                     let mut at = *v;
                     at[m / 2] = if m % 2 == 0 { at[m / 2].checked_sub(1)? } else { at[m / 2] + 1 };
                     (at[m / 2] < dims[m / 2]).then_some(at)
                 });
-                near.into_iter().any(|[i, j, k]| !mask.get(i, j, k))
+                near.any(|[i, j, k]| !mask.get(i, j, k))
             };
             assert_eq!(mask.rim(), voxels.iter().filter(|v| lacks(v)).map(number).collect::<Vec<_>>());
         }
