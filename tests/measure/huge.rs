@@ -79,7 +79,8 @@ impl Frame {
 
     fn pores(&self, folder: &Folder, cell_mm: Option<f64>, rt: &Runtime) -> Measurement {
         let part = Source { scale_uncertainty: 0.0, ..Source::new(folder.0.path().join("frame.raw")) };
-        measure::pores(&Pores { envelope: Envelope::Volume, cell_mm, ..Pores::new(part) }, rt).unwrap()
+        let sphere_mm = Some(2.0 * self.strut * VOXEL);
+        measure::pores(&Pores { envelope: Envelope::Volume, sphere_mm, cell_mm, ..Pores::new(part) }, rt).unwrap()
     }
 
     /// Volumes of one hollow and of the solid about one ball, in cubic voxels.
@@ -115,6 +116,10 @@ impl Frame {
         near("defect.largest_diameter", 2.0 * self.hollow * VOXEL, VOXEL);
         near("defect.largest_volume", hollow * VOXEL * VOXEL * VOXEL, inner * VOXEL * VOXEL * VOXEL);
         covers(m, "defect.count", self.balls());
+        // All but the hollows and the corners that are too narrow for a sphere as wide as a strut.
+        let open = 1.0 - hollow / (cell - solid);
+        let reached = m.quantities["pore.accessible"].value.unwrap();
+        assert!(reached < open && reached > open - 0.03, "{reached} of {open}");
         for axis in ["x", "y", "z"] {
             near(&format!("pore.throat_{axis}"), (self.apart - 2.0 * self.strut) * VOXEL, VOXEL);
         }

@@ -35,10 +35,10 @@ pub(crate) fn throats(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<[
     rt.step("throats", 0.0)?;
     let bounds = widest_passages(&pores, &squares, &ends, rt)?;
     let mut found = [None; 3];
-    for axis in 0..3 {
-        rt.step("throats", 0.25 + 0.25 * axis as f64)?;
-        if let Some(bound) = bounds[axis] {
-            found[axis] = throat_along(scene, &pores, &squares, bound, ends[axis], surface, rt)?;
+    for (throat, (bound, ends)) in found.iter_mut().zip(bounds.into_iter().zip(ends)) {
+        rt.step("throats", 0.25 + 0.25 * ends.axis as f64)?;
+        if let Some(bound) = bound {
+            *throat = throat_along(scene, &pores, &squares, bound, ends, surface, rt)?;
         }
     }
     Ok(found)
@@ -180,11 +180,11 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     drop((void, squares, too_near));
     let fitting = components(&fits, Connectivity::Faces6, rt)?;
     drop(fits);
-    let outside = fitting.label_of(0, 0, 0);
-    if outside == 0 {
+    // The lattice ends beside the part: a centre that fits there goes on outwards, away from all of it.
+    let reached = fitting.mask_where(|label| fitting.touches_border(label));
+    if reached.count() == 0 {
         return Ok(0.0); // no room for the sphere even beside the part
     }
-    let reached = fitting.mask_of(outside);
     drop(fitting);
     let to_reached = distance_transform(&reached.complement(), Border::Unknown, rt)?;
     let held = |n: usize| f64::from(to_reached[n]).sqrt() * step < radius_mm;
