@@ -1,7 +1,7 @@
 //! Signed distance from a million points to a mesh: build the search structure, then query.
 
 use serde_json::json;
-use verimetry_engine::distance::{MeshDistance, Signed};
+use verimetry_engine::distance::MeshDistance;
 use verimetry_engine::runtime::Runtime;
 
 use crate::npy;
@@ -14,19 +14,23 @@ pub fn run(args: &Args, line: &mut Line) {
         (npy::mesh(&args.data, &shape, &size), points)
     });
     let rt = Runtime::cpu();
-    let distance = line.stage("build", || MeshDistance::build(&mesh));
-    let signed = line.stage("query", || distance.signed_all(&points, &rt).expect("nothing cancels a benchmark"));
+    let build = if line.mode == "signed" { MeshDistance::build } else { MeshDistance::without_edges };
+    let distance = line.stage("build", || build(&mesh));
+    let with_sign = line.mode == "signed";
+    let ask = || match with_sign {
+        true => distance.signed_as(&points, &rt, |s| s.distance_mm),
+        false => distance.nearest_as(&points, &rt, |n| n.distance_mm),
+    };
+    let values = line.stage("query", || ask().expect("nothing cancels a benchmark"));
 
-    let value = |s: &Signed| if line.mode == "signed" { s.distance_mm } else { s.distance_mm.abs() };
     if let Ok(path) = std::env::var("VERIMETRY_KEEP") {
-        std::fs::write(path, signed.iter().flat_map(|s| value(s).to_le_bytes()).collect::<Vec<u8>>())
-            .expect("a writable file in VERIMETRY_KEEP");
+        std::fs::write(path, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).expect("a writable file in VERIMETRY_KEEP");
     }
-    let n = signed.len() as f64;
-    line.digest.insert("mean_abs".into(), json!(signed.iter().map(|s| s.distance_mm.abs()).sum::<f64>() / n));
-    line.digest.insert("max_abs".into(), json!(signed.iter().fold(0.0_f64, |m, s| m.max(s.distance_mm.abs()))));
-    if line.mode == "signed" {
-        line.digest.insert("mean".into(), json!(signed.iter().map(|s| s.distance_mm).sum::<f64>() / n));
-        line.digest.insert("inside".into(), json!(signed.iter().filter(|s| s.distance_mm < 0.0).count()));
+    let n = values.len() as f64;
+    line.digest.insert("mean_abs".into(), json!(values.iter().map(|v| v.abs()).sum::<f64>() / n));
+    line.digest.insert("max_abs".into(), json!(values.iter().fold(0.0_f64, |m, v| m.max(v.abs()))));
+    if with_sign {
+        line.digest.insert("mean".into(), json!(values.iter().sum::<f64>() / n));
+        line.digest.insert("inside".into(), json!(values.iter().filter(|v| **v < 0.0).count()));
     }
 }

@@ -23,7 +23,7 @@ pub fn run(args: &Args, line: &mut Line) {
     let truth =
         Pose { rotation: Matrix3::from_columns(&[truth[0].coords, truth[1].coords, truth[2].coords]), translation: truth[3].coords };
     let rt = Runtime::cpu();
-    let nominal = line.stage("prep", || MeshDistance::build(&mesh));
+    let nominal = line.stage("prep", || MeshDistance::without_edges(&mesh));
     let fit = line.stage("align", || align::local_fit_points(&nominal, &source, &Pose::identity(), &rt).expect("points near the mesh"));
 
     let error = truth.inverse().then(&fit.nominal_from_actual);

@@ -3,6 +3,7 @@
 
 mod job_a;
 mod job_b;
+mod job_c;
 mod job_d;
 mod job_e;
 mod job_f;
@@ -11,6 +12,7 @@ mod job_h;
 mod job_i;
 mod job_j;
 mod job_k;
+mod job_l;
 mod job_m;
 mod npy;
 
@@ -61,6 +63,17 @@ impl Line {
         out
     }
 
+    /// Times a stage that is repeated on other inputs: the mean of its runs.
+    pub fn mean_stage<T, U>(&mut self, name: &str, inputs: impl Iterator<Item = T>, mut f: impl FnMut(T) -> U) -> Vec<U> {
+        reset_peak();
+        let (cpu, start) = (cpu_seconds(), Instant::now());
+        let out: Vec<U> = inputs.map(&mut f).collect();
+        let runs = out.len().max(1) as f64;
+        self.stages.push((name.into(), start.elapsed().as_secs_f64() / runs));
+        self.cpu_s += (cpu_seconds() - cpu) / runs;
+        out
+    }
+
     /// Times one stage: best of several runs, fewer where one is long. Peak memory counts from the first stage on.
     pub fn stage<T>(&mut self, name: &str, mut f: impl FnMut() -> T) -> T {
         if self.stages.is_empty() {
@@ -92,6 +105,7 @@ type Job = fn(&Args, &mut Line);
 const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("a", "1m", Some("gyroid"), "signed", job_a::run),
     ("b", "1m", Some("gyroid"), "full", job_b::run),
+    ("c", "100k", Some("bracket"), "full", job_c::run),
     ("d", "256", None, "gray", job_d::run),
     ("e", "256", None, "exact", job_e::run),
     ("f", "256", None, "26", job_f::run),
@@ -100,6 +114,7 @@ const JOBS: &[(&str, &str, Option<&str>, &str, Job)] = &[
     ("i", "256", None, "report", job_i::run),
     ("j", "4m", Some("gyroid"), "weld", job_j::run),
     ("k", "400", None, "load", job_k::run),
+    ("l", "1m", Some("blob"), "measure", job_l::run),
     ("m", "1m", Some("gyroid"), "health", job_m::run),
 ];
 

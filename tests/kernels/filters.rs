@@ -63,7 +63,7 @@ fn check<T: Voxel>(mut value: impl FnMut() -> T) {
         let middle = median(&v, &Runtime::cpu()).unwrap();
         assert!(middle.data() == middles(&codes(&v, &coding), dims), "{} {dims:?}", T::NAME);
         let (slices, mut anew) = (v.slices(), vec![]);
-        let view = medians(&slices, coding);
+        let view = medians(&slices, coding).unwrap();
         view.pass(1, |own, slab| {
             anew.extend_from_slice(slab.of(own));
             Ok(())

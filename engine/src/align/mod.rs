@@ -145,7 +145,7 @@ pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>,
     let mut search = Search {
         nominal,
         nominal_moments,
-        actual: &MeshDistance::build(actual),
+        actual: &MeshDistance::without_edges(actual),
         actual_moments,
         nominal_samples: spread(nominal.mesh(), "nominal")?,
         actual_samples: spread(actual, "actual")?,

@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use super::linear;
 use super::samples::Samples;
-use crate::distance::{Feature, MeshDistance, Nearest};
+use crate::distance::{Feature, MeshDistance, Near, Nearest};
 use crate::error::Error;
-use crate::frame::Pose;
+use crate::frame::{Bounds, Pose};
 use crate::runtime::Runtime;
 use crate::sum;
 
@@ -132,6 +132,19 @@ impl Problem<'_> {
         }
     }
 
+    /// [`Self::residuals`] with the same bits, sooner for poses that follow each other closely.
+    fn residuals_along(&self, trail: &mut Trail, pose: &Pose) -> Vec<Residual> {
+        const RUN: usize = 256;
+        let moved_mm = trail.go_on(pose);
+        let run = |(points, near): (&[Point3<f64>], &mut [Near])| {
+            let there: Vec<Point3<f64>> = points.iter().map(|p| pose.apply(p)).collect();
+            let mut residuals = Vec::with_capacity(there.len());
+            self.nominal.nearest_followed(&there, near, moved_mm, |x, near| residuals.push(self.residual_of(x, &near)));
+            residuals
+        };
+        self.samples.points.par_chunks(RUN).zip(trail.near.par_chunks_mut(RUN)).flat_map_iter(run).collect()
+    }
+
     fn normal(&self, residuals: &[Residual], until: Until) -> Normal {
         let limit = if until.kept < 1.0 { quantile(residuals, until.kept) } else { f64::INFINITY };
         let zero = || (0.0, 0.0, Vector6::<f64>::zeros(), Matrix6::<f64>::zeros(), Matrix6::<f64>::zeros());
@@ -187,10 +200,16 @@ impl Problem<'_> {
         pose.then(&Pose { rotation: turn.rotation, translation: shift })
     }
 
+    /// Fits within a search, which run side by side, pass no runtime: they do not look for its cancel flag, nor divide their samples among tasks.
     pub fn solve(&self, start: &Pose, seats: &mut [u32], until: Until, rt: Option<&Runtime>) -> Result<Refined, Error> {
         let reach = 2.0 * self.gyration_mm;
         let mut pose = *start;
-        let mut normal = self.normal(&self.residuals(&pose, seats), until);
+        let mut trail = rt.map(|_| Trail::of(self.samples, start));
+        let mut normal_at = |pose: &Pose| match &mut trail {
+            Some(trail) => self.normal(&self.residuals_along(trail, pose), until),
+            None => self.normal(&self.residuals(pose, seats), until),
+        };
+        let mut normal = normal_at(&pose);
         let (mut damping, mut last_step_mm) = (0.0, f64::INFINITY);
         for iteration in 1..=until.iterations {
             if let Some(rt) = rt {
@@ -202,7 +221,7 @@ impl Problem<'_> {
                 return Ok(Refined { pose, normal, iterations: iteration, converged: damping < 1.0, last_step_mm });
             }
             let trial = self.moved(&pose, &step);
-            let there = self.normal(&self.residuals(&trial, seats), until);
+            let there = normal_at(&trial);
             // Rounding may lift a cost that is at its floor; a trimmed cost may rise as its members change.
             if there.cost <= normal.cost * (1.0 + 1e-13) + 1e-28 || until.kept < 1.0 {
                 (pose, normal, damping) = (trial, there, if damping > 1e-7 { damping * 0.1 } else { 0.0 });
@@ -214,6 +233,28 @@ impl Problem<'_> {
             }
         }
         Ok(Refined { pose, normal, iterations: until.iterations, converged: false, last_step_mm })
+    }
+}
+
+/// Samples on their way from pose to pose: what can be nearest to each while it moves little.
+struct Trail {
+    near: Vec<Near>,
+    at: Pose,
+    bounds: Bounds,
+}
+
+impl Trail {
+    fn of(samples: &Samples, at: &Pose) -> Self {
+        Trail { near: vec![Near::UNKNOWN; samples.len()], at: *at, bounds: Bounds::of(&samples.points) }
+    }
+
+    /// The next pose, and how far any sample moves to it (mm): no farther than the corner of their bounds that moves most.
+    fn go_on(&mut self, pose: &Pose) -> f32 {
+        const ROUNDING_MM: f64 = 1e-9;
+        let corner = |k: usize| Point3::from([0, 1, 2].map(|a| if k >> a & 1 == 1 { self.bounds.max[a] } else { self.bounds.min[a] }));
+        let moved_mm = (0..8).map(corner).map(|c| (pose.apply(&c) - self.at.apply(&c)).norm()).fold(0.0, f64::max);
+        self.at = *pose;
+        (moved_mm + ROUNDING_MM) as f32
     }
 }
 

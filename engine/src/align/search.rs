@@ -4,9 +4,10 @@
 //! cubes) or the best of those fits badly or leaves much of the nominal uncovered (missing material), an even grid over all rotations
 //! (super-Fibonacci spirals, Alexa 2022) joins them. Each is refined on few points with the farthest trimmed, so that missing material,
 //! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
-//! Nothing here is judged; everything is deterministic.
+//! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
+//! where it does not fit well untrimmed, it is shifted too. Nothing here is judged; everything is deterministic.
 
-use nalgebra::{Matrix3, Point3};
+use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
 
 use super::linear;
@@ -22,6 +23,8 @@ const CLOSE: f64 = 0.8;
 /// A trimmed fit worse than this fraction of the radius of gyration calls for the grid.
 const BAD: f64 = 0.02;
 const GRID: usize = 360;
+/// Turns about an axis of rotational symmetry of any order up to a third of it.
+const STEPS: usize = 36;
 /// Fraction of the nominal that a whole part covers.
 const WHOLE: f64 = 0.95;
 /// Hypotheses that go on from each stage.
@@ -79,6 +82,10 @@ impl Search<'_> {
         let partial = |pose: &Pose| bad(trimmed(self.backward(pose, 500), WHOLE));
         if self.exhaustive && (self.is_isotropic() || found.first().is_none_or(|f| bad(f.0) || partial(&f.1))) {
             found.extend(self.refine(&grid(GRID), rt)?);
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
+        if let Some(&(_, best)) = found.first() {
+            found.extend(self.refine_poses(self.companions(&best), rt)?);
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
         if let Some(&(_, best)) = found.first().filter(|_| !self.reflected) {
@@ -171,9 +178,12 @@ impl Search<'_> {
 
     /// Mean square of the nearest 85 % from the actual side plus that of the nearest 65 % from the nominal side.
     fn score(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> f64 {
+        trimmed(self.forward(samples, pose, seats), 0.85) + trimmed(self.backward(pose, samples.len()), 0.65)
+    }
+
+    fn forward(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> Vec<f64> {
         let problem = self.problem(samples);
-        let forward = (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect();
-        trimmed(forward, 0.85) + trimmed(self.backward(pose, samples.len()), 0.65)
+        (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect()
     }
 
     /// Distances from about so many points of the nominal to the actual.
@@ -184,15 +194,34 @@ impl Search<'_> {
         there.map(|p| self.actual.nearest_from(&p, &mut seat).distance_mm).collect()
     }
 
+    /// Without trimming, which may hide the one place that tells a pose from its companions.
     fn fits_well(&self, found: &[(f64, Pose)]) -> bool {
-        let good = super::GOOD * self.nominal_moments.gyration_mm();
-        found.first().is_some_and(|best| best.0 <= good * good)
+        let (good, samples) = (super::GOOD * self.nominal_moments.gyration_mm(), self.samples(500));
+        found.first().is_some_and(|(_, pose)| trimmed(self.forward(&samples, pose, &mut vec![NO_SEAT; samples.len()]), 1.0) <= good * good)
     }
 
     /// The pose turned by the rotations of a cube about the axes of the nominal through its centroid.
     fn quarter_turns(&self, pose: &Pose) -> Vec<Pose> {
         let c = self.nominal_moments.centroid.coords;
         cube().into_iter().map(|rotation| pose.then(&Pose { rotation, translation: c - rotation * c })).collect()
+    }
+
+    /// The pose turned about the axes that the nominal may be all but symmetric about, through its centroid and the middle of its bounds: what tells
+    /// such poses apart may be small, or missing. By the rotations of a cube about its own and its principal axes, and in steps about an axis
+    /// beside which the moments are about equal.
+    fn companions(&self, pose: &Pose) -> Vec<Pose> {
+        let centres = [self.nominal_moments.centroid, self.nominal.mesh().bounds().centre()].map(|c| c.coords);
+        let (values, axes) = linear::eigen(&self.nominal_moments.covariance);
+        let mut turns: Vec<Matrix3<f64>> = cube();
+        turns.extend(cube().into_iter().map(|turn| axes * turn * axes.transpose()));
+        let about = |axis: usize, angle: f64| Pose::from_rotation_vector(axes.column(axis) * angle, Vector3::zeros()).rotation;
+        // The moments 0 and 1 are about equal around axis 2, 1 and 2 around axis 0.
+        for (axis, _) in [(2, 0), (0, 1)].into_iter().filter(|&(_, k)| values[k + 1] > CLOSE * values[k]) {
+            let round = (0..STEPS).map(|k| about(axis, std::f64::consts::TAU * k as f64 / STEPS as f64));
+            turns.extend(round.flat_map(|turn| [turn, turn * about(1, std::f64::consts::PI)]));
+        }
+        let turned = |(c, rotation): (Vector3<f64>, Matrix3<f64>)| pose.then(&Pose { rotation, translation: c - rotation * c });
+        centres.into_iter().flat_map(|c| turns.iter().map(move |turn| (c, *turn))).map(turned).collect()
     }
 
     /// The best pose of each of the first few rotations.

@@ -486,10 +486,10 @@ impl<'a> Case<'a> {
                 Some(spacing) => Samples::of_points(moved.vertices(), spacing * spacing),
                 None => Samples::of(moved, self.site_step_mm(nominal.mesh())),
             };
-            let signed = nominal.signed_all(&samples.points, self.rt)?;
+            let signed = nominal.signed_as(&samples.points, self.rt, |s| (s.distance_mm, s.normal, !s.sign_defined))?;
             let noise = Case::noise_of(actual, &samples);
-            let (values, normals) = signed.iter().map(|s| (s.distance_mm, s.normal)).unzip();
-            let undefined = signed.iter().map(|s| !s.sign_defined).collect();
+            let (values, normals) = signed.iter().map(|s| (s.0, s.1)).unzip();
+            let undefined = signed.iter().map(|s| s.2).collect();
             Ok(Field::new(samples, normals, values, undefined, noise, &effects))
         })
     }

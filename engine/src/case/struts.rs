@@ -33,7 +33,7 @@ impl Case<'_> {
                 noise_length_mm: actual.noise_length_mm,
                 smooth: image.is_some(),
             };
-            lattice::follow(design, surface, &scan, &self.strut_limits, self.rt)
+            lattice::follow(design, nominal, surface, &scan, &self.strut_limits, self.rt)
         })
     }
 

@@ -29,6 +29,7 @@ use crate::mesh::Mesh;
 use crate::mesh::edges::Edges;
 use crate::runtime::Runtime;
 use topology::Lately;
+pub(crate) use tree::Near;
 use tree::{GROUP, Hit, Tree};
 pub use triangle::Feature;
 use winding::Winding;
@@ -68,7 +69,7 @@ pub struct Signed {
 pub struct MeshDistance {
     mesh: Mesh,
     tree: Tree,
-    edges: Edges,
+    edges: Option<Edges>,
     closed: bool,
     winding: OnceLock<Winding>,
 }
@@ -76,16 +77,20 @@ pub struct MeshDistance {
 impl MeshDistance {
     pub fn build(mesh: &Mesh) -> Self {
         let edges = Edges::of(mesh);
-        let tree = Tree::build(mesh);
         let closed = edges.are_balanced();
-        MeshDistance { mesh: mesh.clone(), tree, edges, closed, winding: OnceLock::new() }
+        MeshDistance { edges: Some(edges), closed, ..MeshDistance::without_edges(mesh) }
+    }
+
+    /// For nearest points, built sooner: the same distances, but of the sides only what the winding number says.
+    pub fn without_edges(mesh: &Mesh) -> Self {
+        MeshDistance { mesh: mesh.clone(), tree: Tree::build(mesh), edges: None, closed: false, winding: OnceLock::new() }
     }
 
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
     }
 
-    /// Whether every edge is shared by triangles that run through it in opposite directions equally often.
+    /// Whether every edge is shared by triangles that run through it in opposite directions equally often; false where it was not looked at.
     pub fn is_closed_and_oriented(&self) -> bool {
         self.closed
     }
@@ -106,12 +111,32 @@ impl MeshDistance {
 
     /// [`Self::signed`] of many points, on all cores; fails only when cancelled.
     pub fn signed_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Signed>, Error> {
-        self.of_all(points, rt, |p, hit, lately| self.sign(p, hit, lately))
+        self.signed_as(points, rt, |signed| *signed)
+    }
+
+    /// What `keep` takes of [`Self::signed`] of every point: what nobody asks for takes no memory.
+    pub fn signed_as<T: Copy + Send>(
+        &self,
+        points: &[Point3<f64>],
+        rt: &Runtime,
+        keep: impl Fn(&Signed) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
+        self.of_all(points, rt, |p, hit, lately| keep(&self.sign(p, hit, lately)))
     }
 
     /// [`Self::nearest`] of many points, on all cores; fails only when cancelled.
     pub fn nearest_all(&self, points: &[Point3<f64>], rt: &Runtime) -> Result<Vec<Nearest>, Error> {
-        self.of_all(points, rt, |p, hit, _| nearest_of(p, hit))
+        self.nearest_as(points, rt, |nearest| *nearest)
+    }
+
+    /// What `keep` takes of [`Self::nearest`] of every point.
+    pub fn nearest_as<T: Copy + Send>(
+        &self,
+        points: &[Point3<f64>],
+        rt: &Runtime,
+        keep: impl Fn(&Nearest) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
+        self.of_all(points, rt, |p, hit, _| keep(&nearest_of(p, hit)))
     }
 
     /// What `answer` makes of the nearest triangle of every point.
@@ -153,7 +178,7 @@ impl MeshDistance {
                     starts[k] = slots[i as usize];
                 }
             }
-            self.tree.nearest_of_group(&self.mesh, &group[..count], &starts[..count], &mut hits[..count]);
+            self.tree.nearest_of_group(&self.mesh, &group[..count], &starts[..count], &mut hits[..count], &mut []);
             indices.iter().zip(&hits).for_each(|(&i, hit)| found(i, hit));
         }
     }
@@ -182,11 +207,41 @@ impl MeshDistance {
         for (points, seats) in points.chunks(GROUP).zip(seats.chunks_mut(GROUP)) {
             let before = hits[GROUP - 1].slot;
             seats.iter_mut().for_each(|seat| *seat = if *seat == NO_SEAT { before } else { self.seat(*seat) });
-            self.tree.nearest_of_group(&self.mesh, points, seats, &mut hits[..points.len()]);
+            self.tree.nearest_of_group(&self.mesh, points, seats, &mut hits[..points.len()], &mut []);
             for ((p, seat), hit) in points.iter().zip(seats).zip(&hits) {
                 *seat = hit.slot;
                 found(p, nearest_of(p, hit));
             }
+        }
+    }
+
+    /// [`Self::nearest_seated`] of points that move little by little: none by more than `moved_mm` since the last call. The answers do not depend
+    /// on what `near` says; those it cannot tell are searched for.
+    pub(crate) fn nearest_followed(
+        &self,
+        points: &[Point3<f64>],
+        near: &mut [Near],
+        moved_mm: f32,
+        mut found: impl FnMut(&Point3<f64>, Nearest),
+    ) {
+        let (mut lost, mut starts, mut at) = ([0; GROUP], [0; GROUP], [Point3::origin(); GROUP]);
+        let (mut fresh, mut around, mut before) = ([Hit::NONE; GROUP], [Near::UNKNOWN; GROUP], 0);
+        for (points, near) in points.chunks(GROUP).zip(near.chunks_mut(GROUP)) {
+            let (mut hits, mut count) = ([Hit::NONE; GROUP], 0);
+            for (k, (p, near)) in points.iter().zip(near.iter_mut()).enumerate() {
+                if let Some(hit) = self.tree.nearest_among(&self.mesh, p, near, moved_mm) {
+                    hits[k] = hit;
+                } else {
+                    (lost[count], at[count], starts[count]) = (k, *p, near.seat().map_or(before, |seat| self.seat(seat)));
+                    count += 1;
+                }
+            }
+            self.tree.nearest_of_group(&self.mesh, &at[..count], &starts[..count], &mut fresh[..count], &mut around[..count]);
+            for k in 0..count {
+                (hits[lost[k]], near[lost[k]]) = (fresh[k], around[k]);
+            }
+            before = hits[points.len() - 1].slot;
+            points.iter().zip(&hits).for_each(|(p, hit)| found(p, nearest_of(p, hit)));
         }
     }
 
@@ -210,8 +265,8 @@ impl MeshDistance {
         let near = nearest_of(p, hit);
         let normal = match near.feature {
             Feature::Face => topology::unit_normal(&self.mesh, near.triangle),
-            Feature::Edge(k) => topology::at_edge(&self.mesh, &self.edges, near.triangle, k as usize),
-            Feature::Vertex(k) => lately.at_vertex(&self.mesh, &self.edges, near.triangle, k as usize),
+            Feature::Edge(k) => self.edges.as_ref().and_then(|edges| topology::at_edge(&self.mesh, edges, near.triangle, k as usize)),
+            Feature::Vertex(k) => self.edges.as_ref().and_then(|edges| lately.at_vertex(&self.mesh, edges, near.triangle, k as usize)),
         };
         let along = normal.map(|n| -hit.foot.to_point.dot(&n)).filter(|along| along.abs() > 1e-9 * near.distance_mm);
         let (inside, sign_defined) = match along {

@@ -6,6 +6,8 @@
 //! right within [`Scale::error`], so whatever may be nearest is kept, and [`super::triangle`] settles among the few that are left
 //! in f64. Among equally near triangles the smallest id wins, so that answers do not depend on the order of visits, on the
 //! proposal a query starts from, or on threads.
+//! A point that moves little is followed: no distance changes by more than the way it goes, so lower bounds of the distances of a few
+//! triangles and of all the others tell which must be measured anew (after Elkan 2003), with the same answer.
 //! Cost: build O(n log n) on all cores, 44 bytes a triangle; a query O(log n).
 
 use nalgebra::{Point3, Vector3};
@@ -39,11 +41,52 @@ impl Hit {
         triangle: u32::MAX,
         foot: Foot { squared: f64::INFINITY, to_point: Vector3::new(0.0, 0.0, 0.0), feature: triangle::Feature::Face },
     };
+
+    /// The nearer of two, the smaller id among equals.
+    #[inline(always)]
+    fn nearer(self, other: Hit) -> Hit {
+        if (other.foot.squared, other.triangle) < (self.foot.squared, self.triangle) { other } else { self }
+    }
+}
+
+/// Lower bounds of the distances of a moving point: of a few triangles, and of all the others.
+#[derive(Clone, Copy)]
+pub(crate) struct Near {
+    /// The nearest of last time first, [`NO_SLOT`] behind the last.
+    slots: [u32; FEW],
+    bounds_mm: [f32; FEW],
+    others_mm: f32,
+}
+
+const FEW: usize = 6;
+const NO_SLOT: u32 = u32::MAX;
+
+impl Near {
+    pub const UNKNOWN: Near = Near { slots: [NO_SLOT; FEW], bounds_mm: [0.0; FEW], others_mm: 0.0 };
+
+    /// Where the nearest triangle was.
+    pub fn seat(&self) -> Option<u32> {
+        Some(self.slots[0]).filter(|slot| *slot != NO_SLOT)
+    }
+
+    fn move_by(&mut self, moved_mm: f32) {
+        self.bounds_mm.iter_mut().for_each(|bound| *bound -= moved_mm);
+        self.others_mm -= moved_mm;
+    }
+}
+
+/// The squared root in f32, rounded up and down.
+#[inline(always)]
+fn above_and_below(squared: f64) -> (f32, f32) {
+    let d = squared.sqrt() as f32;
+    (d * 1.000_001, d * 0.999_999)
 }
 
 pub(super) struct Tree {
     centre: Point3<f64>,
     scale: Scale,
+    /// Side of a square as large as a triangle of the mesh typically is; zero without area.
+    grain_mm: f32,
     /// Triangle ids in tree order.
     ids: Vec<u32>,
     blocks: Vec<Block>,
@@ -83,7 +126,23 @@ impl Scale {
         // Finite, so that absent boxes, which are infinitely far, stay out of it.
         (squared + 3.0 * error * (2.0 * d + error)).min(f32::MAX)
     }
+
+    /// No triangle of this squared f32 distance is nearer.
+    fn least_mm(self, squared: f32) -> f32 {
+        let d = squared.sqrt();
+        d - 2.0 * (self.radius_mm + d) * (1.0 / 131_072.0)
+    }
 }
+
+/// How far to look around a point that will be followed: farther than the nearest triangle by so much that about one triangle's area more
+/// of a surface comes into view.
+#[inline(always)]
+fn farther(squared: f32, grain_mm: f32) -> f32 {
+    let d = squared.sqrt();
+    d + SLACK * grain_mm * (grain_mm / (d + grain_mm))
+}
+
+const SLACK: f32 = 0.2;
 
 impl Tree {
     pub fn build(mesh: &Mesh) -> Self {
@@ -115,7 +174,7 @@ impl Tree {
             (from, to) = (to, nodes.len());
         }
         let scale = Scale { radius_mm: 0.5 * bounds.diagonal_mm() as f32 };
-        Tree { centre, scale, ids, blocks, nodes }
+        Tree { centre, scale, grain_mm: grain_mm(mesh), ids, blocks, nodes }
     }
 
     pub fn slots(&self) -> usize {
@@ -131,28 +190,54 @@ impl Tree {
     #[inline]
     pub fn nearest(&self, mesh: &Mesh, p: &Point3<f64>, start: u32) -> Hit {
         let mut hit = [Hit::NONE];
-        self.nearest_of_group(mesh, std::slice::from_ref(p), &[start], &mut hit);
+        self.nearest_of_group(mesh, std::slice::from_ref(p), &[start], &mut hit, &mut []);
         hit[0]
     }
 
-    /// The same for up to [`GROUP`] points, sooner where they are neighbours.
-    pub fn nearest_of_group(&self, mesh: &Mesh, points: &[Point3<f64>], starts: &[u32], hits: &mut [Hit]) {
+    /// The same for up to [`GROUP`] points, sooner where they are neighbours. Where `near` is not empty, it gets what can be nearest close by.
+    pub fn nearest_of_group(&self, mesh: &Mesh, points: &[Point3<f64>], starts: &[u32], hits: &mut [Hit], near: &mut [Near]) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2, which is all that the function asks for.
-            return unsafe { self.group_on_avx2(mesh, points, starts, hits) };
+            return unsafe { self.group_on_avx2(mesh, points, starts, hits, near) };
         }
-        self.group_with::<Portable>(mesh, points, starts, hits)
+        self.group_with::<Portable>(mesh, points, starts, hits, near)
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn group_on_avx2(&self, mesh: &Mesh, points: &[Point3<f64>], starts: &[u32], hits: &mut [Hit]) {
-        self.group_with::<super::lanes::avx2::Wide>(mesh, points, starts, hits)
+    fn group_on_avx2(&self, mesh: &Mesh, points: &[Point3<f64>], starts: &[u32], hits: &mut [Hit], near: &mut [Near]) {
+        self.group_with::<super::lanes::avx2::Wide>(mesh, points, starts, hits, near)
+    }
+
+    /// The nearest triangle of a point that has moved by `moved_mm` since it was asked for last; `None` where the bounds cannot tell.
+    #[inline]
+    pub fn nearest_among(&self, mesh: &Mesh, p: &Point3<f64>, near: &mut Near, moved_mm: f32) -> Option<Hit> {
+        near.move_by(moved_mm);
+        let mut hit = self.measure(mesh, p, near.seat().filter(|_| near.others_mm > 0.0)?);
+        let (mut above, below) = above_and_below(hit.foot.squared);
+        near.bounds_mm[0] = below;
+        (above < near.others_mm).then_some(())?;
+        for k in 1..FEW {
+            if near.slots[k] != NO_SLOT && near.bounds_mm[k] <= above {
+                let other = self.measure(mesh, p, near.slots[k]);
+                near.bounds_mm[k] = above_and_below(other.foot.squared).1;
+                if (other.foot.squared, other.triangle) < (hit.foot.squared, hit.triangle) {
+                    (hit, above) = (other, above_and_below(other.foot.squared).0);
+                    near.slots.swap(0, k);
+                    near.bounds_mm.swap(0, k);
+                }
+            }
+        }
+        Some(hit)
     }
 
     #[inline(always)]
-    fn group_with<L: Lanes>(&self, mesh: &Mesh, points: &[Point3<f64>], starts: &[u32], hits: &mut [Hit]) {
+    fn group_with<L: Lanes>(&self, mesh: &Mesh, points: &[Point3<f64>], starts: &[u32], hits: &mut [Hit], near: &mut [Near]) {
+        let grain_mm = if near.is_empty() { 0.0 } else { self.grain_mm };
+        if points.is_empty() {
+            return;
+        }
         let mut queries = [Query::default(); GROUP];
         let (mut low, mut high, mut reach) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3], 0.0_f32);
         for (query, (p, start)) in queries.iter_mut().zip(points.iter().zip(starts)) {
@@ -161,7 +246,7 @@ impl Tree {
             query.start = start / WIDTH as u32;
             query.squared = self.blocks[query.start as usize].squared_distances::<L>(&query.q).store();
             query.least = least_of(&query.squared);
-            reach = reach.max(self.scale.reach(query.least));
+            reach = reach.max(self.reach(query.least, grain_mm));
             for axis in 0..3 {
                 (low[axis], high[axis]) = (low[axis].min(query.q[axis]), high[axis].max(query.q[axis]));
             }
@@ -170,10 +255,25 @@ impl Tree {
         if points.len() > 1 {
             self.advance::<L>(&mut front, &low, &high, reach);
         }
-        let mut search = Search::new(self, mesh);
-        for ((query, p), hit) in queries.iter().zip(points).zip(hits) {
+        let mut search = Search::new(self, mesh, grain_mm);
+        for (k, ((query, p), hit)) in queries.iter().zip(points).zip(hits).enumerate() {
             *hit = search.run::<L>(query, p, &front);
+            if let Some(near) = near.get_mut(k) {
+                *near = search.near();
+            }
         }
+    }
+
+    #[inline(always)]
+    fn reach(&self, squared: f32, grain_mm: f32) -> f32 {
+        self.scale.reach(if grain_mm > 0.0 {
+            {
+                let far = farther(squared, grain_mm);
+                far * far
+            }
+        } else {
+            squared
+        })
     }
 
     /// Every triangle that reaches into a box, ascending, and some beside it.
@@ -232,10 +332,7 @@ impl Tree {
     /// One by one: for points so far away that f32 cannot hold the square of the distance. For what is not a number, any.
     #[cold]
     fn nearest_of_all(&self, mesh: &Mesh, p: &Point3<f64>) -> Hit {
-        let nearer = |best: Hit, other: Hit| {
-            if (other.foot.squared, other.triangle) < (best.foot.squared, best.triangle) { other } else { best }
-        };
-        (1..self.ids.len() as u32).map(|slot| self.measure(mesh, p, slot)).fold(self.measure(mesh, p, 0), nearer)
+        (1..self.ids.len() as u32).map(|slot| self.measure(mesh, p, slot)).fold(self.measure(mesh, p, 0), Hit::nearer)
     }
 
     fn measure(&self, mesh: &Mesh, p: &Point3<f64>, slot: u32) -> Hit {
@@ -281,12 +378,16 @@ struct Search<'a> {
     tree: &'a Tree,
     mesh: &'a Mesh,
     p: Point3<f64>,
-    /// Smallest squared distance in f32 so far, and what may still be as near.
+    /// How far around the point to look for what can be nearest close by; zero for no farther than needed.
+    grain_mm: f32,
+    /// Smallest squared distance in f32 so far, and what may still be as near, or nearest close by.
     least: f32,
     reach: f32,
     /// What may be nearest: squared distance in f32, slot.
     waiting: [(f32, u32); WAITING + WIDTH],
     count: usize,
+    /// Too much waited, and some was let go.
+    spilled: bool,
     hit: Hit,
     /// Nodes to look into, with their distances.
     stack: [(f32, u32); WIDTH * LEVELS],
@@ -295,15 +396,17 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     #[inline(always)]
-    fn new(tree: &'a Tree, mesh: &'a Mesh) -> Self {
+    fn new(tree: &'a Tree, mesh: &'a Mesh, grain_mm: f32) -> Self {
         Search {
             tree,
             mesh,
             p: Point3::origin(),
+            grain_mm,
             least: 0.0,
             reach: 0.0,
             waiting: [(0.0, 0); WAITING + WIDTH],
             count: 0,
+            spilled: false,
             hit: Hit::NONE,
             stack: [(0.0, 0); WIDTH * LEVELS],
             depth: 0,
@@ -312,8 +415,8 @@ impl<'a> Search<'a> {
 
     #[inline(always)]
     fn run<L: Lanes>(&mut self, query: &Query, p: &Point3<f64>, front: &Front) -> Hit {
-        (self.p, self.hit, self.least) = (*p, Hit::NONE, query.least);
-        self.reach = self.tree.scale.reach(query.least);
+        (self.p, self.hit, self.least, self.count, self.spilled) = (*p, Hit::NONE, query.least, 0, false);
+        self.reach = self.tree.reach(query.least, self.grain_mm);
         self.keep(query.start, &query.squared, L::load(&query.squared).up_to(self.reach));
         self.push::<L>(&front.boxes, &query.q, &front.nodes, 0, front.count);
         while self.depth > 0 {
@@ -368,7 +471,7 @@ impl<'a> Search<'a> {
         let least = least_of(&squared);
         if least < self.least {
             self.least = least;
-            self.reach = self.tree.scale.reach(least);
+            self.reach = self.tree.reach(least, self.grain_mm);
         }
         self.keep(block, &squared, distances.up_to(self.reach));
     }
@@ -383,21 +486,43 @@ impl<'a> Search<'a> {
         }
         if self.count > WAITING {
             self.settle();
+            (self.count, self.spilled) = (0, true);
         }
     }
 
     /// Measures what waits in f64 and keeps the nearest.
     fn settle(&mut self) {
+        let reach = self.tree.scale.reach(self.least);
         for &(squared, slot) in &self.waiting[..self.count] {
-            if squared <= self.reach {
-                let other = self.tree.measure(self.mesh, &self.p, slot);
-                if (other.foot.squared, other.triangle) < (self.hit.foot.squared, self.hit.triangle) {
-                    self.hit = other;
-                }
+            if squared <= reach {
+                self.hit = self.hit.nearer(self.tree.measure(self.mesh, &self.p, slot));
             }
         }
-        self.count = 0;
     }
+
+    /// What the search leaves for a point that will move; unknown where too many triangles are about as near.
+    fn near(&self) -> Near {
+        let mut near = Near::UNKNOWN;
+        near.slots[0] = self.hit.slot;
+        let others = self.waiting[..self.count].iter().filter(|w| w.0 <= self.reach && w.1 != self.hit.slot);
+        for (k, &(squared, slot)) in (1..).zip(others) {
+            if k == FEW {
+                return near;
+            }
+            (near.slots[k], near.bounds_mm[k]) = (slot, self.tree.scale.least_mm(squared));
+        }
+        if !self.spilled && self.hit.triangle != u32::MAX && self.grain_mm > 0.0 {
+            near.others_mm = farther(self.least, self.grain_mm) * 0.999_999;
+        }
+        near
+    }
+}
+
+/// Square root of the mean area of about a thousand triangles.
+fn grain_mm(mesh: &Mesh) -> f32 {
+    let every = mesh.triangles().len().div_ceil(1024);
+    let area: f64 = (0..mesh.triangles().len()).step_by(every).map(|t| 0.5 * mesh.area_vector(t).norm()).sum();
+    (area / mesh.triangles().len().div_ceil(every) as f64).sqrt() as f32
 }
 
 /// Nodes over every eight of `children`, which are numbered from `first` on.
@@ -437,4 +562,47 @@ fn longest_axis(items: &[Item]) -> usize {
     }
     let extent = [0, 1, 2].map(|axis| max[axis] - min[axis]);
     (0..3).fold(0, |longest, axis| if extent[axis] > extent[longest] { axis } else { longest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise;
+
+    /// A tangle of triangles, some of them slivers, points and copies of others, the more the smaller.
+    fn tangle(count: u32) -> Mesh {
+        let at = |i: u64, reach: f64| Vector3::from([0, 1, 2].map(|a| reach * noise::normal(3, 3 * i + a)));
+        let corner =
+            |t: u64, k: u64| Point3::from(at(100_000 + t % 400, 20.0) + at(4 * t + k, if t.is_multiple_of(7) { 0.0 } else { 0.5 }));
+        let vertices = (0..u64::from(count)).flat_map(|t| (0..3).map(move |k| corner(t, k))).collect();
+        Mesh::new(vertices, (0..count).map(|t| [3 * t, 3 * t + 1, 3 * t + if t % 11 == 0 { 1 } else { 2 }]).collect()).expect("a mesh")
+    }
+
+    #[test]
+    fn a_followed_point_has_the_nearest_triangle_that_a_search_finds() {
+        let mesh = tangle(3000);
+        let tree = Tree::build(&mesh);
+        let (mut told, mut asked) = (0, 0);
+        for walk in 0..300 {
+            let random = |k: u64| Vector3::from([0, 1, 2].map(|a| noise::normal(walk, 3 * k + a)));
+            // From corners, where many triangles are equally near, and from anywhere.
+            let mut p = if walk % 3 == 0 { mesh.vertices()[walk as usize * 17] } else { Point3::from(20.0 * random(0)) };
+            let mut near = Near::UNKNOWN;
+            for (k, reach_mm) in [0.0, 0.0, 1e-3, 1e-5, 1e-2, 0.0, 1e-7, 3.0, 1e-3, 1e-4].into_iter().enumerate() {
+                let step = reach_mm * random(1 + k as u64);
+                p += step;
+                let hit =
+                    tree.nearest_among(&mesh, &p, &mut near, step.norm() as f32 * 1.000_001).inspect(|_| told += 1).unwrap_or_else(|| {
+                        let (mut hit, mut around) = ([Hit::NONE], [near]);
+                        tree.nearest_of_group(&mesh, &[p], &[near.seat().unwrap_or(0)], &mut hit, &mut around);
+                        near = around[0];
+                        hit[0]
+                    });
+                let whole = tree.nearest_of_all(&mesh, &p);
+                assert_eq!((hit.triangle, hit.foot.squared), (whole.triangle, whole.foot.squared), "walk {walk}, step {k}");
+                asked += 1;
+            }
+        }
+        assert!(told > asked / 4, "{told} of {asked} were told without a search");
+    }
 }

@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use crate::error::Error;
 use crate::volume::{Rescale, Volume, Voxel};
 
 use super::keys;
@@ -51,9 +52,10 @@ impl Coding {
         Coding::of_range::<T>(min, max)
     }
 
-    /// The rescale of stored values that are `units` a code, for a volume of this rescale.
-    pub fn rescale(&self, of: Rescale, units: u32) -> Rescale {
-        Rescale { slope: of.slope * self.step / f64::from(units), intercept: of.physical(self.zero) }
+    /// The rescale of stored values that are `units` a code, for a volume of this rescale. Errors: values so large or so close together that
+    /// doubles cannot tell the codes apart.
+    pub fn rescale(&self, of: Rescale, units: u32) -> Result<Rescale, Error> {
+        told_apart(Rescale { slope: of.slope * self.step / f64::from(units), intercept: of.physical(self.zero) })
     }
 
     #[inline(always)]
@@ -81,4 +83,16 @@ impl Coding {
         codes.par_chunks_mut(VOXELS_PER_TASK).zip(values.par_chunks(VOXELS_PER_TASK)).for_each(|(c, v)| self.encode(v, c));
         codes
     }
+}
+
+/// A rescale that volumes may have.
+pub(super) fn told_apart(rescale: Rescale) -> Result<Rescale, Error> {
+    let Rescale { slope, intercept } = rescale;
+    if slope.is_finite() && slope != 0.0 && intercept.is_finite() {
+        return Ok(rescale);
+    }
+    let message = format!(
+        "a 65536th of the range of grey values would be {slope:e} at {intercept:e}, which is no grey value; allowed are finite steps: convert the volume to 16 bits"
+    );
+    Err(Error::input("volume.range", message))
 }

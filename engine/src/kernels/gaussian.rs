@@ -47,7 +47,7 @@ pub struct Gaussian {
 pub fn gaussian<T: Voxel>(volume: &Volume<T>, sigma_voxels: [f64; 3], rt: &Runtime) -> Result<Volume<u32>, Error> {
     let (slab, coding) = (volume.slab(), Coding::of(volume));
     let values = Gaussian::new(sigma_voxels)?.smooth(&slab, &coding, slab.slices(), rt)?;
-    let rescale = coding.rescale(volume.rescale(), UNITS);
+    let rescale = coding.rescale(volume.rescale(), UNITS)?;
     Ok(Volume::new(*volume.grid(), rescale, values).expect("a value for every voxel"))
 }
 

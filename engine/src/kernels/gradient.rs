@@ -16,7 +16,7 @@ use crate::gpu::{Gpu, GpuError};
 use crate::runtime::Runtime;
 use crate::volume::{Rescale, Slab, Volume, Voxel};
 
-use super::codes::Coding;
+use super::codes::{Coding, told_apart};
 
 /// Scales are in 1 / `ONE`.
 const ONE: u32 = 256;
@@ -37,7 +37,7 @@ pub fn gradient<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Volume<u16
         Some(magnitudes) => magnitudes,
         None => on_cpu(&slab, &coding, scales, rt)?,
     };
-    let rescale = Rescale { slope: volume.rescale().slope.abs() * coding.step / least_mm, intercept: 0.0 };
+    let rescale = told_apart(Rescale { slope: volume.rescale().slope.abs() * coding.step / least_mm, intercept: 0.0 })?;
     Ok(Volume::new(*volume.grid(), rescale, magnitudes).expect("a value for every voxel"))
 }
 

@@ -25,7 +25,7 @@ const BATCH: usize = 64;
 type Lanes = [u16; LANES];
 
 /// The median of each voxel and its 26 neighbours; the rescale makes physical values of the codes.
-/// Errors: a cancelled run.
+/// Errors: a cancelled run, and as [`Coding::rescale`] has them.
 pub fn median<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Volume<u16>, Error> {
     let (slab, coding) = (volume.slab(), Coding::of(volume));
     let [nx, ny, nz] = slab.dims();
@@ -34,11 +34,11 @@ pub fn median<T: Voxel>(volume: &Volume<T>, rt: &Runtime) -> Result<Volume<u16>,
         rt.step("median", (batch * BATCH) as f64 / nz as f64)?;
         filter(&slab, &coding, batch * BATCH, medians);
     }
-    Ok(Volume::new(*volume.grid(), coding.rescale(volume.rescale(), 1), out).expect("a value for every voxel"))
+    Ok(Volume::new(*volume.grid(), coding.rescale(volume.rescale(), 1)?, out).expect("a value for every voxel"))
 }
 
-/// The same, found anew for the slices that each pass asks for: no second volume is held.
-pub fn medians<'a, T: Voxel>(slices: &'a Slices<'_, T>, coding: Coding) -> Slices<'a, u16> {
+/// The same, found anew for the slices that each pass asks for: no second volume is held. Errors: as [`Coding::rescale`] has them.
+pub fn medians<'a, T: Voxel>(slices: &'a Slices<'_, T>, coding: Coding) -> Result<Slices<'a, u16>, Error> {
     let [nx, ny, nz] = slices.grid().dims();
     let read = move |wanted: Range<usize>, out: &mut Vec<u16>| {
         let mut buffer = vec![];
@@ -48,9 +48,9 @@ pub fn medians<'a, T: Voxel>(slices: &'a Slices<'_, T>, coding: Coding) -> Slice
         filter(&slab, &coding, wanted.start, &mut out[before..]);
         Ok(())
     };
-    let rescale = coding.rescale(slices.rescale(), 1);
+    let rescale = coding.rescale(slices.rescale(), 1)?;
     let view = Slices::read(*slices.grid(), rescale, slices.at_once().min(BATCH), Box::new(read));
-    view.expect("as finite as the rescale of the volume").beside(slices.bytes())
+    Ok(view.expect("the rescale was looked at").beside(slices.bytes()))
 }
 
 /// The medians of whole slices from `first` on.

@@ -1,22 +1,25 @@
 //! Designed struts found in the nominal's mesh, where no list gives them.
 //!
 //! The skeleton of the solid on a lattice of cells (see `thinning`) becomes a graph; each of its straight pieces is a candidate. Candidates
-//! are then followed in the nominal itself as built struts are: what is cut in closed, roundish sections of an even diameter is a
-//! strut, plates and solids are not. Axes and diameters come from the sections, nodes from where the axes meet, so neither
-//! depends on the cells. Cells are refined until the thinnest strut is some across.
+//! are moved onto the middles of their round sections and followed in the nominal itself as built struts are: what is cut in closed,
+//! round sections of an even diameter is a strut, plates and solids are not. Axes and diameters come from the sections, ends and nodes
+//! from the axes (see `ends`), so neither depends on the cells. Cells are refined until the thinnest strut is some across.
 //! Stated bound: nodes within a tenth, diameters within two hundredths of the diameter, for struts of at least one and a half diameters
-//! between nodes. Known limits: a bend along a strut and a change of its diameter are no nodes; a strut that ends in a solid ends
-//! where the skeleton enters it; where twelve struts meet (octets), one may be lost. A list of struts has none of these limits.
+//! between nodes; a strut that alone enters a plate ends where its axis does. Known limits: a bend along a strut and a change of its
+//! diameter are no nodes; struts that lie in the face of a plate are part of it. A list of struts has none of these limits.
 
-use nalgebra::Point3;
+use std::f64::consts::PI;
+
+use nalgebra::Point2;
 use rayon::prelude::*;
 
-use super::design::{Design, Segment, Strut};
+use super::design::{Design, Segment};
+use super::ends::joined;
 use super::graph::graph;
-use super::section::{Along, sections};
+use super::section::{Along, Curve, sections};
 use super::thinning::skeleton;
-use super::trace::{Built, REACH, State, Traced, trace};
-use super::{FaultLimits, LatticeError, nodes};
+use super::trace::{Built, Fitted, Section, State, Traced, trace};
+use super::{FaultLimits, LatticeError};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{Border, distance_transform};
@@ -31,10 +34,11 @@ const MOST_CELLS: f64 = (1u64 << 27) as f64;
 const SLENDER: f64 = 1.5;
 /// A round section encloses at least this share of what a circle of its length would; a square has 0.79, a plate of one to four 0.50.
 const ROUND: f64 = 0.7;
-/// Places along a strut whose sections must be round.
-const LOOKED_AT: [f64; 3] = [0.4, 0.5, 0.6];
-/// A strut is as thick as the balls of the skeleton within these factors, nowhere thinner than this share of its mean, and this straight.
-const THICK: [f64; 2] = [0.6, 1.6];
+/// Places along a candidate where round sections are looked for.
+const LOOKED_AT: [f64; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+/// A strut is as thick as the balls of the skeleton, which lies up to two cells beside the axis, within these factors, nowhere thinner than
+/// this share of its mean, and this straight.
+const THICK: [f64; 2] = [0.6, 2.5];
 const EVEN: f64 = 0.6;
 const STRAIGHT: f64 = 0.2;
 
@@ -74,114 +78,67 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
     let cells = skeleton(&mask, &squares);
     let graph = graph(&cells, &squares, lattice);
     rt.step("skeleton", 0.8)?;
-    let built =
-        Built { surface: nominal, cut_mm: vec![], resolved_mm: 0.0, step_mm: 0.5 * step_mm, noise_mm: 0.0, noise_length_mm: step_mm };
-    let slender = |p: &&super::graph::Piece| {
-        let [a, b] = p.ends.map(|e| graph.nodes[e]);
-        p.radius_mm > 0.0 && (a - b).norm() >= 2.0 * SLENDER * p.radius_mm
+    let built = Built {
+        surface: nominal,
+        nominal,
+        cut_mm: vec![],
+        resolved_mm: 0.0,
+        step_mm: 0.5 * step_mm,
+        noise_mm: 0.0,
+        noise_length_mm: step_mm,
     };
-    let candidates: Vec<Strut> =
-        (graph.pieces.iter().filter(slender)).map(|p| Strut { ends: p.ends.map(|e| e as u32), diameter_mm: 2.0 * p.radius_mm }).collect();
-    let Some(first) = compacted(&graph.nodes, candidates) else { return Ok(None) };
-    let traced = followed(&first, &built)?;
-    let is_strut = |s: &usize| looks_like_a_strut(&first.segment(*s), &traced[*s], &built);
-    let kept: Vec<usize> = (0..traced.len()).into_par_iter().filter(is_strut).collect();
-    let Some(second) = refined(&first, &traced, &kept) else { return Ok(None) };
+    let candidates: Vec<Segment> = (graph.pieces.iter().filter(|p| p.radius_mm > 0.0))
+        .map(|p| Segment { from: graph.nodes[p.ends[0]], to: graph.nodes[p.ends[1]], radius_mm: p.radius_mm })
+        .filter(|s| s.length_mm() >= 2.0 * SLENDER * s.radius_mm)
+        .collect();
+    let struts: Vec<Traced> = candidates.par_iter().filter_map(|s| as_strut(&centred(s, nominal)?, &built)).collect();
+    let Some(first) = joined(&struts, nominal) else { return Ok(None) };
     // Once more along the better axes.
-    let traced = followed(&second, &built)?;
-    let all: Vec<usize> = (0..traced.len()).filter(|&s| traced[s].diameter_mm.is_some()).collect();
-    Ok(refined(&second, &traced, &all))
+    let again: Vec<Traced> = first.segments().par_iter().map(|s| traced(s, &built)).collect();
+    Ok(joined(&again, nominal))
 }
 
-fn followed(design: &Design, built: &Built) -> Result<Vec<Traced>, Error> {
-    let (segments, beside) = (design.segments(), design.beside(REACH)?);
-    let any = FaultLimits { thin: 0.0, gap_mm: f64::INFINITY, node: f64::INFINITY };
-    let of = |s: usize| {
-        let near: Vec<Segment> = beside[s].iter().map(|&n| segments[n as usize]).collect();
-        trace(&segments[s], &near, built, &any)
+/// A strut followed by itself: what stands beside it is seen in the nominal.
+fn traced(own: &Segment, built: &Built) -> Traced {
+    trace(own, &[], built, &FaultLimits { thin: 0.0, gap_mm: f64::INFINITY, node: f64::INFINITY })
+}
+
+/// The middle of a candidate, moved onto the middles of its round sections and as thick as these: a skeleton lies up to a cell or two beside
+/// the axis, and a free end is rounded.
+fn centred(candidate: &Segment, nominal: &MeshDistance) -> Option<Segment> {
+    let along = Along::new(candidate.from, candidate.axis());
+    let heights = LOOKED_AT.map(|t| t * candidate.length_mm());
+    let reach = 2.0 * THICK[1] * candidate.radius_mm;
+    let triangles = nominal.reaching_into(&candidate.hull(reach));
+    let own = |(curves, height_mm): (Vec<Curve>, f64)| {
+        let round = |c: &Curve| 4.0 * PI * c.area_mm2 >= ROUND * c.length_mm * c.length_mm;
+        let near = curves.iter().filter(|c| c.closed && c.area_mm2 > 0.0 && round(c) && c.reach_mm <= reach);
+        let own = near.min_by(|a, b| a.centroid.coords.norm().total_cmp(&b.centroid.coords.norm()))?;
+        Some(Section { height_mm, centre: own.centroid.coords, area_mm2: own.area_mm2, length_mm: own.length_mm })
     };
-    Ok((0..segments.len()).into_par_iter().map(of).collect())
+    let mut found: Vec<Section> =
+        sections(nominal.mesh(), &triangles, &[], &along, &heights).into_iter().zip(heights).filter_map(own).collect();
+    let mut areas: Vec<f64> = found.iter().map(|s| s.area_mm2).collect();
+    areas.sort_unstable_by(f64::total_cmp);
+    let area = *areas.get(areas.len() / 2)?;
+    found.retain(|s| (EVEN..=1.0 / EVEN).contains(&(s.area_mm2 / area)));
+    let radius_mm = (area / PI).sqrt();
+    let slender = candidate.length_mm() >= 2.0 * SLENDER * radius_mm;
+    if found.len() < 2 || !slender || !(THICK[0]..=THICK[1]).contains(&(radius_mm / candidate.radius_mm)) {
+        return None;
+    }
+    let line = Fitted::of(&found);
+    let on_line = |height: f64| along.place(&Point2::from(line.at(height)), height);
+    Some(Segment { from: on_line(heights[0]), to: on_line(heights[heights.len() - 1]), radius_mm })
 }
 
-fn looks_like_a_strut(own: &Segment, traced: &Traced, built: &Built) -> bool {
+/// The candidate as followed, if it is straight and even.
+fn as_strut(own: &Segment, built: &Built) -> Option<Traced> {
+    let traced = traced(own, built);
     let (Some(d), Some(least), Some(waviness), State::Present) =
         (traced.diameter_mm, traced.smallest_diameter_mm, traced.waviness_mm, traced.state)
     else {
-        return false;
+        return None;
     };
-    let thick = d / (2.0 * own.radius_mm);
-    let even = (THICK[0]..=THICK[1]).contains(&thick) && least >= EVEN * d && waviness <= STRAIGHT * d && traced.absent == 0.0;
-    even && own.length_mm() >= SLENDER * d && is_round(own, d, built)
-}
-
-fn is_round(own: &Segment, diameter_mm: f64, built: &Built) -> bool {
-    let along = Along::new(own.from, own.axis());
-    let heights = LOOKED_AT.map(|t| t * own.length_mm());
-    let triangles = built.surface.reaching_into(&own.hull(diameter_mm));
-    let round = |curves: &Vec<super::section::Curve>| {
-        let own = curves.iter().filter(|c| c.closed && c.area_mm2 > 0.0 && c.centroid.coords.norm() < 0.5 * diameter_mm);
-        own.min_by(|a, b| a.centroid.coords.norm().total_cmp(&b.centroid.coords.norm()))
-            .is_some_and(|c| 4.0 * std::f64::consts::PI * c.area_mm2 >= ROUND * c.length_mm * c.length_mm)
-    };
-    sections(built.surface.mesh(), &triangles, &[], &along, &heights).iter().any(round)
-}
-
-/// Some struts of a design along their measured axes: nodes where these meet, or beside where they were on the only one.
-fn refined(design: &Design, traced: &[Traced], kept: &[usize]) -> Option<Design> {
-    let mut places = design.nodes().to_vec();
-    let chosen: Vec<Strut> = kept.iter().map(|&s| design.struts()[s]).collect();
-    let measured: Vec<Traced> = kept.iter().map(|&s| traced[s].clone()).collect();
-    let meeting = nodes::nodes(design.nodes(), &chosen, &measured);
-    let mut placed = Vec::with_capacity(places.len());
-    for (n, place) in places.iter_mut().enumerate() {
-        let on_only = || {
-            let line = chosen.iter().zip(&measured).find(|(s, _)| s.ends.contains(&(n as u32))).and_then(|(_, t)| t.line)?;
-            Some(line.place + line.direction * (*place - line.place).dot(&line.direction))
-        };
-        let reach = chosen.iter().filter(|s| s.ends.contains(&(n as u32))).map(|s| s.diameter_mm).fold(0.0, f64::max);
-        let met = meeting[n].offset.filter(|o| o.norm() <= reach).map(|o| *place + o);
-        placed.push((met.is_some(), reach));
-        *place = met.or_else(on_only).unwrap_or(*place);
-    }
-    let one = united(&places, &placed);
-    let thick =
-        |(s, t): (&Strut, &Traced)| Strut { ends: s.ends.map(|n| one[n as usize]), diameter_mm: t.diameter_mm.unwrap_or(s.diameter_mm) };
-    compacted(&places, chosen.iter().zip(&measured).map(thick).collect())
-}
-
-/// Nodes that are one: what the skeleton split, its lines bring together again. For every node the one that stands for it. A node is given by
-/// whether lines place it, and by the thickest of its struts; one that a single line holds is known along that line to a diameter only.
-fn united(places: &[Point3<f64>], placed: &[(bool, f64)]) -> Vec<u32> {
-    let mut order: Vec<usize> = (0..places.len()).filter(|&n| placed[n].0).collect();
-    order.sort_by(|&a, &b| places[a].x.total_cmp(&places[b].x).then(a.cmp(&b)));
-    let within = |n: usize, reach: f64| {
-        let first = order.partition_point(|&o| places[o].x < places[n].x - reach);
-        let near = order[first..].iter().copied().take_while(move |&o| places[o].x <= places[n].x + reach);
-        near.map(move |o| ((places[o] - places[n]).norm(), o)).filter(move |(d, _)| *d <= reach)
-    };
-    let stands_for = |n: usize| {
-        let (lines, thickest) = placed[n];
-        let reach = if lines { 0.25 * thickest } else { thickest };
-        let other = if lines {
-            within(n, reach).map(|(_, o)| o).min()
-        } else {
-            within(n, reach).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, o)| o)
-        };
-        other.unwrap_or(n) as u32
-    };
-    (0..places.len()).map(stands_for).collect()
-}
-
-/// A design of the nodes that struts name; of struts between the same nodes the first.
-fn compacted(places: &[Point3<f64>], mut struts: Vec<Strut>) -> Option<Design> {
-    struts.retain(|s| s.ends[0] != s.ends[1]);
-    struts.iter_mut().for_each(|s| s.ends.sort_unstable());
-    let mut seen = std::collections::BTreeSet::new();
-    struts.retain(|s| seen.insert(s.ends));
-    let mut used: Vec<u32> = struts.iter().flat_map(|s| s.ends).collect();
-    used.sort_unstable();
-    used.dedup();
-    let number = |n: u32| used.partition_point(|&u| u < n) as u32;
-    struts.iter_mut().for_each(|s| s.ends = s.ends.map(number));
-    Design::new(used.iter().map(|&n| places[n as usize]).collect(), struts).ok()
+    (least >= EVEN * d && waviness <= STRAIGHT * d && traced.absent == 0.0).then_some(traced)
 }

@@ -20,6 +20,8 @@ pub(super) struct Piece {
 
 /// Curves bend where they leave their chord by more than this share of their radius and this many cells.
 const BEND: (f64, f64) = (0.6, 2.0);
+/// Along a rod the radius stays below this many times its lower quartile.
+const STEPPED: f64 = 1.6;
 /// Loose ends shorter than this many radii where they begin, and two cells, are spurs.
 const SPUR: f64 = 1.2;
 
@@ -104,25 +106,34 @@ pub(super) fn graph(ids: &[u32], squares: &[u32], lattice: Lattice) -> Graph {
     let mut pieces = vec![];
     for c in &curves {
         let ends = c.ends.map(|e| root(&group, e));
-        let mut along: Vec<u32> = c.cells.iter().map(|&cell| cells.squares[cell as usize]).collect();
-        along.sort_unstable();
-        let Some(&middle) = along.get(along.len() / 2) else { continue };
-        let radius_mm = (f64::from(middle).sqrt() - 0.5) * lattice.step_mm;
-        let tolerance = (BEND.0 * radius_mm).max(BEND.1 * lattice.step_mm);
+        let radii: Vec<f64> = c.cells.iter().map(|&cell| cells.radius_mm(cell)).collect();
+        let Some(thin) = quantile(&radii, 0.25) else { continue };
         let places: Vec<Point3<f64>> = c.cells.iter().map(|&cell| cells.place(cell)).collect();
         let mut corners = vec![];
-        bends(&nodes[ends[0]], &places, &nodes[ends[1]], tolerance, 0, &mut corners);
+        bends(&nodes[ends[0]], &places, &nodes[ends[1]], (BEND.0 * thin).max(BEND.1 * lattice.step_mm), 0, &mut corners);
+        // Where a rod runs into a plate or a solid.
+        corners.extend((1..radii.len()).filter(|&k| (radii[k - 1] > STEPPED * thin) != (radii[k] > STEPPED * thin)));
         corners.sort_unstable();
-        let mut from = ends[0];
-        for at in corners {
-            nodes.push(places[at]);
-            pieces.push(Piece { ends: [from, nodes.len() - 1], radius_mm });
-            from = nodes.len() - 1;
+        corners.dedup();
+        let (mut from, mut first) = (ends[0], 0);
+        for at in corners.into_iter().chain([radii.len()]) {
+            let to = if at == radii.len() { ends[1] } else { nodes.len() };
+            if let Some(&place) = places.get(at) {
+                nodes.push(place);
+            }
+            let radius_mm = quantile(&radii[first..at], 0.5).unwrap_or(thin);
+            pieces.push(Piece { ends: [from, to], radius_mm });
+            (from, first) = (to, at);
         }
-        pieces.push(Piece { ends: [from, ends[1]], radius_mm });
     }
     let pieces = straightened(&nodes, pieces, BEND.1 * lattice.step_mm);
     Graph { nodes, pieces }
+}
+
+fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get((share * sorted.len() as f64) as usize).copied()
 }
 
 fn root(group: &[usize], mut n: usize) -> usize {
@@ -232,11 +243,12 @@ fn straightened(nodes: &[Point3<f64>], mut pieces: Vec<Piece>, tolerance_mm: f64
         if a == b || p == q || p == node || q == node {
             continue;
         }
+        let radii = [pieces[a].radius_mm, pieces[b].radius_mm];
         let mut corners = vec![];
-        let tolerance = tolerance_mm.max(BEND.0 * pieces[a].radius_mm.min(pieces[b].radius_mm));
+        let tolerance = tolerance_mm.max(BEND.0 * radii[0].min(radii[1]));
         bends(&nodes[p], &[nodes[node]], &nodes[q], tolerance, 0, &mut corners);
-        if corners.is_empty() {
-            let radius_mm = 0.5 * (pieces[a].radius_mm + pieces[b].radius_mm);
+        if corners.is_empty() && radii[0].max(radii[1]) <= STEPPED * radii[0].min(radii[1]) {
+            let radius_mm = 0.5 * (radii[0] + radii[1]);
             pieces[a] = Piece { ends: [p, q], radius_mm };
             gone[b] = true;
             at[q].iter_mut().filter(|n| **n == b).for_each(|n| *n = a);

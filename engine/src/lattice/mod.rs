@@ -12,6 +12,7 @@
 
 mod cell;
 mod design;
+mod ends;
 mod extract;
 mod findings;
 mod graph;
@@ -143,10 +144,18 @@ pub struct Followed {
 /// Struts followed between two looks at the caller's wish to stop.
 const BATCH: usize = 512;
 
-/// Follows every strut of a design in the built surface, given in the nominal frame.
-pub(crate) fn follow(design: &Design, surface: &MeshDistance, scan: &Scan, limits: &FaultLimits, rt: &Runtime) -> Result<Followed, Error> {
+/// Follows every strut of a design in the built surface, given in the nominal's frame.
+pub(crate) fn follow(
+    design: &Design,
+    nominal: &MeshDistance,
+    surface: &MeshDistance,
+    scan: &Scan,
+    limits: &FaultLimits,
+    rt: &Runtime,
+) -> Result<Followed, Error> {
     let built = trace::Built {
         surface,
+        nominal,
         cut_mm: if scan.smooth { section::cut_heights(surface.mesh()) } else { vec![] },
         resolved_mm: scan.resolved_mm,
         step_mm: 0.5 * scan.cell_mm,

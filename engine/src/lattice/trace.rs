@@ -11,6 +11,18 @@ use super::design::Segment;
 use super::section::{Along, Curve, sections};
 use crate::distance::MeshDistance;
 
+const DIAGONAL: f64 = std::f64::consts::FRAC_1_SQRT_2;
+/// Directions around an axis; each and the one half the list on are opposite.
+pub(super) const RIM: [(f64, f64); 8] = [
+    (1.0, 0.0),
+    (DIAGONAL, DIAGONAL),
+    (0.0, 1.0),
+    (-DIAGONAL, DIAGONAL),
+    (-1.0, 0.0),
+    (-DIAGONAL, -DIAGONAL),
+    (0.0, -1.0),
+    (DIAGONAL, -DIAGONAL),
+];
 /// How far aside of its axis a strut is looked for, in diameters.
 pub(super) const REACH: f64 = 2.0;
 /// Sections of less than this share of the designed area are debris.
@@ -95,6 +107,8 @@ pub struct Line {
 /// The built surface with what the scan resolves.
 pub(super) struct Built<'a> {
     pub surface: &'a MeshDistance,
+    /// The design that it is to look like, in the same frame.
+    pub nominal: &'a MeshDistance,
     /// Mean height that each facet cuts off, mm; empty where none is known.
     pub cut_mm: Vec<f32>,
     /// Thinnest strut whose diameter is unbiased, mm.
@@ -116,11 +130,11 @@ enum Station {
 
 /// A strut's own section, about its designed axis.
 #[derive(Clone, Copy)]
-struct Section {
-    height_mm: f64,
-    centre: Vector2<f64>,
-    area_mm2: f64,
-    length_mm: f64,
+pub(super) struct Section {
+    pub height_mm: f64,
+    pub centre: Vector2<f64>,
+    pub area_mm2: f64,
+    pub length_mm: f64,
 }
 
 pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &FaultLimits) -> Traced {
@@ -139,16 +153,19 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
     let own_section = |s: &Option<Station>| if let Some(Station::Own(section)) = s { Some(*section) } else { None };
     let sections: Vec<Section> = stations.iter().filter_map(own_section).collect();
     let fitted = Fitted::of(&sections);
-    let absent = stations.iter().filter(|s| matches!(s, Some(Station::Absent))).count();
-    let clear = path.clear.iter().filter(|c| **c).count();
+    let empty = path.empty(&stations, &fitted, built);
+    let share = |of: &[bool]| {
+        of.iter().zip(&empty).filter(|(of, empty)| **of && **empty).count() as f64 / of.iter().filter(|of| **of).count() as f64
+    };
     let mut traced = Traced {
-        gap_mm: path.longest_gap_mm(&stations, &fitted, built),
-        absent: absent as f64 / clear as f64,
+        gap_mm: path.longest_gap_mm(&empty),
+        absent: share(&path.free),
         step_mm: path.step_mm,
         reason: None,
         ..Traced::not(String::new())
     };
-    let measured = sections.len() >= 2 && sections.len() as f64 >= MEASURED * (clear - absent) as f64;
+    let clear = path.clear.iter().filter(|c| **c).count() as f64;
+    let measured = sections.len() >= 2 && sections.len() as f64 >= MEASURED * clear * (1.0 - share(&path.clear));
     if measured {
         traced.size(&sections, &fitted, &path, built);
     }
@@ -216,44 +233,45 @@ struct Path<'a> {
     along: Along,
     step_mm: f64,
     heights_mm: Vec<f64>,
-    /// No other strut comes near.
+    /// Neither another strut nor other designed material comes near.
     clear: Vec<bool>,
+    /// The axis lies outside of both.
+    free: Vec<bool>,
     /// Distance to the nearest axis of another strut, mm.
     room_mm: Vec<f64>,
 }
 
 impl<'a> Path<'a> {
     fn new(own: &'a Segment, beside: &[Segment], built: &Built) -> Path<'a> {
-        const DIAGONAL: f64 = std::f64::consts::FRAC_1_SQRT_2;
-        const RIM: [(f64, f64); 8] = [
-            (1.0, 0.0),
-            (DIAGONAL, DIAGONAL),
-            (0.0, 1.0),
-            (-DIAGONAL, DIAGONAL),
-            (-1.0, 0.0),
-            (-DIAGONAL, -DIAGONAL),
-            (0.0, -1.0),
-            (DIAGONAL, -DIAGONAL),
-        ];
         let length = own.length_mm();
         let count = ((length / built.step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1]);
         let along = Along::new(own.from, own.axis());
         let heights_mm: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5) * length / count as f64).collect();
         let far = 2.0 * REACH * own.radius_mm;
-        let (clear, room_mm) = heights_mm
-            .iter()
-            .map(|&h| {
+        // A cell of the scan more than touching, since the scan joins what is nearer; and struts are built thicker than designed.
+        let apart = |radius_mm: f64| THICKER * radius_mm + 2.0 * built.step_mm;
+        let ring = |radius_mm: f64, h: f64| RIM.map(|(x, y)| along.place(&Point2::new(x * radius_mm, y * radius_mm), h));
+        let mut free = vec![true; count];
+        let (mut clear, room_mm): (Vec<bool>, Vec<f64>) = (heights_mm.iter().zip(&mut free))
+            .map(|(&h, free)| {
                 let middle = along.place(&Point2::origin(), h);
-                let rim = RIM.map(|(x, y)| along.place(&Point2::new(x * own.radius_mm, y * own.radius_mm), h));
-                // A cell of the scan more than touching, since the scan joins what is nearer; and struts are built thicker than designed.
-                let free = |other: &Segment| {
-                    let apart = THICKER * other.radius_mm + 2.0 * built.step_mm;
+                let rim = ring(own.radius_mm, h);
+                let beyond = |other: &Segment| {
+                    let apart = apart(other.radius_mm);
                     other.axis_distance_mm(&middle) > apart && rim.iter().all(|p| other.axis_distance_mm(p) > apart)
                 };
-                (beside.iter().all(free), beside.iter().map(|o| o.axis_distance_mm(&middle)).fold(far, f64::min))
+                *free = beside.iter().all(|o| o.axis_distance_mm(&middle) > o.radius_mm);
+                (beside.iter().all(beyond), beside.iter().map(|o| o.axis_distance_mm(&middle)).fold(far, f64::min))
             })
             .unzip();
-        Path { own, along, step_mm: length / count as f64, heights_mm, clear, room_mm }
+        // Plates and solids that the strut runs into are designed too, but no struts; a plane that holds half the ring holds the axis.
+        let met = |h: f64| ring(apart(own.radius_mm), h).iter().filter(|p| built.nominal.contains(p) == Some(true)).count();
+        let met: Vec<usize> = free.iter().zip(&heights_mm).map(|(&free, &h)| if free { met(h) } else { RIM.len() }).collect();
+        // A nominal that is solid all along shows the envelope of the lattice, not its struts.
+        if (0..count).any(|k| clear[k] && met[k] == 0) {
+            (0..count).for_each(|k| (clear[k], free[k]) = (clear[k] && met[k] == 0, free[k] && 2 * met[k] < RIM.len()));
+        }
+        Path { own, along, step_mm: length / count as f64, heights_mm, clear, free, room_mm }
     }
 
     /// What is seen where no other strut is near; `None` elsewhere.
@@ -297,17 +315,18 @@ impl<'a> Path<'a> {
         })
     }
 
+    /// Where there is no material.
+    fn empty(&self, stations: &[Option<Station>], fitted: &Fitted, built: &Built) -> Vec<bool> {
+        let is_empty = |(station, &h): (&Option<Station>, &f64)| match station {
+            Some(station) => matches!(station, Station::Absent),
+            None => !self.material(h, &fitted.at(h), built),
+        };
+        stations.iter().zip(&self.heights_mm).map(is_empty).collect()
+    }
+
     /// The longest stretch without material; a stretch that ends at a node counts if it reaches where no other strut is near.
-    fn longest_gap_mm(&self, stations: &[Option<Station>], fitted: &Fitted, built: &Built) -> f64 {
-        let last = stations.len() - 1;
-        let empty: Vec<bool> = stations
-            .iter()
-            .zip(&self.heights_mm)
-            .map(|(station, &h)| match station {
-                Some(station) => matches!(station, Station::Absent),
-                None => !self.material(h, &fitted.at(h), built),
-            })
-            .collect();
+    fn longest_gap_mm(&self, empty: &[bool]) -> f64 {
+        let last = empty.len() - 1;
         let mut longest = 0;
         let mut k = 0;
         while k <= last {
@@ -324,7 +343,7 @@ impl<'a> Path<'a> {
 }
 
 /// The straight line through the centres of sections: `centre + slope · (height - height_mm)`.
-struct Fitted {
+pub(super) struct Fitted {
     height_mm: f64,
     centre: Vector2<f64>,
     slope: Vector2<f64>,
@@ -332,7 +351,7 @@ struct Fitted {
 }
 
 impl Fitted {
-    fn of(sections: &[Section]) -> Fitted {
+    pub fn of(sections: &[Section]) -> Fitted {
         let count = sections.len().max(1) as f64;
         let height_mm = sections.iter().map(|s| s.height_mm).sum::<f64>() / count;
         let centre = sections.iter().fold(Vector2::zeros(), |sum, s| sum + s.centre) / count;
@@ -343,7 +362,7 @@ impl Fitted {
         Fitted { height_mm, centre, slope, spread_mm2 }
     }
 
-    fn at(&self, height_mm: f64) -> Vector2<f64> {
+    pub fn at(&self, height_mm: f64) -> Vector2<f64> {
         self.centre + self.slope * (height_mm - self.height_mm)
     }
 }

@@ -89,23 +89,30 @@ pub enum UnitCell {
     SimpleCubic,
     BodyCentred,
     Octet,
+    Diamond,
 }
+
+/// Places are in quarters of a cell.
+const CELL: i32 = 4;
 
 impl UnitCell {
     fn struts(self) -> Vec<[[i32; 3]; 2]> {
-        // Places in half cells.
+        let corners = || (0..8).map(|n: i32| [n & 1, n >> 1 & 1, n >> 2].map(|x| CELL * x));
         match self {
             UnitCell::SimpleCubic => {
-                let corners = || (0..8).map(|n: i32| [2 * (n & 1), 2 * (n >> 1 & 1), 2 * (n >> 2)]);
-                corners().flat_map(|p| (0..3).filter(move |&a| p[a] == 0).map(move |a| [p, with(p, a, 2)])).collect()
+                corners().flat_map(|p| (0..3).filter(move |&a| p[a] == 0).map(move |a| [p, with(p, a, CELL)])).collect()
             }
-            UnitCell::BodyCentred => (0..8).map(|n: i32| [[1; 3], [2 * (n & 1), 2 * (n >> 1 & 1), 2 * (n >> 2)]]).collect(),
+            UnitCell::BodyCentred => corners().map(|p| [[CELL / 2; 3], p]).collect(),
+            UnitCell::Diamond => {
+                let sites = [[1, 1, 1], [3, 3, 1], [3, 1, 3], [1, 3, 3]];
+                let ways = [[-1, -1, -1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]];
+                sites.iter().flat_map(|s| ways.iter().map(move |w| [*s, [0, 1, 2].map(|a| s[a] + w[a])])).collect()
+            }
             UnitCell::Octet => {
-                let faces: Vec<[i32; 3]> = (0..3).flat_map(|a| [with([1; 3], a, 0), with([1; 3], a, 2)]).collect();
-                let corners = (0..8).map(|n: i32| [2 * (n & 1), 2 * (n >> 1 & 1), 2 * (n >> 2)]);
-                let near = |p: &[i32; 3], q: &[i32; 3]| (0..3).map(|a| (p[a] - q[a]) * (p[a] - q[a])).sum::<i32>() == 2;
+                let faces: Vec<[i32; 3]> = (0..3).flat_map(|a| [0, CELL].map(|x| with([CELL / 2; 3], a, x))).collect();
+                let near = |p: &[i32; 3], q: &[i32; 3]| (0..3).map(|a| (p[a] - q[a]) * (p[a] - q[a])).sum::<i32>() == CELL * CELL / 2;
                 let mut found: Vec<[[i32; 3]; 2]> =
-                    corners.flat_map(|c| faces.iter().filter(move |f| near(&c, f)).map(move |&f| [c, f])).collect();
+                    corners().flat_map(|c| faces.iter().filter(move |f| near(&c, f)).map(move |&f| [c, f])).collect();
                 for (n, &f) in faces.iter().enumerate() {
                     found.extend(faces[n + 1..].iter().filter(|g| near(&f, g)).map(|&g| [f, g]));
                 }
@@ -125,7 +132,7 @@ impl Framework {
     pub fn of(unit: UnitCell, cells: [u32; 3], cell_mm: [f64; 3], diameter_mm: f64) -> Framework {
         let mut ends: Vec<[[i32; 3]; 2]> = vec![];
         for n in 0..cells.iter().product::<u32>() {
-            let at = [n % cells[0], n / cells[0] % cells[1], n / (cells[0] * cells[1])].map(|i| 2 * i as i32);
+            let at = [n % cells[0], n / cells[0] % cells[1], n / (cells[0] * cells[1])].map(|i| CELL * i as i32);
             ends.extend(
                 unit.struts().iter().map(|strut| strut.map(|p| [0, 1, 2].map(|a| p[a] + at[a]))).map(|[p, q]| [p.min(q), p.max(q)]),
             );
@@ -137,7 +144,7 @@ impl Framework {
         places.dedup();
         let number = |p: &[i32; 3]| places.partition_point(|q| q < p) as u32;
         let struts = ends.iter().map(|[p, q]| (number(p), number(q), diameter_mm)).collect();
-        let nodes = places.iter().map(|p| Point3::from([0, 1, 2].map(|a| 0.5 * f64::from(p[a]) * cell_mm[a]))).collect();
+        let nodes = places.iter().map(|p| Point3::from([0, 1, 2].map(|a| f64::from(p[a]) / f64::from(CELL) * cell_mm[a]))).collect();
         Framework { nodes, struts }
     }
 
@@ -174,5 +181,6 @@ mod tests {
         assert_eq!(count(UnitCell::SimpleCubic, [2, 2, 2]), 54); // 3 · 2 · 3 · 3
         assert_eq!(count(UnitCell::BodyCentred, [3, 2, 2]), 96);
         assert_eq!(count(UnitCell::Octet, [1, 1, 1]), 36);
+        assert_eq!(count(UnitCell::Diamond, [2, 1, 2]), 64);
     }
 }

@@ -87,8 +87,10 @@ struct Chosen<'a> {
 const SPACING: &str = "section_spacing";
 const UNMEASURED: &str = "unmeasured_struts";
 const CURVATURE: &str = "curvature";
-/// Share of the correction for curvature that stays uncertain: on scanned phantoms 3 to 15 voxels thick up to 0.4 of it remained, in lattices
-/// as dense as a quarter of their cells.
+/// Share of the correction for curvature that stays uncertain. A lone rod leaves 3/16 (σ/R)² of it (its edge lies where R is the median of a
+/// Rice distribution), 0.02 at R = 3 σ, and curvature over patches is right on cylinders of any radius: so this is for the blur, whose square
+/// counts, and for what other struts add. On scanned phantoms 3 to 15 voxels thick up to 0.4 remained, in lattices as dense as a quarter of
+/// their cells; that share is seen, not derived.
 const OPEN: f64 = 0.25;
 
 fn over(case: &Case, scope: &Scope, measure: impl Fn(&Chosen) -> Result<Measured, Error>) -> Result<Measured, Error> {
@@ -129,8 +131,7 @@ impl Chosen<'_> {
     }
 
     /// Standard uncertainties common to all diameters, mm. Facets of a determined surface are corrected for, those of a mesh are not.
-    /// A round strut is corrected for its blur by σ²/R; a share of that stays open, because struts are as narrow as the patches over which
-    /// curvature is averaged.
+    /// A round strut's diameter is corrected for its blur by σ²/R; a share of that stays open.
     fn common_mm(&self, diameter_mm: f64) -> Result<Vec<Term>, Error> {
         let part = self.case.actual()?;
         let Some(image) = &part.image else { return Ok(vec![Term { name: OFFSET, u: 2.0 * part.surface_u_mm() }]) };

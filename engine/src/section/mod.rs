@@ -132,11 +132,11 @@ fn places(wanted: &Section, built: &Section, plane: &Plane, nominal: &MeshDistan
     if points.is_empty() {
         return Ok(vec![]);
     }
-    let nearest = MeshDistance::build(&segments).nearest_all(&points, rt)?;
-    let sides = nominal.signed_all(&points, rt)?;
+    let nearest = MeshDistance::without_edges(&segments).nearest_all(&points, rt)?;
+    let inside = nominal.signed_as(&points, rt, |s| s.sign_defined.then_some(s.distance_mm < 0.0))?;
     let place = |i: usize| {
-        let (distance, side) = (nearest[i].distance_mm, &sides[i]);
-        let deviation_mm = side.sign_defined.then_some(if side.distance_mm < 0.0 { -distance } else { distance });
+        let distance = nearest[i].distance_mm;
+        let deviation_mm = inside[i].map(|inside| if inside { -distance } else { distance });
         Place { contour: along[i].0, at: along[i].1, nominal: nearest[i].point, deviation_mm }
     };
     Ok((0..points.len()).map(place).collect())

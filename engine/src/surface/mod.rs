@@ -248,7 +248,7 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
     let levels: Vec<f64> = others.chain([threshold]).map(|level| slices.rescale().stored(level)).collect();
     let (kept, noise) = if options.denoise {
         findings.push(Finding::note("surface.denoised", DENOISED));
-        start(&kernels::medians(slices, histogram.coding::<T>()), slices, (threshold, options.keep), &levels, &mut findings, rt)?
+        start(&kernels::medians(slices, histogram.coding::<T>())?, slices, (threshold, options.keep), &levels, &mut findings, rt)?
     } else {
         start(slices, slices, (threshold, options.keep), &levels, &mut findings, rt)?
     };
