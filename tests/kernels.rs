@@ -413,6 +413,7 @@ fn spoiled(name: &str, text: String) -> String {
         "histogram" => ("counts[key.y - edges[0].y], 1u", "counts[key.y - edges[0].y], 2u"),
         "components" => ("let was = atomicMin(&parents[high], low)", "let was = atomicMin(&parents[low], low)"),
         "distance_transform" => ("step * step < best", "step * step + 4u < best"),
+        "local_thickness" => ("while root * root >= n", "while root * root > n"),
         "gaussian" => ("source[behind(line, d)]", "source[behind(line, d - 1u)]"),
         "gradient" => ("min(i + 1u, n.x - 1u)", "min(i + 2u, n.x - 1u)"),
         "cells" => ("high.z ^ high.w", "high.z ^ high.y"),

@@ -2,12 +2,16 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/huge.rs"]
+mod huge;
 #[path = "measure/lattice.rs"]
 mod lattice;
 #[path = "measure/level_sets.rs"]
 mod level_sets;
 #[path = "measure/maps.rs"]
 mod maps;
+#[path = "measure/microct.rs"]
+mod microct;
 #[path = "measure/pores.rs"]
 mod pores;
 mod support;

@@ -13,21 +13,19 @@ use crate::evidence;
 use crate::finding::Finding;
 use crate::frame::{Grid, Pose};
 use crate::health;
-use crate::io::{self, Loaded, VertexField};
+use crate::io::{self, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
 use crate::lattice::{self, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
-use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, SizeDistribution};
+use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution};
 use crate::porosity;
-use crate::quantities::{self, Measured, QuantityJson, SMALLEST_VOID_CELLS, Scope, Term};
+use crate::quantities::{self, QuantityJson, SMALLEST_VOID_CELLS, Scope};
 use crate::region::Region;
 use crate::render::colour;
 use crate::runtime::Runtime;
 use crate::section::{self, Plane};
-use crate::surface::material;
-use crate::volume::with_volume;
 
 /// The JSON of every measuring command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -352,10 +350,13 @@ pub struct Pores<'a> {
     pub range_mm: Option<[f64; 2]>,
     /// Diameter of the sphere of `pore.accessible`, mm.
     pub sphere_mm: Option<f64>,
-    /// Receives a row for each closed pore as comma-separated values.
+    /// Receives a row for each closed and each open pore as comma-separated values.
     pub table: Option<PathBuf>,
     /// Whether the summary gets the curve of accessible volume.
     pub curve: bool,
+    /// Edge of the cells of the lattices that sizes are measured on, mm; without it that of the scan's voxels, or a 400th of the part's
+    /// diagonal where that is more.
+    pub cell_mm: Option<f64>,
     pub region: Option<RegionRef<'a>>,
 }
 
@@ -363,7 +364,7 @@ impl Pores<'_> {
     /// Everything of a part inside its closed hull.
     pub fn new(part: Source) -> Self {
         let envelope = Envelope::Hull { closing_mm: porosity::DEFAULT_CLOSING_MM };
-        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, curve: false, region: None }
+        Pores { part, envelope, range_mm: None, sphere_mm: None, table: None, curve: false, cell_mm: None, region: None }
     }
 }
 
@@ -384,7 +385,7 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     }
     // Every component counts: what a pore hangs on may be loose.
     let built = session.part(&Source { components: ComponentsOrder::All, ..job.part.clone() })?;
-    let mut case = Case::new(rt, None, Some(built), None);
+    let mut case = Case::new(rt, None, Some(on_cells(built, job.cell_mm)?), None);
     if let Envelope::Hull { closing_mm } = job.envelope {
         case = case.closing(closing_mm);
     }
@@ -392,8 +393,31 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     pores_of_case(session, job, &case, region)
 }
 
+/// A part that is measured on cells of another size.
+fn on_cells(mut part: Part, cell_mm: Option<f64>) -> Result<Part, Error> {
+    if let Some(cell) = cell_mm {
+        if !cell.is_finite() || cell <= 0.0 {
+            let message = format!("the cells are {cell} mm wide, allowed are lengths above 0: give that of the voxels, or none");
+            return Err(Error::input("pores.cell", message));
+        }
+        part.cell_mm = cell;
+    }
+    Ok(part)
+}
+
+/// That cells are wider than the scan's voxels.
+fn coarse(part: &Part) -> Option<Finding> {
+    let voxel = part.image.as_ref()?.voxel_mm.iter().copied().fold(f64::INFINITY, f64::min);
+    let (cell, floor) = (part.cell_mm, libm::cbrt(SMALLEST_VOID_CELLS) * part.cell_mm);
+    let message = format!(
+        "sizes are measured on cells of {cell:.4} mm, voxels are {voxel:.4} mm: pores and walls below {cell:.4} mm are seen in part and voids below {floor:.4} mm are not counted; give cells of the voxels' size for them"
+    );
+    (cell > 1.001 * voxel).then(|| Finding::qualify("pores.coarse_cells", message))
+}
+
 /// The table, the summary and all quantities of a part's pores, in a region or its closed hull.
-fn pores_of_case(session: Session, job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Measurement, Error> {
+fn pores_of_case(mut session: Session, job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Measurement, Error> {
+    session.findings.extend(coarse(case.actual()?));
     write_table(job, case, region)?;
     let pores = pore_summary(job, case, region)?;
     let scope = Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() };
@@ -419,11 +443,13 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
     let porosity = case.porosity(region)?;
     let surface_per_mm = porosity.open_surface_per_mm + porosity.closed_surface_per_mm;
     Ok(Some(PoreSummary {
+        cell_mm: part.cell_mm,
         sizes,
         accessible,
         range_mm: job.range_mm,
         throats_mm: [0, 1, 2].map(|n| a[n].zip(b[n]).map(|(a, b)| 0.5 * (a + b))),
-        border: BorderRule::of(&case.closed_voids(region)?[0], SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm),
+        border: BorderRule::of(&case.closed_voids(region)?[0], least_mm3(part)),
+        shapes: ShapeCount::of(&case.closed_voids(region)?[0], least_mm3(part)),
         sensitivity: Sensitivity {
             per_micrometre: 1e-3 * surface_per_mm,
             per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
@@ -431,50 +457,40 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
     }))
 }
 
-fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
-    let Some(path) = &job.table else { return Ok(()) };
-    let voids = case.closed_voids(region)?;
-    write_text("table", path, &crate::pores::csv(&voids[0]))
+/// Volume of the smallest void that counts.
+fn least_mm3(part: &Part) -> f64 {
+    SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm
 }
 
-/// The whole image as the envelope: fractions by voxels, everything else on the determined surface between the outermost voxel centres.
+fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
+    let Some(path) = &job.table else { return Ok(()) };
+    let closed = case.closed_voids(region)?;
+    let open = case.open_pores(region, SMALLEST_VOID_CELLS as u64)?;
+    write_text("table", path, &crate::pores::csv(&closed[0], &open, least_mm3(case.actual()?)))
+}
+
+/// The image as the envelope, between the outermost voxel centres: nothing is known of what lies beyond them.
 fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Error> {
     let (rt, part) = (session.rt, &job.part);
     if job.region.is_some() {
         return Err(Error::input("envelope.region", "a region and the envelope `volume` exclude each other: give one of them"));
     }
     let name = name(&part.path);
-    let file = match io::load(&part.path)? {
-        Loaded::Volume(file) => file,
-        Loaded::Mesh(_) | Loaded::Cloud(_) => {
-            return Err(Error::input(
-                "envelope.no_volume",
-                format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file"),
-            ));
-        }
-    };
+    let no_volume = || format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file");
+    let opened = io::open_volume(&part.path).map_err(|e| match e.code {
+        "file.not_a_volume" => Error::input("envelope.no_volume", no_volume()),
+        _ => e,
+    })?;
+    let image = image_region(opened.grid())?.ok_or_else(|| {
+        let message = format!("{name} has a single layer of voxels, which encloses no volume: give a volume of two layers or more");
+        Error::input("envelope.single_layer", message)
+    })?;
+    drop(opened);
     let all = Source { components: ComponentsOrder::All, ..part.clone() };
-    let (determined, record, findings) = load::determined(&name, &all, &file, &[], rt)?;
-    let volume = &file.volume;
-    let mask = with_volume!(volume, v => material(v, determined.threshold, rt)?);
-    let fractions = porosity::of_volume(&mask, rt)?;
-    let grid = *volume.grid();
-    drop((file, mask));
-    session.keep(Read { value: (), record, findings });
-    let surface = determined.mesh.area_mm2() / (grid.voxel_volume_mm3() * grid.voxels() as f64);
-    let value =
-        |value: f64| Measured::Value { value, terms: vec![Term { name: crate::uncertainty::OFFSET, u: surface * determined.u_offset_mm }] };
-    let found = [("porosity.total", fractions.total), ("porosity.open", fractions.open), ("porosity.closed", fractions.closed)];
-    let counted = found.map(|(n, v)| (n.to_string(), QuantityJson::new(&value(v), "1")));
-    let case = Case::new(rt, None, Some(Part::from_volume(determined, part.scale_uncertainty)), None);
-    let shape = image_region(&grid)?;
-    let region = shape.as_ref().map(|shape| ("image", shape));
-    let mut measured = match region {
-        Some(_) => pores_of_case(session, job, &case, region)?,
-        None => session.close(BTreeMap::new(), None, BTreeMap::new()),
-    };
-    measured.quantities.extend(counted);
-    Ok(measured)
+    let (value, record, findings) = load::surface_of(&name, &all, &[], rt)?;
+    let determined = session.keep(Read { value, record, findings });
+    let built = on_cells(Part::from_volume(determined, part.scale_uncertainty), job.cell_mm)?;
+    pores_of_case(session, job, &Case::new(rt, None, Some(built), None), Some(("image", &image)))
 }
 
 /// Between the outermost voxel centres; `None` for an image of a single layer.

@@ -55,22 +55,22 @@ pub struct Porosity {
 
 /// Measures a closed mesh given in the nominal frame.
 pub fn porosity(mesh: &Mesh, envelope: &Envelope, step_mm: f64, rt: &Runtime) -> Result<Porosity, Error> {
-    let scenes = Scene::both(mesh, envelope, step_mm, rt)?;
-    of_scenes(mesh, None, &scenes)
+    let on = |phase: f64| on_lattice(mesh, None, &Scene::of(mesh, envelope, step_mm, phase, rt)?);
+    Ok(Porosity::of_both(&on(PHASES[0])?, &on(PHASES[1])?))
 }
 
-/// The same on lattices that are there.
-pub(crate) fn of_scenes(mesh: &Mesh, bulge: Option<&Bulge>, scenes: &[Scene; 2]) -> Result<Porosity, Error> {
-    let runs = [on_lattice(mesh, bulge, &scenes[0])?, on_lattice(mesh, bulge, &scenes[1])?];
-    let (a, b) = (&runs[0], &runs[1]);
-    let combine = |of: fn(&Fractions) -> f64, w: f64| 0.5 * (of(&a.fractions) + w * of(&b.fractions));
-    let both = |w: f64| Fractions {
-        total: combine(|f| f.total, w),
-        open: combine(|f| f.open, w),
-        closed: combine(|f| f.closed, w),
-        envelope_mm3: combine(|f| f.envelope_mm3, w),
-    };
-    Ok(Porosity { fractions: both(1.0), numeric: both(-1.0), ..a.clone() })
+impl Porosity {
+    /// From those on the two lattices of a measurement.
+    pub(crate) fn of_both(a: &Porosity, b: &Porosity) -> Porosity {
+        let combine = |of: fn(&Fractions) -> f64, w: f64| 0.5 * (of(&a.fractions) + w * of(&b.fractions));
+        let both = |w: f64| Fractions {
+            total: combine(|f| f.total, w),
+            open: combine(|f| f.open, w),
+            closed: combine(|f| f.closed, w),
+            envelope_mm3: combine(|f| f.envelope_mm3, w),
+        };
+        Porosity { fractions: both(1.0), numeric: both(-1.0), ..a.clone() }
+    }
 }
 
 /// A part and its envelope on a lattice.
@@ -85,20 +85,19 @@ pub(crate) struct Scene<'a> {
 
 /// More lines than this share on which the surface does not close, and nothing is measured.
 const MOST_BROKEN: f64 = 1e-3;
-/// Cells of a lattice at most; a lattice has some ten bytes a cell.
-const MOST_CELLS: f64 = (1u64 << 30) as f64;
+/// Cells of a lattice at most: their numbers are 32 bits.
+const MOST_CELLS: f64 = u32::MAX as f64;
+/// What a measurement holds for each cell: a number of 4 bytes, and bits for the solid, its voids, the envelope and what is measured.
+const BYTES_PER_CELL: u64 = 6;
 
 impl<'a> Scene<'a> {
     /// On the two lattices of a measurement.
     pub fn both(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, rt: &Runtime) -> Result<[Scene<'a>; 2], Error> {
-        rt.step("lattice", 0.0)?;
-        let first = Scene::of(mesh, envelope, step_mm, PHASES[0], rt)?;
-        rt.step("lattice", 0.5)?;
-        Ok([first, Scene::of(mesh, envelope, step_mm, PHASES[1], rt)?])
+        Ok([Scene::of(mesh, envelope, step_mm, PHASES[0], rt)?, Scene::of(mesh, envelope, step_mm, PHASES[1], rt)?])
     }
 
     /// `phase` is the lattice's shift in cells.
-    fn of(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
+    pub fn of(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
         let part = mesh.bounds();
         let bounds = match envelope {
             Envelope::Region(region) => {
@@ -113,10 +112,12 @@ impl<'a> Scene<'a> {
         let cells: f64 = (bounds.max - bounds.min).iter().map(|length| length / step_mm + 4.0).product();
         if cells.is_nan() || cells > MOST_CELLS {
             let message = format!(
-                "part and envelope cover {cells:.2e} cells of {step_mm} mm, allowed are 2^30: give an envelope or a closing radius of the part's size"
+                "part and envelope cover {cells:.2e} cells of {step_mm} mm, allowed are less than 2^32: give an envelope or a closing radius of the part's size, or larger cells"
             );
             return Err(Error::resource("porosity.too_large", message));
         }
+        rt.step("lattice", phase)?;
+        rt.afford(&format!("{cells:.2e} cells of {step_mm} mm"), BYTES_PER_CELL * cells as u64)?;
         let lattice = Lattice::covering(&bounds, step_mm, phase);
         let columns = Columns::of(mesh, lattice);
         let lines = lattice.dims[1] * lattice.dims[2];
@@ -160,7 +161,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Porosity, Error> {
+/// On one lattice alone.
+pub(crate) fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Porosity, Error> {
     let Scene { lattice, columns, voids, inside, .. } = scene;
     let lines = lattice.dims[1] * lattice.dims[2];
     let sums: Vec<[f64; 3]> =
@@ -308,14 +310,4 @@ fn closed_hull(solid: &Mask, radius: f64, rt: &Runtime) -> Result<Mask, Error> {
     let outside = free.mask_of(free.label_of(0, 0, 0));
     let to_outside = distance_transform(&outside.complement(), Border::Unknown, rt)?;
     Ok(Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_outside[(k * ny + j) * nx + i]) > touch || solid.get(i, j, k)))
-}
-
-/// Voxel-counted fractions of a whole volume: porosity of everything in the image, open where a pore reaches its border.
-pub fn of_volume(solid: &Mask, rt: &Runtime) -> Result<Fractions, Error> {
-    let pores = components(&solid.complement(), Connectivity::Faces6, rt)?;
-    let all = solid.dims().iter().product::<usize>() as f64;
-    let sizes = pores.sizes();
-    let open: u64 = (1..=sizes.len()).filter(|&l| pores.touches_border(l as u32)).map(|l| sizes[l - 1]).sum();
-    let total: u64 = sizes.iter().sum();
-    Ok(Fractions { total: total as f64 / all, open: open as f64 / all, closed: (total - open) as f64 / all, envelope_mm3: f64::NAN })
 }

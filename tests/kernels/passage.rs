@@ -1,7 +1,8 @@
 //! The widest passage against opening a grid width by width and flooding it.
 
 use verimetry_engine::kernels::{
-    Border, Connectivity, NO_BACKGROUND, Opening, beside, distance_transform, distance_transform_mm2, place_of,
+    Border, Connectivity, Ends, NO_BACKGROUND, Opening, beside, components, distance_transform, distance_transform_mm2, place_of,
+    widest_passages,
 };
 use verimetry_engine::runtime::Runtime;
 use verimetry_engine::volume::Mask;
@@ -25,17 +26,23 @@ fn flooded_throat(widths: &[f64], dims: [usize; 3], axis: usize) -> Option<f64> 
     })
 }
 
-fn opened_throat(widths: &[f64], dims: [usize; 3], axis: usize) -> Option<f64> {
+/// Opened cell by cell from the widest on, the first two thirds of those that join nothing yet as components.
+fn opened_throat(widths: &[f64], dims: [usize; 3], axis: usize, rt: &Runtime) -> Option<f64> {
+    let ends = Ends { axis, first: 0, last: dims[axis] - 1 };
     let mut order: Vec<u32> = (0..widths.len() as u32).filter(|&n| widths[n as usize] > 0.0).collect();
     order.sort_by(|&a, &b| widths[b as usize].total_cmp(&widths[a as usize]));
-    let ends = |at: [usize; 3]| [at[axis] == 0, at[axis] + 1 == dims[axis]];
-    let found = Opening::new(dims).open(&order, ends).map(|n| widths[order[n] as usize]);
-    // In two parts, as where the first is known not to join the ends.
-    let mut opening = Opening::new(dims);
-    let (first, rest) = order.split_at(order.len() / 3);
-    let in_parts = opening.open(first, ends).map(|n| first[n]).or_else(|| opening.open(rest, ends).map(|n| rest[n]));
-    assert_eq!(in_parts.map(|n| widths[n as usize]), found);
-    found
+    let opened = |start: &[u32], rest: &[u32]| {
+        let open = Mask::from_fn(dims, |i, j, k| start.contains(&(((k * dims[1] + j) * dims[0] + i) as u32)));
+        let open = components(&open, Connectivity::Faces6, rt).unwrap();
+        let mut cells = rest.to_vec();
+        cells.sort_unstable();
+        let order: Vec<u32> = rest.iter().map(|n| cells.binary_search(n).unwrap() as u32).collect();
+        Opening::new(&open, &cells, dims, ends).open(&order).map(|n| start.len() + n)
+    };
+    let found = opened(&[], &order);
+    let (start, rest) = order.split_at(2 * found.unwrap_or(order.len()) / 3);
+    assert_eq!(opened(start, rest), found);
+    found.map(|n| widths[order[n] as usize])
 }
 
 #[test]
@@ -49,11 +56,16 @@ fn the_throat_is_the_width_at_which_flooding_first_joins_the_ends() {
                 if equal[0] == NO_BACKGROUND {
                     continue;
                 }
+                let ends = [0, 1, 2].map(|axis| Ends { axis, first: 0, last: dims[axis] - 1 });
+                let throats = widest_passages(&mask, &equal, &ends, &rt).unwrap();
                 let equal: Vec<f64> = equal.into_iter().map(f64::from).collect();
+                for (axis, throat) in throats.into_iter().enumerate() {
+                    assert_eq!(throat.map(f64::from), flooded_throat(&equal, dims, axis), "{dims:?} {density} {axis} {border:?}");
+                }
                 let unequal = distance_transform_mm2(&mask, [0.7, 1.0, 2.3], border, &rt).unwrap();
                 for (axis, widths) in [(0, &equal), (1, &equal), (2, &equal), (0, &unequal), (1, &unequal), (2, &unequal)] {
                     assert_eq!(
-                        opened_throat(widths, dims, axis),
+                        opened_throat(widths, dims, axis, &rt),
                         flooded_throat(widths, dims, axis),
                         "{dims:?} {density} {axis} {border:?}"
                     );

@@ -68,7 +68,7 @@ fn local_thickness_of_thick_bodies_of_every_shape_is_exact() {
             };
             balls[..6].iter().any(inside) != (seed % 2 == 0 && inside(&balls[6])) && i % 31 != 30
         });
-        check(&mask, &[("cpu", Runtime::cpu())]);
+        check(&mask, &backends(1 << 14));
     }
 }
 
@@ -79,8 +79,10 @@ fn radii_beyond_the_table_are_compared_as_spheres() {
         let mask = Mask::from_fn(dims, |i, j, k| [i, j, k] != hole);
         let squares: Vec<f64> = distance_transform(&mask, Border::Unknown, &Runtime::cpu()).unwrap().into_iter().map(f64::from).collect();
         let truth = looked_for(&squares, dims, [1.0; 3]);
-        let found = local_thickness(&mask, Border::Unknown, &Runtime::cpu()).unwrap();
-        assert!(found.iter().zip(&truth).all(|(f, t)| f64::from(*f) == *t));
+        for (name, rt) in backends(1 << 16) {
+            let found = local_thickness(&mask, Border::Unknown, &rt).unwrap();
+            assert!(found.iter().zip(&truth).all(|(f, t)| f64::from(*f) == *t), "{name}");
+        }
     }
 }
 
@@ -144,7 +146,7 @@ fn the_euler_numbers_of_known_bodies_are_components_less_tunnels_plus_cavities()
         let ring = (x * x + y * y).sqrt() - 13.0;
         ring * ring + z * z < 16.0
     };
-    let of = |inside: &dyn Fn(usize, usize, usize) -> bool| {
+    let of = |inside: &(dyn Fn(usize, usize, usize) -> bool + Sync)| {
         let mask = Mask::from_fn(dims, inside);
         let solid = euler_number(&mask, Connectivity::Corners26);
         // Alexander duality: what is a tunnel of the one is a tunnel of the other, with the outside as a component too many.

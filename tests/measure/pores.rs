@@ -7,6 +7,7 @@ use verimetry_engine::frame::{Bounds, Grid, Pose};
 use verimetry_engine::kernels::{Border, Connectivity, components, distance_transform_mm2};
 use verimetry_engine::measure::{self, Envelope, Measurement, Pores};
 use verimetry_engine::phantom::{Solid, parts};
+use verimetry_engine::pores::Shape;
 use verimetry_engine::runtime::Runtime;
 use verimetry_engine::volume::Mask;
 
@@ -70,7 +71,7 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
 
     let text = std::fs::read_to_string(table).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
-    assert_eq!((rows.len(), rows[0].len(), rows[1].len()), (2, 12, 12));
+    assert_eq!((rows.len(), rows[0].len(), rows[1].len()), (2, 18, 18));
     let number = |name: &str| rows[1][rows[0].iter().position(|n| *n == name).unwrap()].parse::<f64>().unwrap();
     for (name, truth, within) in [
         ("volume_mm3", volume(0.9), 0.1),
@@ -81,10 +82,12 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
         ("y_mm", 2.98, 0.005),
         ("z_mm", 3.01, 0.005),
         ("to_surface_mm", 1.5, 0.03),
+        ("shortest_mm", 1.8, 0.02),
+        ("longest_mm", 1.8, 0.02),
     ] {
         assert!((number(name) - truth).abs() <= within, "{name}: {}", number(name));
     }
-    assert_eq!(rows[1][11], "false");
+    assert_eq!([11, 12, 16, 17].map(|n| rows[1][n]), ["false", "closed", "round", "true"]);
 }
 
 /// The share of the pores in a cube that a sphere of this radius sweeps when it comes from outside, counted on a fine grid: places where the
@@ -198,6 +201,39 @@ fn voids_that_the_envelope_cuts_are_told_both_ways() {
     }
     covers(&m, "defect.count", 2.0);
     covers(&m, "porosity.closed", (volume(0.4) + 0.5 * volume(0.6)) / (2.9 * 2.8 * 2.8));
+}
+
+/// A ball, a coin and a stick inside, and a channel through the block.
+#[test]
+fn the_table_tells_round_flat_and_drawn_out_voids_and_what_is_open() {
+    let folder = Folder::new();
+    let at = |x: f64, y: f64| Point3::new(x, y, 2.01);
+    let brick = |x: f64, y: f64, half: [f64; 3]| Solid::Box { centre: at(x, y), half_mm: half.into(), rounding_mm: 0.05 };
+    let block = brick(3.0, 2.0, [2.7, 1.7, 1.7]);
+    let ball = Solid::Ball { centre: at(1.0, 1.5), radius_mm: 0.4 };
+    let voids = vec![ball, brick(2.4, 2.0, [0.6, 0.6, 0.15]), brick(3.8, 2.0, [0.25, 0.75, 0.25]), brick(4.9, 2.0, [0.3, 0.35, 2.5])];
+    let grid = Grid::aligned([60, 40, 40], [VOXEL; 3], Point3::origin()).unwrap();
+    let part = folder.scan("block.mha", &block.without(Solid::Union(voids), 0.0), &grid);
+    let table = folder.0.path().join("pores.csv");
+    let m = measured(&Pores { table: Some(table.clone()), ..Pores::new(part) });
+    let text = std::fs::read_to_string(table).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let mut found: Vec<[&str; 3]> = rows.iter().map(|r| [r[12], r[16], r[17]]).collect();
+    found.sort_unstable();
+    let closed = |shape, near| ["closed", shape, near];
+    assert_eq!(found, [closed("flat", "false"), closed("irregular", "true"), closed("round", "true"), ["open", "", "true"]]);
+    let open = rows.iter().find(|r| r[12] == "open").unwrap();
+    let number = |n: usize| open[n].parse::<f64>().unwrap();
+    // The channel between the block's faces. Where it opens the rolled ball dips in by its rise over half the opening, 0.06 mm, and half the
+    // diagonal of a cell, 0.09 mm: at both ends a twentieth of the length.
+    let share = number(1) / (0.6 * 0.7 * 3.4);
+    assert!((0.9..1.0).contains(&share) && (number(3) - 0.6).abs() < 0.05, "{open:?}");
+    assert!((number(6) - 4.9).abs() < 0.02 && (number(10) - 0.55).abs() < 0.03 && open[11] == "true", "{open:?}");
+    let shapes = m.pores.unwrap().shapes;
+    assert_eq!(
+        shapes.iter().map(|s| (s.shape, s.voids, s.near_surface)).collect::<Vec<_>>(),
+        [(Shape::Round, 1, 1), (Shape::Flat, 1, 0), (Shape::Irregular, 1, 1)]
+    );
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Case, OnBoth};
 use crate::error::Error;
-use crate::pores::{self, ClosedVoid, Phase, Sizes, Structure};
+use crate::pores::{self, ClosedVoid, OpenPore, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
+use crate::solid::PHASES;
 
 impl Case<'_> {
     /// The whole part in its closed hull, on the two lattices of a measurement.
@@ -16,23 +17,23 @@ impl Case<'_> {
         self.once(&self.hull, "lattice", || Scene::both(mesh, &envelope, actual.cell_mm, self.rt))
     }
 
-    /// Measures on both lattices of a region, or of the whole in its closed hull.
-    fn on_both<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&[Scene; 2]) -> Result<T, Error>) -> Result<T, Error> {
-        match region {
-            None => measure(self.hull()?),
-            Some((_, region)) => measure(&Scene::both(self.moved()?, &Envelope::Region(region), self.actual()?.cell_mm, self.rt)?),
-        }
-    }
-
+    /// Measures on each of the two lattices of a region, of which one is there at a time, or of the whole in its closed hull.
     fn on_each<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&Scene) -> Result<T, Error>) -> Result<OnBoth<T>, Error> {
-        self.on_both(region, |[a, b]| Ok(Arc::new([measure(a)?, measure(b)?])))
+        let Some((_, region)) = region else {
+            let [a, b] = self.hull()?;
+            return Ok(Arc::new([measure(a)?, measure(b)?]));
+        };
+        let (mesh, cell_mm) = (self.moved()?, self.actual()?.cell_mm);
+        let on = |phase: f64| measure(&Scene::of(mesh, &Envelope::Region(region), cell_mm, phase, self.rt)?);
+        Ok(Arc::new([on(PHASES[0])?, on(PHASES[1])?]))
     }
 
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
         let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
         self.once_per_region(&self.porosities, region, "porosity", || {
-            self.on_both(region, |scenes| porosity::of_scenes(mesh, bulge, scenes))
+            let [a, b] = &*self.on_each(region, |scene| porosity::on_lattice(mesh, bulge, scene))?;
+            Ok(Porosity::of_both(a, b))
         })
     }
 
@@ -75,6 +76,16 @@ impl Case<'_> {
         let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
         self.once_per_region(&self.closed_voids, region, "voids", || {
             self.on_each(region, |scene| pores::closed_voids(mesh, scene, surface, self.rt))
+        })
+    }
+
+    /// Open pores of at least so many cells inside the region, on the first lattice.
+    pub fn open_pores(&self, region: Option<(&str, &Region)>, least_cells: u64) -> Result<Vec<OpenPore>, Error> {
+        let (mesh, surface) = (self.moved()?, self.side(Phase::Pores)?);
+        let found = |scene: &Scene| pores::open_pores(mesh, scene, surface, least_cells, self.rt);
+        self.timed("open pores", || match region {
+            None => found(&self.hull()?[0]),
+            Some((_, region)) => found(&Scene::of(mesh, &Envelope::Region(region), self.actual()?.cell_mm, PHASES[0], self.rt)?),
         })
     }
 }

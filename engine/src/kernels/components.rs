@@ -112,6 +112,14 @@ impl Components {
         Mask::from_words(runs.mask.dims(), words).expect("as many words as the mask")
     }
 
+    /// Calls `f(label, i, j, k)` for every run of voxels along i, in scan order.
+    pub fn each_run(&self, mut f: impl FnMut(u32, std::ops::Range<usize>, usize, usize)) {
+        let ny = self.runs.mask.dims()[1];
+        for row in 0..self.runs.mask.words().len() / self.runs.per_row {
+            self.runs.each_in_row(row, |run, from, to| f(self.label_of_run[run as usize], from..to, row % ny, row / ny));
+        }
+    }
+
     /// Writes the label of every voxel. `out` must be as long as the grid has voxels.
     pub fn write_labels(&self, out: &mut [u32]) {
         let [nx, ny, nz] = self.runs.mask.dims();

@@ -10,7 +10,9 @@
 //! count with the balls that fit into them. Cost: some twenty bytes a cell, and a few microseconds a ball.
 
 mod grow;
+mod open;
 mod passage;
+mod shape;
 mod sizes;
 mod structure;
 mod summary;
@@ -18,7 +20,10 @@ mod surface;
 mod table;
 mod voids;
 
+pub use open::OpenPore;
+pub(crate) use open::open_pores;
 pub(crate) use passage::{accessible, throats};
+pub use shape::{NEAR_SURFACE, Shape, ShapeCount};
 pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
 pub use structure::Structure;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Surface;
 use super::sizes::{both, centre};
 use crate::error::Error;
-use crate::kernels::{self, Border, Connectivity, Opening, beside, components, distance_transform, first_ball, place_of};
+use crate::kernels::{self, Border, Connectivity, Ends, Opening, components, distance_transform, first_ball, place_of, widest_passages};
 use crate::porosity::Scene;
 use crate::runtime::Runtime;
 use crate::solid::Lattice;
@@ -24,86 +24,77 @@ const END: f64 = 0.1;
 /// Diameter (mm) of the largest sphere that passes through the envelope along each axis; `None` where no pore does.
 pub(crate) fn throats(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<[Option<f64>; 3], Error> {
     let envelope = scene.envelope();
+    let Some(extent) = envelope.extent() else { return Ok([None; 3]) };
     let pores = both(&scene.solid.complement(), &envelope)?;
+    drop(envelope);
     if pores.count() == 0 || scene.solid.count() == 0 {
         return Ok([None; 3]);
     }
+    let ends = [0, 1, 2].map(|axis| ends_of(extent[axis], axis));
     let squares = distance_transform(&scene.solid.complement(), Border::Unknown, rt)?;
+    rt.step("throats", 0.0)?;
+    let bounds = widest_passages(&pores, &squares, &ends, rt)?;
     let mut found = [None; 3];
-    for (axis, throat) in found.iter_mut().enumerate() {
-        rt.step("throats", axis as f64 / 3.0)?;
-        let ends = Ends::of(&envelope, axis);
-        *throat = throat_along(scene, &pores, &squares, &ends, surface);
+    for (throat, (bound, ends)) in found.iter_mut().zip(bounds.into_iter().zip(ends)) {
+        rt.step("throats", 0.25 + 0.25 * ends.axis as f64)?;
+        if let Some(bound) = bound {
+            *throat = throat_along(scene, &pores, &squares, bound, ends, surface, rt)?;
+        }
     }
     Ok(found)
 }
 
-/// Layers of cells where the envelope begins and ends along an axis.
-struct Ends {
-    axis: usize,
-    first: usize,
-    last: usize,
+/// Where the envelope begins and ends along an axis.
+fn ends_of([low, high]: [usize; 2], axis: usize) -> Ends {
+    let depth = (END * (high - low) as f64).max(1.0) as usize;
+    Ends { axis, first: low + depth, last: high.saturating_sub(depth) }
 }
 
-impl Ends {
-    fn of(envelope: &Mask, axis: usize) -> Ends {
-        let (mut low, mut high) = (usize::MAX, 0);
-        let [nx, ny, nz] = envelope.dims();
-        for k in 0..nz {
-            for j in 0..ny {
-                for i in (0..nx).filter(|&i| envelope.get(i, j, k)) {
-                    let at = [i, j, k][axis];
-                    (low, high) = (low.min(at), high.max(at));
-                }
-            }
-        }
-        let depth = (END * (high - low.min(high)) as f64).max(1.0) as usize;
-        Ends { axis, first: low + depth, last: high.saturating_sub(depth) }
-    }
-
-    fn at(&self, place: [usize; 3]) -> [bool; 2] {
-        [place[self.axis] <= self.first, place[self.axis] >= self.last]
-    }
-}
-
-fn throat_along(scene: &Scene, pores: &Mask, squares: &[u32], ends: &Ends, surface: Surface) -> Option<f64> {
+/// `bound` is the square of what the passage is by the lattice, in cells: the largest sphere passes somewhere between this radius and a
+/// diagonal less.
+fn throat_along(
+    scene: &Scene,
+    pores: &Mask,
+    squares: &[u32],
+    bound: u32,
+    ends: Ends,
+    surface: Surface,
+    rt: &Runtime,
+) -> Result<Option<f64>, Error> {
     let (lattice, dims) = (&scene.lattice, scene.lattice.dims);
-    let mut order: Vec<u32> = (0..squares.len() as u32).filter(|&n| is_in(pores, n as usize)).collect();
-    order.sort_by_key(|&n| std::cmp::Reverse(squares[n as usize]));
-    // In cells: the largest sphere passes somewhere between this radius and a diagonal less.
-    let bound = f64::from(squares[order[Opening::new(dims).open(&order, |at| ends.at(at))?] as usize]).sqrt();
-    let away = |n: u32| f64::from(squares[n as usize]).sqrt();
-    order.retain(|&n| away(n) >= bound - DIAGONAL);
-    let sure = order.partition_point(|&n| away(n) > bound + DIAGONAL);
-    let mut exact = distances(&order[sure..], lattice, surface);
-    exact.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-
-    let mut opening = Opening::new(dims);
-    opening.open(&order[..sure], |at| ends.at(at)); // cannot join both ends: the bound says so
-    let narrow: Vec<u32> = exact.iter().map(|e| e.1).collect();
-    let (radius, cell) = exact[opening.open(&narrow, |at| ends.at(at))?];
+    let bound = f64::from(bound).sqrt();
+    let away = |n: usize| f64::from(squares[n]).sqrt();
+    let index = |i: usize, j: usize, k: usize| (k * dims[1] + j) * dims[0] + i;
+    let wide = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && away(index(i, j, k)) > bound + DIAGONAL);
+    let wide = components(&wide, Connectivity::Faces6, rt)?; // joins no ends: the bound says so
+    let deciding = pores.voxels_where(|n| (bound - DIAGONAL..=bound + DIAGONAL).contains(&away(n)));
+    let radii = distances(&deciding, lattice, surface, rt)?;
+    let mut order: Vec<u32> = (0..deciding.len() as u32).collect();
+    order.par_sort_unstable_by(|&a, &b| radii[b as usize].total_cmp(&radii[a as usize]).then(a.cmp(&b)));
+    let Some(joining) = Opening::new(&wide, &deciding, dims, ends).open(&order) else { return Ok(None) };
+    let (radius, cell) = (radii[order[joining] as usize], deciding[order[joining] as usize]);
     let [i, j, k] = place_of(cell as usize, dims);
-    Some(2.0 * narrowest_near(&centre(lattice, i, j, k), lattice.step_mm, surface).max(radius))
+    Ok(Some(2.0 * narrowest_near(&centre(lattice, i, j, k), lattice.step_mm, surface).max(radius)))
 }
 
-fn is_in(mask: &Mask, n: usize) -> bool {
-    let [i, j, k] = place_of(n, mask.dims());
-    mask.get(i, j, k)
-}
+/// Cells measured by one task: neighbours in turn start from each other's answer.
+const AT_ONCE: usize = 1024;
 
-/// Distance of each cell's centre to the surface (mm), with the cell.
-fn distances(cells: &[u32], lattice: &Lattice, surface: Surface) -> Vec<(f64, u32)> {
-    let run = |cells: &[u32]| -> Vec<(f64, u32)> {
+/// Distance of each cell's centre to the surface (mm); the cells ascend.
+fn distances(cells: &[u32], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
+    let mut found = vec![0.0; cells.len()];
+    found.par_chunks_mut(AT_ONCE).zip(cells.par_chunks(AT_ONCE)).enumerate().try_for_each(|(task, (found, cells))| {
+        if task % 1024 == 0 {
+            rt.step("distances", (task * AT_ONCE) as f64 / lattice.dims.iter().product::<usize>() as f64)?;
+        }
         let mut seat = 0;
-        let mut distance = |n: u32| {
+        for (distance, &n) in found.iter_mut().zip(cells) {
             let [i, j, k] = place_of(n as usize, lattice.dims);
-            surface.room_mm(&centre(lattice, i, j, k), &mut seat)
-        };
-        cells.iter().map(|&n| (distance(n), n)).collect()
-    };
-    let mut along: Vec<u32> = cells.to_vec();
-    along.par_sort_unstable(); // neighbours in turn start from each other's answer
-    along.par_chunks(1024).flat_map_iter(run).collect()
+            *distance = surface.room_mm(&centre(lattice, i, j, k), &mut seat);
+        }
+        Ok::<(), Error>(())
+    })?;
+    Ok(found)
 }
 
 /// How far the narrowest place of a passage may lie from the cell in which the lattice sees it, in cells.
@@ -179,24 +170,28 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let pores = both(&void, &scene.envelope())?;
     let squares = distance_transform(&void, Border::Unknown, rt)?;
     let away = |n: usize| f64::from(squares[n]).sqrt() * step;
-    let near: Vec<u32> =
-        (0..squares.len()).filter(|&n| (radius_mm..radius_mm + DIAGONAL * step).contains(&away(n))).map(|n| n as u32).collect();
-    let mut exact = distances(&near, lattice, surface);
-    exact.retain(|e| e.0 < radius_mm);
-    let mut too_near = vec![false; squares.len()];
-    exact.iter().for_each(|e| too_near[e.1 as usize] = true);
-    let index = |i: usize, j: usize, k: usize| (k * dims[1] + j) * dims[0] + i;
-    let fits = Mask::from_fn(dims, |i, j, k| away(index(i, j, k)) >= radius_mm && !too_near[index(i, j, k)]);
-    drop((squares, too_near));
+    let is_near = |away: f64| (radius_mm..radius_mm + DIAGONAL * step).contains(&away);
+    let near = void.voxels_where(|n| is_near(away(n)));
+    let exact = distances(&near, lattice, surface, rt)?;
+    let too_near: Vec<u32> = near.iter().zip(&exact).filter(|(_, d)| **d < radius_mm).map(|(n, _)| *n).collect();
+    drop((near, exact));
+    let holds = |n: usize| away(n) >= radius_mm && !(is_near(away(n)) && too_near.binary_search(&(n as u32)).is_ok());
+    let fits = Mask::from_fn(dims, |i, j, k| void.get(i, j, k) && holds((k * dims[1] + j) * dims[0] + i));
+    drop((void, squares, too_near));
     let fitting = components(&fits, Connectivity::Faces6, rt)?;
-    let outside = fitting.label_of(0, 0, 0);
-    if outside == 0 {
+    drop(fits);
+    // The lattice ends beside the part: a centre that fits there goes on outwards, away from all of it.
+    let reached = fitting.mask_where(|label| fitting.touches_border(label));
+    if reached.count() == 0 {
         return Ok(0.0); // no room for the sphere even beside the part
     }
-    let reached = fitting.mask_of(outside);
+    drop(fitting);
     let to_reached = distance_transform(&reached.complement(), Border::Unknown, rt)?;
+    let held = |n: usize| f64::from(to_reached[n]).sqrt() * step < radius_mm;
+    let within = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && held((k * dims[1] + j) * dims[0] + i));
+    drop(to_reached);
     // The outermost centres slide on until the sphere touches the surface, as it would between cells.
-    let rim: Vec<u32> = (0..to_reached.len()).filter(|&n| to_reached[n] == 0).filter(|&n| on_rim(&reached, n)).map(|n| n as u32).collect();
+    let rim = reached.rim();
     let touching = |n: &u32| {
         let [i, j, k] = place_of(*n as usize, dims);
         let start = centre(lattice, i, j, k);
@@ -208,13 +203,8 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
         Some(kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach })
     };
     let balls: Vec<kernels::Ball> = rim.par_iter().filter_map(touching).collect();
-    let swept = first_ball(&pores, [step; 3], &balls, rt)?;
-    let within = |n: usize| swept[n] > 0 || f64::from(to_reached[n]).sqrt() * step < radius_mm;
-    let count = (0..swept.len()).into_par_iter().filter(|&n| is_in(&pores, n) && within(n)).count();
+    let beyond = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && !within.get(i, j, k));
+    let swept = first_ball(&beyond, [step; 3], &balls, rt)?;
+    let count = within.count() + swept.par_iter().filter(|n| **n > 0).count() as u64;
     Ok(count as f64 / pores.count() as f64)
-}
-
-/// Whether a cell has a neighbour that a mask leaves out.
-fn on_rim(mask: &Mask, n: usize) -> bool {
-    beside(n, mask.dims()).into_iter().flatten().any(|other| !is_in(mask, other))
 }

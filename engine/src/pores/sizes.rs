@@ -83,19 +83,24 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     let (lattice, envelope) = (&scene.lattice, scene.envelope());
     let body = if surface.phase == Phase::Walls { scene.solid.clone() } else { scene.solid.complement() };
     let counted = both(&body, &envelope)?;
+    drop(envelope);
     if counted.count() == 0 || scene.solid.count() == 0 {
         return Ok(Sizes::default());
     }
     let mut squares = distance_transform(&body, Border::Unknown, rt)?;
+    drop(body);
     if surface.phase == Phase::Pores {
         keep_only(&mut squares, &counted);
     }
     let centres = maximal_balls(&squares, lattice.dims, 1, rt)?;
     drop(squares);
     rt.step("local thickness", 0.2)?;
-    let mut balls: Vec<Ball> = grown_all(&centres, lattice, surface);
+    let mut balls: Vec<Ball> = grown_all(&centres, lattice, surface, rt)?;
+    drop(centres);
     balls.sort_by(|a, b| b.radius_mm.total_cmp(&a.radius_mm));
-    let numbers = first_ball(&counted, [lattice.step_mm; 3], &balls.iter().map(|b| painted(b, lattice)).collect::<Vec<_>>(), rt)?;
+    let painted: Vec<kernels::Ball> = balls.iter().map(|b| painted(b, lattice)).collect();
+    let numbers = first_ball(&counted, [lattice.step_mm; 3], &painted, rt)?;
+    drop(painted);
 
     let mut cells = vec![0u64; balls.len() + 1];
     numbers.iter().for_each(|&n| cells[n as usize] += 1);
@@ -103,7 +108,7 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     let mut classes: Vec<(f64, u64)> = held.clone().map(|(b, &n)| (2.0 * b.radius_mm, n)).collect();
     let narrowest = held.filter(|(b, _)| b.between).map(|(b, _)| 2.0 * b.radius_mm).fold(f64::INFINITY, f64::min);
     // Cells in corners finer than the lattice: each has at least the ball that grows from it.
-    classes.extend(left_over(&counted, &numbers, lattice, surface).into_iter().map(|radius| (2.0 * radius, 1)));
+    classes.extend(left_over(&counted, &numbers, lattice, surface, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
     Ok(Sizes::of(classes, narrowest.is_finite().then_some(narrowest)))
 }
 
@@ -113,7 +118,7 @@ pub(super) fn both(a: &Mask, b: &Mask) -> Result<Mask, Error> {
 }
 
 /// Sets the values of cells outside a mask to 0.
-fn keep_only(values: &mut [u32], mask: &Mask) {
+pub(super) fn keep_only(values: &mut [u32], mask: &Mask) {
     let [nx, ny, _] = mask.dims();
     values.par_chunks_mut(nx).enumerate().for_each(|(row, values)| {
         values.iter_mut().enumerate().filter(|(i, _)| !mask.get(*i, row % ny, row / ny)).for_each(|(_, v)| *v = 0);
@@ -124,9 +129,10 @@ pub(super) fn centre(lattice: &Lattice, i: usize, j: usize, k: usize) -> Point3<
     Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
 }
 
-fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surface) -> Vec<Ball> {
+fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<Ball>, Error> {
     let nx = lattice.dims[0];
-    let in_slice = |(k, slice): (usize, &Vec<kernels::Centre>)| -> Vec<Ball> {
+    let in_slice = |(k, slice): (usize, &Vec<kernels::Centre>)| -> Result<Vec<Ball>, Error> {
+        rt.step("balls", k as f64 / lattice.dims[2] as f64)?;
         let mut seat = 0;
         let mut balls = vec![];
         for &(place, _) in slice {
@@ -135,10 +141,12 @@ fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surfa
             balls.extend(climbed(surface, &ball, lattice.step_mm, &mut seat));
             balls.push(ball);
         }
-        balls
+        Ok(balls)
     };
-    let slices: Vec<Vec<Ball>> = centres.par_iter().enumerate().map(in_slice).collect();
-    slices.into_iter().flatten().collect()
+    let slices: Vec<Vec<Ball>> = centres.par_iter().enumerate().map(in_slice).collect::<Result<_, _>>()?;
+    let mut all = Vec::with_capacity(slices.iter().map(Vec::len).sum());
+    slices.into_iter().for_each(|balls| all.extend(balls));
+    Ok(all)
 }
 
 /// A ball as it is painted: wider by what neighbouring balls leave between them at the surface.
@@ -150,9 +158,10 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
 }
 
 /// Radii of the balls that grow from the cells that no ball holds.
-fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface) -> Vec<f64> {
+fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
-    let in_slice = |k: usize| -> Vec<f64> {
+    let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
+        rt.step("corners", k as f64 / nz as f64)?;
         let mut seat = 0;
         let mut radii = vec![];
         for j in 0..ny {
@@ -163,8 +172,8 @@ fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surfac
                 }
             }
         }
-        radii
+        Ok(radii)
     };
-    let slices: Vec<Vec<f64>> = (0..nz).into_par_iter().map(in_slice).collect();
-    slices.into_iter().flatten().collect()
+    let slices: Vec<Vec<f64>> = (0..nz).into_par_iter().map(in_slice).collect::<Result<_, _>>()?;
+    Ok(slices.concat())
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClosedVoid, Sizes};
+use super::{ClosedVoid, ShapeCount, Sizes};
 
 /// Classes of the distribution of sizes.
 const CLASSES: usize = 48;
@@ -14,6 +14,8 @@ const SPHERES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoreSummary {
+    /// Edge of the cells that sizes were measured on.
+    pub cell_mm: f64,
     /// `null` without pores, or where nothing can be said of them.
     pub sizes: Option<SizeDistribution>,
     /// Empty unless asked for.
@@ -22,6 +24,7 @@ pub struct PoreSummary {
     pub range_mm: Option<[f64; 2]>,
     pub throats_mm: [Option<f64>; 3],
     pub border: BorderRule,
+    pub shapes: Vec<ShapeCount>,
     pub sensitivity: Sensitivity,
 }
 

@@ -1,8 +1,8 @@
-//! The table of closed pores as comma-separated values (RFC 4180), one row a pore, lengths in mm.
+//! The table of pores as comma-separated values (RFC 4180), one row a pore, lengths in mm; a column has one type.
 
-use super::ClosedVoid;
+use super::{ClosedVoid, OpenPore, Shape};
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "volume_mm3",
     "equivalent_diameter_mm",
@@ -15,20 +15,41 @@ const COLUMNS: [&str; 12] = [
     "to_surface_mm",
     "to_neighbour_mm",
     "touches_border",
+    "kind",
+    "shortest_mm",
+    "middle_mm",
+    "longest_mm",
+    "shape",
+    "near_surface",
 ];
 
-/// Numbers in the shortest form that reads back to the same bits; empty where there is none. Every field is a number or
-/// `true`/`false`, so no program takes one for a formula.
-pub fn csv(voids: &[ClosedVoid]) -> String {
+/// Closed pores, then open ones. Numbers in the shortest form that reads back to the same bits; empty where there is none, as the shape is of
+/// closed pores of less than a volume. Every field is a number, a word of this program or `true`/`false`: none is taken for a formula.
+pub fn csv(closed: &[ClosedVoid], open: &[OpenPore], least_mm3: f64) -> String {
     let mut text = COLUMNS.join(",") + "\r\n";
-    for (n, void) in voids.iter().enumerate() {
-        let c = void.centroid;
-        let numbers = [void.volume_mm3, void.equivalent_mm(), void.inscribed_mm, void.sphericity(), void.area_mm2, c.x, c.y, c.z].map(Some);
-        let fields = numbers.into_iter().chain([void.to_surface_mm, void.to_neighbour_mm]).map(number);
-        let row: Vec<String> = std::iter::once((n + 1).to_string()).chain(fields).chain([void.touches_border.to_string()]).collect();
-        text += &(row.join(",") + "\r\n");
+    for (n, fields) in closed.iter().map(|v| closed_fields(v, least_mm3)).chain(open.iter().map(open_fields)).enumerate() {
+        text += &format!("{},{}\r\n", n + 1, fields.join(","));
     }
     text
+}
+
+fn closed_fields(void: &ClosedVoid, least_mm3: f64) -> Vec<String> {
+    let (c, [shortest, middle, longest]) = (void.centroid, void.principal_mm);
+    let numbers = [void.volume_mm3, void.equivalent_mm(), void.inscribed_mm, void.sphericity(), void.area_mm2, c.x, c.y, c.z].map(Some);
+    let fields = numbers.into_iter().chain([void.to_surface_mm, void.to_neighbour_mm]).map(number);
+    let shape = if void.volume_mm3 >= least_mm3 { Shape::of(void).name() } else { "" };
+    let principal = [shortest, middle, longest].map(|d| number(Some(d)));
+    let fields = fields.chain([void.touches_border.to_string(), "closed".into()]).chain(principal);
+    fields.chain([shape.into(), void.is_near_surface().to_string()]).collect()
+}
+
+fn open_fields(pore: &OpenPore) -> Vec<String> {
+    let c = pore.centroid;
+    let ball = libm::cbrt(6.0 * pore.volume_mm3 / std::f64::consts::PI);
+    let numbers = [Some(pore.volume_mm3), Some(ball), Some(pore.inscribed_mm), None, Some(pore.area_mm2), Some(c.x), Some(c.y), Some(c.z)];
+    let fields = numbers.into_iter().chain([Some(0.0), pore.to_neighbour_mm]).map(number);
+    let rest = [pore.touches_border.to_string(), "open".into()].into_iter().chain(vec![String::new(); 4]);
+    fields.chain(rest).chain(["true".into()]).collect()
 }
 
 fn number(value: Option<f64>) -> String {

@@ -1,5 +1,7 @@
 //! One bit a voxel, rows padded to whole 64-bit words.
 
+use rayon::prelude::*;
+
 /// A set of voxels of a grid with the given extents. Bit `i % 64` of word `i / 64` of a row is voxel `i`; padding bits are 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -23,14 +25,17 @@ impl Mask {
         Some(Mask { dims, words_per_row, words })
     }
 
-    /// Built voxel by voxel; for tests and small volumes.
-    pub fn from_fn(dims: [usize; 3], inside: impl Fn(usize, usize, usize) -> bool) -> Self {
+    /// Built voxel by voxel.
+    pub fn from_fn(dims: [usize; 3], inside: impl Fn(usize, usize, usize) -> bool + Sync) -> Self {
         let words_per_row = dims[0].div_ceil(64);
         let mut words = vec![0u64; words_per_row * dims[1] * dims[2]];
-        for (row, line) in words.chunks_mut(words_per_row).enumerate() {
+        words.par_chunks_mut(words_per_row).enumerate().for_each(|(row, line)| {
             let (j, k) = (row % dims[1], row / dims[1]);
-            (0..dims[0]).filter(|&i| inside(i, j, k)).for_each(|i| line[i / 64] |= 1 << (i % 64));
-        }
+            for (w, word) in line.iter_mut().enumerate() {
+                let voxels = w * 64..(w * 64 + 64).min(dims[0]);
+                *word = voxels.fold(0, |bits, i| bits | u64::from(inside(i, j, k)) << (i % 64));
+            }
+        });
         Mask { dims, words_per_row, words }
     }
 
@@ -59,12 +64,70 @@ impl Mask {
 
     /// Number of voxels in the set.
     pub fn count(&self) -> u64 {
-        self.words.iter().map(|w| u64::from(w.count_ones())).sum()
+        self.words.par_iter().map(|w| u64::from(w.count_ones())).sum()
+    }
+
+    /// The voxels of the set by their numbers (i fastest, then j, then k) that satisfy `wanted`, ascending. The grid has at most 2³² voxels.
+    pub fn voxels_where(&self, wanted: impl Fn(usize) -> bool + Sync) -> Vec<u32> {
+        let [nx, ny, nz] = self.dims;
+        let in_slice = |k: usize| {
+            let mut found = vec![];
+            for j in 0..ny {
+                let first = (k * ny + j) * nx;
+                for (w, &word) in self.row(j, k).iter().enumerate() {
+                    let mut bits = word;
+                    while bits != 0 {
+                        let n = first + w * 64 + bits.trailing_zeros() as usize;
+                        bits &= bits - 1;
+                        if wanted(n) {
+                            found.push(n as u32);
+                        }
+                    }
+                }
+            }
+            found
+        };
+        let slices: Vec<Vec<u32>> = (0..nz).into_par_iter().map(in_slice).collect();
+        slices.concat()
+    }
+
+    /// The voxels that share a face with one of the grid that is not in the set, by their numbers, ascending.
+    pub fn rim(&self) -> Vec<u32> {
+        let [nx, ny, nz] = self.dims;
+        let per_row = self.words_per_row;
+        let words = (0..ny * nz).into_par_iter().flat_map_iter(|row| {
+            let (j, k) = (row % ny, row / ny);
+            // Beyond the grid nothing is missing.
+            let beside = |there: bool, at: usize, w: usize| if there { self.words[at * per_row + w] } else { u64::MAX };
+            (0..per_row).map(move |w| {
+                let own = self.words[row * per_row + w];
+                let before = if w == 0 { 1 } else { self.words[row * per_row + w - 1] >> 63 };
+                let after = if w + 1 == per_row { 1 << ((nx - 1) % 64) } else { self.words[row * per_row + w + 1] << 63 };
+                let along = (own << 1 | before) & (own >> 1 | after);
+                let across = beside(j > 0, row.wrapping_sub(1), w) & beside(j + 1 < ny, row + 1, w);
+                own & !(along & across & beside(k > 0, row.wrapping_sub(ny), w) & beside(k + 1 < nz, row + ny, w))
+            })
+        });
+        let rim = Mask { words: words.collect(), ..*self };
+        rim.voxels_where(|_| true)
+    }
+
+    /// Smallest and largest index along each axis, both included; `None` of an empty set.
+    pub fn extent(&self) -> Option<[[usize; 2]; 3]> {
+        let ny = self.dims[1];
+        let of_row = |(row, words): (usize, &[u64])| {
+            let first = words.iter().position(|w| *w != 0)?;
+            let last = words.iter().rposition(|w| *w != 0)?;
+            let along = [first * 64 + words[first].trailing_zeros() as usize, last * 64 + 63 - words[last].leading_zeros() as usize];
+            Some([along, [row % ny; 2], [row / ny; 2]])
+        };
+        let joined = |a: [[usize; 2]; 3], b: [[usize; 2]; 3]| [0, 1, 2].map(|n| [a[n][0].min(b[n][0]), a[n][1].max(b[n][1])]);
+        self.words.par_chunks(self.words_per_row).enumerate().filter_map(of_row).reduce_with(joined)
     }
 
     /// The voxels of the grid that are not in the set.
     pub fn complement(&self) -> Mask {
-        let words = self.words.iter().map(|w| !w).collect();
+        let words = self.words.par_iter().map(|w| !w).collect();
         Mask::from_words(self.dims, words).expect("same extents, hence the same number of words")
     }
 }
@@ -72,6 +135,30 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rim_extent_and_numbers_are_those_of_the_voxels() {
+        for nx in [1, 2, 63, 64, 65, 130] {
+            let dims = [nx, 4, 5];
+            let mask = Mask::from_fn(dims, |i, j, k| (i * 7 + j * 3 + k * 5) % 11 > 1 && k > 0);
+            let voxels: Vec<[usize; 3]> =
+                (0..nx * 20).map(|n| [n % nx, n / nx % 4, n / nx / 4]).filter(|&[i, j, k]| mask.get(i, j, k)).collect();
+            let number = |&[i, j, k]: &[usize; 3]| ((k * 4 + j) * nx + i) as u32;
+            assert_eq!(mask.voxels_where(|n| n % 2 == 0), voxels.iter().map(number).filter(|n| n % 2 == 0).collect::<Vec<_>>());
+            let bounds = [0, 1, 2].map(|a| [voxels.iter().map(|v| v[a]).min().unwrap(), voxels.iter().map(|v| v[a]).max().unwrap()]);
+            assert_eq!(mask.extent(), Some(bounds));
+            let lacks = |v: &[usize; 3]| {
+                let mut near = (0..6).filter_map(|m| {
+                    let mut at = *v;
+                    at[m / 2] = if m % 2 == 0 { at[m / 2].checked_sub(1)? } else { at[m / 2] + 1 };
+                    (at[m / 2] < dims[m / 2]).then_some(at)
+                });
+                near.any(|[i, j, k]| !mask.get(i, j, k))
+            };
+            assert_eq!(mask.rim(), voxels.iter().filter(|v| lacks(v)).map(number).collect::<Vec<_>>());
+        }
+        assert_eq!(Mask::from_fn([3, 3, 3], |_, _, _| false).extent(), None);
+    }
 
     #[test]
     fn counts_and_complements_ignore_the_padding() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use verimetry_engine::measure::{self, Envelope, Pores};
-use verimetry_engine::pores::{BorderRule, Counted, PoreSummary, Sensitivity};
+use verimetry_engine::pores::{BorderRule, Counted, NEAR_SURFACE, PoreSummary, Sensitivity, ShapeCount};
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
 use super::options::{Reading, Region, length, limits};
@@ -34,12 +34,15 @@ pub(super) struct Args {
     /// Diameter of the sphere of pore.accessible, mm
     #[arg(long, value_name = "MM", value_parser = length)]
     sphere: Option<f64>,
-    /// Write a row for each closed pore as comma-separated values
+    /// Write a row for each closed and each open pore as comma-separated values
     #[arg(long, value_name = "FILE.csv")]
     table: Option<PathBuf>,
     /// Draw the distribution of pore sizes and the accessible volume
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Measure sizes on cells of this edge, mm [default: the voxels', or a 400th of the part's diagonal where that is more]
+    #[arg(long, value_name = "MM", value_parser = length)]
+    cell: Option<f64>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -61,6 +64,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         sphere_mm: args.sphere,
         table: table.as_ref().map(|t| t.path().to_path_buf()),
         curve: plot.is_some(),
+        cell_mm: args.cell,
         region: args.region.named(),
     };
     let rt = session.runtime()?;
@@ -91,9 +95,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
 fn beside(summary: &PoreSummary) -> String {
     let BorderRule { kept, dropped } = &summary.border;
     let counted = |c: &Counted| format!("{} of {:.4} mm³, the largest {:.4} mm³", c.voids, c.volume_mm3, c.largest_mm3);
-    let mut text = String::new();
+    let mut text = format!("  sizes on cells of {:.4} mm\n", summary.cell_mm);
     if kept.voids > 0 {
         text += &format!("  closed voids, those that the envelope cuts kept: {}; dropped: {}\n", counted(kept), counted(dropped));
+    }
+    for count in summary.shapes.iter().filter(|s| s.voids > 0) {
+        let ShapeCount { shape, definition, voids, volume_mm3, near_surface, .. } = count;
+        let name = shape.name();
+        text += &format!("  {name} voids ({definition}): {voids} of {volume_mm3:.4} mm³, {near_surface} of them {NEAR_SURFACE}\n");
     }
     let Sensitivity { per_micrometre, per_percent_of_contrast } = summary.sensitivity;
     text += &format!("  porosity.total falls by {per_micrometre:.5} for a surface 1 µm further out");

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use verimetry_engine::pores::{PoreSummary, SizeDistribution};
 
 use super::ReportError;
@@ -73,6 +74,7 @@ fn axes<'a, 'b>(
 ) -> Result<Chart<'a, 'b>, ReportError> {
     let mut chart = ChartBuilder::on(area)
         .margin_top(26)
+        .margin_left(8)
         .margin_right(24)
         .x_label_area_size(56)
         .y_label_area_size(76)
@@ -101,11 +103,14 @@ fn axes<'a, 'b>(
     Ok(chart)
 }
 
-/// A labelled line at a diameter; labels of neighbours stand on different steps.
+/// A labelled line at a diameter; labels of neighbours stand on different steps, those of the last lines to their left.
 fn mark(chart: &mut Chart, at: f64, top: f64, step: usize, label: String) -> Result<(), ReportError> {
+    let end = chart.x_range().end;
     chart.draw_series([PathElement::new(vec![(at, 0.0), (at, top)], INK.stroke_width(2))]).map_err(failed)?;
     let y = top * (0.97 - 0.085 * step as f64);
-    chart.draw_series([EmptyElement::at((at, y)) + Text::new(label, (6, 0), font(15))]).map_err(failed)?;
+    let (side, anchor) = if at > 0.85 * end { (-6, HPos::Right) } else { (6, HPos::Left) };
+    let style = font(15).pos(Pos::new(anchor, VPos::Top));
+    chart.draw_series([EmptyElement::at((at, y)) + Text::new(label, (side, 0), style)]).map_err(failed)?;
     Ok(())
 }
 
@@ -151,6 +156,7 @@ mod tests {
 
     fn summary() -> PoreSummary {
         PoreSummary {
+            cell_mm: 0.05,
             sizes: Some(SizeDistribution {
                 edges_mm: vec![0.0, 0.1, 0.2, 0.3],
                 volume_share: vec![0.1, 0.6, 0.3],
@@ -162,6 +168,7 @@ mod tests {
             range_mm: Some([0.1, 0.25]),
             throats_mm: [Some(0.21), None, Some(0.2)],
             border: BorderRule::default(),
+            shapes: vec![],
             sensitivity: Sensitivity { per_micrometre: 0.001, per_percent_of_contrast: None },
         }
     }
