@@ -5,7 +5,8 @@
 //! (super-Fibonacci spirals, Alexa 2022) joins them. Each is refined on few points with the farthest trimmed, so that missing material,
 //! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
 //! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
-//! where it does not fit well untrimmed, it is shifted too. At last the best are moved by what maps either surface to itself. Nothing here is judged; everything is deterministic.
+//! where it does not fit well untrimmed, it is shifted too. Where that does not fit well either, or leaves some of the nominal uncovered, the best
+//! are moved by what maps either surface to itself. Nothing here is judged; everything is deterministic.
 
 use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
@@ -108,8 +109,10 @@ impl Search<'_> {
                 starts = self.turned(&found, SHIFTED);
             }
         }
-        found.extend(self.refine_poses(self.twins(&self.turned(&found, TWINNED), unsure, rt)?, rt)?);
-        found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if !(self.fits_well(&found) && self.is_whole(&found)) {
+            found.extend(self.refine_poses(self.twins(&self.turned(&found, TWINNED), unsure, rt)?, rt)?);
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
         // Only what may rival the best goes on, and a few more to say how far the next is.
         let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
         let rivals = found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1);
@@ -201,8 +204,18 @@ impl Search<'_> {
 
     /// Without trimming, which may hide the one place that tells a pose from its companions.
     fn fits_well(&self, found: &[(f64, Pose)]) -> bool {
-        let (good, samples) = (super::GOOD * self.nominal_moments.gyration_mm(), self.samples(500));
-        found.first().is_some_and(|(_, pose)| trimmed(self.forward(&samples, pose, &mut vec![NO_SEAT; samples.len()]), 1.0) <= good * good)
+        let samples = self.samples(500);
+        found.first().is_some_and(|(_, pose)| self.is_good(self.forward(&samples, pose, &mut vec![NO_SEAT; samples.len()])))
+    }
+
+    /// Whether the best pose leaves nothing of the nominal uncovered.
+    fn is_whole(&self, found: &[(f64, Pose)]) -> bool {
+        found.first().is_some_and(|(_, pose)| self.is_good(self.backward(pose, 500)))
+    }
+
+    fn is_good(&self, distances: Vec<f64>) -> bool {
+        let good = super::GOOD * self.nominal_moments.gyration_mm();
+        trimmed(distances, 1.0) <= good * good
     }
 
     /// The pose turned by the rotations of a cube about the axes of the nominal through its centroid.

@@ -266,14 +266,11 @@ impl Tree {
 
     #[inline(always)]
     fn reach(&self, squared: f32, grain_mm: f32) -> f32 {
-        self.scale.reach(if grain_mm > 0.0 {
-            {
-                let far = farther(squared, grain_mm);
-                far * far
-            }
-        } else {
-            squared
-        })
+        if grain_mm > 0.0 {
+            let far = farther(squared, grain_mm);
+            return self.scale.reach(far * far);
+        }
+        self.scale.reach(squared)
     }
 
     /// Every triangle that reaches into a box, ascending, and some beside it.
