@@ -221,7 +221,7 @@ impl Search<'_> {
     /// The pose turned by the rotations of a cube about the axes of the nominal through its centroid.
     fn quarter_turns(&self, pose: &Pose) -> Vec<Pose> {
         let c = self.nominal_moments.centroid.coords;
-        cube().into_iter().map(|rotation| pose.then(&Pose { rotation, translation: c - rotation * c })).collect()
+        cube().iter().map(|rotation| turned_about(pose, &c, rotation)).collect()
     }
 
     /// The pose turned about the axes that the nominal may be all but symmetric about, through its centroid and the middle of its bounds: what tells
@@ -238,8 +238,7 @@ impl Search<'_> {
             let round = (0..STEPS).map(|k| about(axis, std::f64::consts::TAU * k as f64 / STEPS as f64));
             turns.extend(round.flat_map(|turn| [turn, turn * about(1, std::f64::consts::PI)]));
         }
-        let turned = |(c, rotation): (Vector3<f64>, Matrix3<f64>)| pose.then(&Pose { rotation, translation: c - rotation * c });
-        centres.into_iter().flat_map(|c| turns.iter().map(move |turn| (c, *turn))).map(turned).collect()
+        centres.iter().flat_map(|c| turns.iter().map(move |turn| turned_about(pose, c, turn))).collect()
     }
 
     /// Where poses lead by the motions that nearly map the nominal, or what is left of the part, to itself: who is at one of its like places is told
@@ -327,6 +326,11 @@ impl Search<'_> {
         }
         kept
     }
+}
+
+/// The pose, then a turn about a point of the nominal.
+fn turned_about(pose: &Pose, centre: &Vector3<f64>, turn: &Matrix3<f64>) -> Pose {
+    pose.then(&Pose { rotation: *turn, translation: centre - turn * centre })
 }
 
 /// The 24 rotations of a cube.

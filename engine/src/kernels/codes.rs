@@ -87,10 +87,10 @@ impl Coding {
 
 /// A rescale that volumes may have.
 pub(super) fn told_apart(rescale: Rescale) -> Result<Rescale, Error> {
-    let Rescale { slope, intercept } = rescale;
-    if slope.is_finite() && slope != 0.0 && intercept.is_finite() {
+    if rescale.is_valid() {
         return Ok(rescale);
     }
+    let Rescale { slope, intercept } = rescale;
     let message = format!(
         "a 65536th of the range of grey values would be {slope:e} at {intercept:e}, which is no grey value; allowed are finite steps: convert the volume to 16 bits"
     );

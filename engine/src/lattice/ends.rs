@@ -12,6 +12,7 @@ use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
 use super::design::{Design, Strut};
+use super::graph::root;
 use super::nodes;
 use super::section::Along;
 use super::trace::{RIM, State, Traced};
@@ -207,12 +208,6 @@ fn meeting(axes: &[Axis], ends: &[[End; 2]]) -> (Vec<u32>, Vec<Point3<f64>>) {
     let met: Vec<Vec<(f64, usize, Point3<f64>)>> =
         (0..tip.len()).into_par_iter().map(|e| if end(e).joins { crossings(&e) } else { vec![] }).collect();
     let mut group: Vec<usize> = (0..tip.len()).collect();
-    let root = |group: &[usize], mut e: usize| {
-        while group[e] != e {
-            e = group[e];
-        }
-        e
-    };
     for (e, found) in met.iter().enumerate() {
         for &(_, o, _) in found {
             let (a, b) = (root(&group, e), root(&group, o));

@@ -136,7 +136,8 @@ fn quantile(values: &[f64], share: f64) -> Option<f64> {
     sorted.get((share * sorted.len() as f64) as usize).copied()
 }
 
-fn root(group: &[usize], mut n: usize) -> usize {
+/// The one that stands for the group that something is in.
+pub(super) fn root(group: &[usize], mut n: usize) -> usize {
     while group[n] != n {
         n = group[n];
     }

@@ -7,11 +7,11 @@
 use nalgebra::Point3;
 
 use super::Surface;
-use super::grow::{climbed, grown};
-use super::sizes::{both, centre, keep_only};
-use super::voids::{Body, facets_by_void, nearest_other};
+use super::passage::DIAGONAL;
+use super::sizes::both;
+use super::voids::{Body, equivalent_mm, facets_by_void, inscribed, nearest_other};
 use crate::error::Error;
-use crate::kernels::{Border, Components, Connectivity, beside, components, distance_transform, maximal_balls, place_of};
+use crate::kernels::{Components, Connectivity, beside, components, place_of};
 use crate::mesh::Mesh;
 use crate::porosity::Scene;
 use crate::runtime::Runtime;
@@ -32,6 +32,13 @@ pub struct OpenPore {
     pub touches_border: bool,
 }
 
+impl OpenPore {
+    /// Diameter of the ball of its volume (mm).
+    pub fn equivalent_mm(&self) -> f64 {
+        equivalent_mm(self.volume_mm3)
+    }
+}
+
 /// The open pores of at least so many cells, in the order of their first cells.
 pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cells: u64, rt: &Runtime) -> Result<Vec<OpenPore>, Error> {
     let (voids, lattice) = (scene.voids.components(), &scene.lattice);
@@ -48,7 +55,7 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
         let (count, own) = (run.len() as u64, &mut sums[label as usize]);
         *own = [own[0] + (run.start + run.end - 1) as u64 * count, own[1] + 2 * j as u64 * count, own[2] + 2 * k as u64 * count];
     });
-    let radii = widest(scene, &pieces, surface, rt)?;
+    let radii = inscribed(scene, &pieces, &pieces.mask_where(|_| true), DIAGONAL, surface, rt)?;
 
     let by_void = facets_by_void(mesh, scene, voids.count());
     let mut by_piece = vec![vec![]; pieces.count() + 1];
@@ -92,31 +99,4 @@ fn going_on(pieces: &Components, outside: &Mask, envelope: &Mask) -> Vec<bool> {
         }
     }
     found
-}
-
-/// No ball about a place of a cell is larger than that about the cell's centre by more than this, in cells: twice half its diagonal.
-const DIAGONAL: f64 = 1.732_050_807_568_877_2;
-
-/// Radius of the largest ball of each piece: the balls that may be the largest grow.
-fn widest(scene: &Scene, pieces: &Components, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
-    let lattice = &scene.lattice;
-    let nx = lattice.dims[0];
-    let mut squares = distance_transform(&scene.solid.complement(), Border::Unknown, rt)?;
-    keep_only(&mut squares, &pieces.mask_where(|_| true));
-    let centres = maximal_balls(&squares, lattice.dims, 1, rt)?;
-    drop(squares);
-    let place = |place: u32, k: usize| [place as usize % nx, place as usize / nx, k];
-    let label = |[i, j, k]: [usize; 3]| pieces.label_of(i, j, k) as usize;
-    let all = || {
-        centres.iter().enumerate().flat_map(|(k, slice)| slice.iter().map(move |&(at, square)| (place(at, k), f64::from(square).sqrt())))
-    };
-    let mut largest = vec![0.0f64; pieces.count() + 1];
-    all().for_each(|(at, away)| largest[label(at)] = largest[label(at)].max(away));
-    let (mut radii, mut seat) = (vec![0.0f64; pieces.count() + 1], 0);
-    for ([i, j, k], _) in all().filter(|&(at, away)| away >= largest[label(at)] - DIAGONAL) {
-        let Some(ball) = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat) else { continue };
-        let radius = &mut radii[label([i, j, k])];
-        *radius = radius.max(climbed(surface, &ball, lattice.step_mm, &mut seat).unwrap_or(ball).radius_mm);
-    }
-    Ok(radii)
 }

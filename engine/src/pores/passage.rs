@@ -16,7 +16,7 @@ use crate::solid::Lattice;
 use crate::volume::Mask;
 
 /// The surface is nearer than the next solid cell's centre by at most the diagonal of a cell.
-const DIAGONAL: f64 = 1.732_050_807_568_877_2;
+pub(super) const DIAGONAL: f64 = 1.732_050_807_568_877_2;
 
 /// Share of the envelope's extent at either end in which a sphere may start and finish: a hull is dented where pores open.
 const END: f64 = 0.1;

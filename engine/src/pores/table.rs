@@ -45,8 +45,16 @@ fn closed_fields(void: &ClosedVoid, least_mm3: f64) -> Vec<String> {
 
 fn open_fields(pore: &OpenPore) -> Vec<String> {
     let c = pore.centroid;
-    let ball = libm::cbrt(6.0 * pore.volume_mm3 / std::f64::consts::PI);
-    let numbers = [Some(pore.volume_mm3), Some(ball), Some(pore.inscribed_mm), None, Some(pore.area_mm2), Some(c.x), Some(c.y), Some(c.z)];
+    let numbers = [
+        Some(pore.volume_mm3),
+        Some(pore.equivalent_mm()),
+        Some(pore.inscribed_mm),
+        None,
+        Some(pore.area_mm2),
+        Some(c.x),
+        Some(c.y),
+        Some(c.z),
+    ];
     let fields = numbers.into_iter().chain([Some(0.0), pore.to_neighbour_mm]).map(number);
     let rest = [pore.touches_border.to_string(), "open".into()].into_iter().chain(vec![String::new(); 4]);
     fields.chain(rest).chain(["true".into()]).collect()

@@ -5,13 +5,15 @@ use nalgebra::{Matrix3, Point3, Vector3};
 use super::Surface;
 use super::grow::{climbed, grown};
 use super::sizes::{centre, keep_only};
+use crate::align::eigen;
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Bounds;
-use crate::kernels::{Border, distance_transform, maximal_balls};
+use crate::kernels::{Border, Components, distance_transform, maximal_balls};
 use crate::mesh::Mesh;
 use crate::porosity::Scene;
 use crate::runtime::Runtime;
+use crate::volume::Mask;
 
 /// A void that no path of pore cells joins with the outside of the part.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +37,7 @@ pub struct ClosedVoid {
 impl ClosedVoid {
     /// Diameter of the ball of the same volume.
     pub fn equivalent_mm(&self) -> f64 {
-        libm::cbrt(6.0 * self.volume_mm3 / std::f64::consts::PI)
+        equivalent_mm(self.volume_mm3)
     }
 
     /// Area of the ball of the same volume over its own area: 1 for a ball, less for everything else.
@@ -48,6 +50,11 @@ impl ClosedVoid {
     pub fn is_near_surface(&self) -> bool {
         self.to_surface_mm.is_some_and(|d| d < self.equivalent_mm())
     }
+}
+
+/// Diameter of the ball of a volume.
+pub(super) fn equivalent_mm(volume_mm3: f64) -> f64 {
+    libm::cbrt(6.0 * volume_mm3 / std::f64::consts::PI)
 }
 
 /// The closed voids that reach into the envelope, in the order of their first cells. Volume and centroid by the divergence theorem over a
@@ -68,7 +75,7 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Ru
         return Ok(vec![]);
     }
     let facets = facets_by_void(mesh, scene, count);
-    let inscribed = inscribed(scene, count, surface, rt)?;
+    let inscribed = inscribed(scene, components, &components.mask_where(|label| label != outside), f64::INFINITY, surface, rt)?;
     let outer = Body::of(mesh, &facets[outside as usize])?;
     let own: Vec<Option<Body>> = wanted.iter().map(|&l| Body::of(mesh, &facets[l as usize])).collect::<Result<_, _>>()?;
     let mut found = vec![];
@@ -183,31 +190,42 @@ impl Enclosed {
             square += [a, b, c, sum].map(|v| v * v.transpose()).into_iter().sum::<Matrix3<f64>>() * (six / 120.0);
         }
         let mean = moment / volume;
-        let mut spread: Vec<f64> = (square / volume - mean * mean.transpose()).symmetric_eigenvalues().iter().copied().collect();
-        spread.sort_unstable_by(f64::total_cmp);
+        let (spread, _) = eigen(&(square / volume - mean * mean.transpose()));
         // Of an ellipsoid, a fifth of the square of half a diameter.
-        let principal_mm = [0, 1, 2].map(|n| 2.0 * (5.0 * spread[n].max(0.0)).sqrt());
+        let principal_mm = [2, 1, 0].map(|n| 2.0 * (5.0 * spread[n].max(0.0)).sqrt());
         Enclosed { volume_mm3: volume, centroid: origin + mean, principal_mm }
     }
 }
 
-/// Radius of the largest ball in each void, by its label.
-fn inscribed(scene: &Scene, count: usize, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
+/// Radius of the largest ball in each component, by its label, of those in a mask: balls grow where the lattice shows one within so many cells of
+/// the largest of the component.
+pub(super) fn inscribed(
+    scene: &Scene,
+    components: &Components,
+    wanted: &Mask,
+    within_cells: f64,
+    surface: Surface,
+    rt: &Runtime,
+) -> Result<Vec<f64>, Error> {
     let lattice = &scene.lattice;
     let nx = lattice.dims[0];
-    let (components, outside) = (scene.voids.components(), scene.voids.outside());
     let mut squares = distance_transform(&scene.solid.complement(), Border::Unknown, rt)?;
-    keep_only(&mut squares, &components.mask_where(|label| label != outside));
-    let mut radii = vec![0.0f64; count + 1];
-    let mut seat = 0;
-    for (k, slice) in maximal_balls(&squares, lattice.dims, 1, rt)?.iter().enumerate() {
-        for &(place, _) in slice {
-            let (i, j) = (place as usize % nx, place as usize / nx);
-            let label = components.label_of(i, j, k) as usize;
-            let Some(ball) = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat) else { continue };
-            let larger = climbed(surface, &ball, lattice.step_mm, &mut seat);
-            radii[label] = radii[label].max(larger.unwrap_or(ball).radius_mm);
-        }
+    keep_only(&mut squares, wanted);
+    let centres = maximal_balls(&squares, lattice.dims, 1, rt)?;
+    drop(squares);
+    let place = |place: u32, k: usize| [place as usize % nx, place as usize / nx, k];
+    let label = |[i, j, k]: [usize; 3]| components.label_of(i, j, k) as usize;
+    let all = || {
+        centres.iter().enumerate().flat_map(|(k, slice)| slice.iter().map(move |&(at, square)| (place(at, k), f64::from(square).sqrt())))
+    };
+    let mut largest = vec![0.0f64; components.count() + 1];
+    all().for_each(|(at, away)| largest[label(at)] = largest[label(at)].max(away));
+    let (mut radii, mut seat) = (vec![0.0f64; components.count() + 1], 0);
+    for (at, _) in all().filter(|&(at, away)| away >= largest[label(at)] - within_cells) {
+        let [i, j, k] = at;
+        let Some(ball) = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat) else { continue };
+        let radius = &mut radii[label(at)];
+        *radius = radius.max(climbed(surface, &ball, lattice.step_mm, &mut seat).unwrap_or(ball).radius_mm);
     }
     Ok(radii)
 }

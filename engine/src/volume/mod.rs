@@ -32,6 +32,11 @@ pub struct Rescale {
 impl Rescale {
     pub const IDENTITY: Rescale = Rescale { slope: 1.0, intercept: 0.0 };
 
+    /// Whether it is finite with a slope other than 0, as that of every volume is.
+    pub fn is_valid(&self) -> bool {
+        self.slope.is_finite() && self.slope != 0.0 && self.intercept.is_finite()
+    }
+
     pub fn physical(&self, stored: f64) -> f64 {
         self.slope * stored + self.intercept
     }
@@ -52,8 +57,7 @@ pub struct Volume<T> {
 impl<T: Voxel> Volume<T> {
     /// `None` unless `data` has the grid's size and the rescale is finite with a slope other than 0.
     pub fn new(grid: Grid, rescale: Rescale, data: Vec<T>) -> Option<Self> {
-        let scales = rescale.slope.is_finite() && rescale.slope != 0.0 && rescale.intercept.is_finite();
-        (data.len() == grid.voxels() && scales).then_some(Volume { grid, rescale, data })
+        (data.len() == grid.voxels() && rescale.is_valid()).then_some(Volume { grid, rescale, data })
     }
 
     pub fn grid(&self) -> &Grid {

@@ -103,8 +103,7 @@ impl<T: Voxel> Volume<T> {
 impl<'a, T: Voxel> Slices<'a, T> {
     /// A volume that is read `at_once` slices at a time. `None` where [`Volume::new`] would refuse the rescale.
     pub fn read(grid: Grid, rescale: Rescale, at_once: usize, read: Read<'a, T>) -> Option<Self> {
-        let scales = rescale.slope.is_finite() && rescale.slope != 0.0 && rescale.intercept.is_finite();
-        scales.then_some(Slices { grid, rescale, source: Source::Read { at_once: at_once.max(1), read, beside: 0 } })
+        rescale.is_valid().then_some(Slices { grid, rescale, source: Source::Read { at_once: at_once.max(1), read, beside: 0 } })
     }
 
     /// The same where reading takes so many bytes beside what it reads.
