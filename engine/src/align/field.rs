@@ -8,13 +8,29 @@
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
-use super::refine::{Foot, foot};
-use crate::distance::{MeshDistance, NO_SEAT};
+use crate::distance::{MeshDistance, NO_SEAT, Nearest};
 
 /// Nodes of the grid, about.
 const NODES: f64 = 131_072.0;
 /// Nodes beyond the bounds of the surface, on each side.
 const BEYOND: f64 = 2.0;
+
+/// How a point lies to a surface: its distance, + in front of the triangle that is nearest, and the unit vector along which that grows.
+pub(super) struct Foot {
+    pub direction: Vector3<f64>,
+    pub distance_mm: f64,
+}
+
+/// Turned to the front of the triangle, so that distances change sign through the surface.
+pub(super) fn foot(surface: &MeshDistance, x: &Point3<f64>, near: &Nearest) -> Foot {
+    let face = surface.mesh().area_vector(near.triangle as usize);
+    let (direction, distance_mm) = match (x - near.point).try_normalize(1e-12) {
+        Some(n) if n.dot(&face) < 0.0 => (-n, -near.distance_mm),
+        Some(n) => (n, near.distance_mm),
+        None => (face.try_normalize(0.0).unwrap_or_else(Vector3::zeros), near.distance_mm),
+    };
+    Foot { direction, distance_mm }
+}
 
 pub(super) struct Field {
     origin: Point3<f64>,

@@ -9,7 +9,7 @@
 use nalgebra::{Matrix6, Point3, Vector3, Vector6};
 use rayon::prelude::*;
 
-use super::field::Field;
+use super::field::{Field, Foot, foot};
 use super::linear;
 use super::samples::Samples;
 use crate::distance::{Feature, MeshDistance, Near, Nearest};
@@ -226,23 +226,6 @@ impl Problem<'_> {
         }
         Ok(Refined { pose, normal, iterations: until.iterations, converged: false, last_step_mm })
     }
-}
-
-/// How a point lies to a surface: its distance, + in front of the triangle that is nearest, and the unit vector along which that grows.
-pub(super) struct Foot {
-    pub direction: Vector3<f64>,
-    pub distance_mm: f64,
-}
-
-/// Turned to the front of the triangle, so that distances change sign through the surface.
-pub(super) fn foot(surface: &MeshDistance, x: &Point3<f64>, near: &Nearest) -> Foot {
-    let face = surface.mesh().area_vector(near.triangle as usize);
-    let (direction, distance_mm) = match (x - near.point).try_normalize(1e-12) {
-        Some(n) if n.dot(&face) < 0.0 => (-n, -near.distance_mm),
-        Some(n) => (n, near.distance_mm),
-        None => (face.try_normalize(0.0).unwrap_or_else(Vector3::zeros), near.distance_mm),
-    };
-    Foot { direction, distance_mm }
 }
 
 /// Samples on their way from pose to pose: what can be nearest to each while it moves little.
