@@ -72,6 +72,10 @@ impl Field {
         field
     }
 
+    pub fn step_mm(&self) -> f64 {
+        self.step_mm
+    }
+
     fn node(&self, at: [usize; 3]) -> Point3<f64> {
         self.origin + Vector3::from(at.map(|i| i as f64 * self.step_mm))
     }

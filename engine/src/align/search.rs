@@ -7,7 +7,7 @@
 //! as excess. Distances come from a grid (see `field`) until few poses are left; those are refined by the surfaces themselves.
 //! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
 //! where it does not fit well untrimmed, it is shifted too. Where that does not fit well either, or leaves some of the nominal uncovered, the best
-//! are moved by what maps either surface to itself. Nothing here is judged; everything is deterministic.
+//! are moved by what maps either surface to itself, and the best of what they lead to once more. Nothing here is judged; everything is deterministic.
 
 use std::convert::Infallible;
 
@@ -98,13 +98,45 @@ pub(super) struct Search<'a> {
     pub exhaustive: bool,
 }
 
+/// Motions that nearly map a surface to itself: who is at one of its like places is told of the others, wherever their axes lie.
+struct Motions {
+    of_nominal: Vec<Pose>,
+    of_actual: Vec<Pose>,
+}
+
+impl Motions {
+    /// Where they lead from a pose.
+    fn of(&self, pose: &Pose) -> Vec<Pose> {
+        self.of_nominal.iter().map(|m| pose.then(m)).chain(self.of_actual.iter().map(|m| m.then(pose))).collect()
+    }
+}
+
 impl Search<'_> {
     /// Distinct minima, the most plausible first.
     pub fn run(&self, rt: &Runtime) -> Result<Vec<Minimum>, Error> {
-        let (found, few) = (self.candidates(rt)?, self.samples(FEW));
+        let (found, motions) = self.candidates(rt)?;
+        let mut minima = self.ranked(self.minima(&found, rt)?);
+        if let (Some(best), Some(motions)) = (minima.first(), motions) {
+            // Trimming hides from a pose how far it is from a better one: what was found without it is moved once more.
+            let mut again = self.companions(&best.pose);
+            again.extend(shifted(&best.pose, SHIFTS, SHIFT * self.nominal.moments.gyration_mm()));
+            again.extend(motions.of(&best.pose));
+            minima.extend(self.minima(&self.refine_poses(again, rt)?, rt)?);
+            minima = self.ranked(minima);
+        }
+        Ok(minima)
+    }
+
+    /// The minima that the foremost poses lead to.
+    fn minima(&self, found: &[Scored], rt: &Runtime) -> Result<Vec<Minimum>, Error> {
         rt.step("align: minima", 0.5)?;
-        let fine = sorted(self.rivals(&found, MINIMA).par_iter().map(|pose| self.fine(&few, pose)));
-        let mut minima: Vec<Minimum> = self.rivals(&fine, MINIMA).par_iter().map(|pose| self.minimum(pose)).collect();
+        let few = self.samples(FEW);
+        let fine = sorted(self.rivals(found, MINIMA).par_iter().map(|pose| self.fine(&few, pose)));
+        Ok(self.rivals(&fine, MINIMA).par_iter().map(|pose| self.minimum(pose)).collect())
+    }
+
+    /// The most plausible first, of those that are about one the first.
+    fn ranked(&self, mut minima: Vec<Minimum>) -> Vec<Minimum> {
         minima.sort_by(|a, b| a.score.total_cmp(&b.score));
         let gyration = self.nominal.moments.gyration_mm();
         let equal = minima.first().map_or(0.0, |best| EQUAL * best.score + (EQUAL_MM * gyration) * (EQUAL_MM * gyration));
@@ -116,11 +148,12 @@ impl Search<'_> {
                 apart.push(minimum);
             }
         }
-        Ok(apart)
+        apart
     }
 
-    /// Poses with their scores, best first: from everywhere, and from the best to where others like it may lie.
-    fn candidates(&self, rt: &Runtime) -> Result<Vec<Scored>, Error> {
+    /// Poses with their scores, best first: from everywhere, and from the best to where others like it may lie. With them the motions that led
+    /// there, unless the best fits well and leaves nothing of the nominal uncovered.
+    fn candidates(&self, rt: &Runtime) -> Result<(Vec<Scored>, Option<Motions>), Error> {
         let gyration = self.nominal.moments.gyration_mm();
         let mut found = self.refine(&self.rotations_of_axes(), rt)?;
         let add = |found: &mut Vec<Scored>, poses: Vec<Pose>| -> Result<(), Error> {
@@ -154,11 +187,13 @@ impl Search<'_> {
                 starts = self.turned(&found, SHIFTED);
             }
         }
-        if !(self.fits_well(&found) && self.is_whole(&found)) {
-            let twins = self.twins(&self.turned(&found, TWINNED), unsure, rt)?;
-            add(&mut found, twins)?;
+        if self.fits_well(&found) && self.is_whole(&found) {
+            return Ok((found, None));
         }
-        Ok(found)
+        let motions = self.motions(unsure, rt)?;
+        let twins = self.turned(&found, TWINNED).iter().flat_map(|pose| motions.of(pose)).collect();
+        add(&mut found, twins)?;
+        Ok((found, Some(motions)))
     }
 
     fn samples(&self, count: usize) -> Samples {
@@ -188,7 +223,7 @@ impl Search<'_> {
             rt.step("align: hypotheses", points as f64 / 1000.0)?;
             let samples = self.samples(points);
             found = sorted(poses.par_iter().map(|pose| self.coarse(&samples, pose, iterations)));
-            poses = self.rivals(&found, survivors);
+            poses = self.distinct(found.iter().map(|f| f.1), survivors);
         }
         let samples = self.samples(FEW);
         let foremost = sorted(poses[..poses.len().min(RUNNERS_UP)].par_iter().map(|pose| self.fine(&samples, pose)));
@@ -197,8 +232,9 @@ impl Search<'_> {
 
     /// Only what may rival the best goes on, and a few more to say how far the next is; of poses that are about one, the first.
     fn rivals(&self, found: &[Scored], most: usize) -> Vec<Pose> {
-        let bad = BAD * self.nominal.moments.gyration_mm();
-        let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + bad * bad);
+        // What is read off the fields may be off by half a step from either side.
+        let untold = [BAD * self.nominal.moments.gyration_mm(), 0.5 * self.nominal.field.step_mm(), 0.5 * self.actual.field.step_mm()];
+        let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + untold.map(|mm| mm * mm).iter().sum::<f64>());
         self.distinct(found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1), most)
     }
 
@@ -304,21 +340,16 @@ impl Search<'_> {
         centres.iter().flat_map(|c| turns.iter().map(move |turn| turned_about(pose, c, turn))).collect()
     }
 
-    /// Where poses lead by the motions that nearly map the nominal, or what is left of the part, to itself: who is at one of its like places is told
-    /// of the others, wherever their axes lie.
-    fn twins(&self, poses: &[Pose], unsure: bool, rt: &Runtime) -> Result<Vec<Pose>, Error> {
+    /// What nearly maps the nominal, or what is left of the part, to itself.
+    fn motions(&self, unsure: bool, rt: &Runtime) -> Result<Motions, Error> {
         let own = |side| -> Result<Vec<Pose>, Error> {
             let own = Search { nominal: side, actual: side, reflected: false, exhaustive: false };
             let rotations: Vec<Matrix3<f64>> =
                 own.rotations_of_axes().into_iter().chain(cube()).chain(grid(if unsure { GRID } else { 0 })).collect();
             Ok(own.refine(&rotations, rt)?.into_iter().map(|(_, motion)| motion).collect())
         };
-        let after = own(self.nominal)?;
         // A reflection moves otherwise.
-        let before = if self.reflected { vec![] } else { own(self.actual)? };
-        let of =
-            |pose: &Pose| [after.iter().map(|m| pose.then(m)).collect(), before.iter().map(|m| m.then(pose)).collect::<Vec<_>>()].concat();
-        Ok(poses.iter().flat_map(of).collect())
+        Ok(Motions { of_nominal: own(self.nominal)?, of_actual: if self.reflected { vec![] } else { own(self.actual)? } })
     }
 
     /// The best pose of each of the first few rotations.
