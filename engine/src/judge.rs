@@ -345,6 +345,10 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
         (Measured::Not { reason }, _) => Decided { probability: None, decision: Decision::NotMeasured, reason: Some(reason.clone()) },
         (Measured::Value { .. }, None) => return Err(Error::defect("a measured value without an uncertainty")),
     };
+    let zone = match &measured {
+        Measured::Value { .. } => quantities::zone_behind(entry, case, &scope)?.map(|found| found.record()),
+        Measured::Not { .. } => None,
+    };
     let budget = match &measured {
         Measured::Value { terms, .. } => terms.iter().map(|t| Contribution { name: t.name.into(), u: t.u }).collect(),
         Measured::Not { .. } => vec![],
@@ -363,6 +367,7 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
         conformance_probability: decided.probability,
         decision: decided.decision,
         reason: decided.reason,
+        zone,
         evidence: vec![],
     })
 }

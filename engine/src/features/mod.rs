@@ -11,6 +11,7 @@
 //! Cost: 20 to 200 ms for starts, then a few passes over all points.
 
 mod associated;
+mod bound;
 mod least_squares;
 mod linear_program;
 mod local;
@@ -28,7 +29,7 @@ pub use least_squares::{Fit, least_squares};
 pub(crate) use local::Row as Step;
 pub use pick::{Picked, Seat, grown, near_patch, picked};
 pub use spread::{Errors, FIT, Filtered, Spread, filtered, two_point};
-pub use zone::{Certificate, Contact, Zone, circumscribed, inscribed, minimum_zone};
+pub use zone::{Certificate, Contact, Goal, Zone, circumscribed, inscribed, minimum_strip, minimum_zone};
 
 /// What a feature is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

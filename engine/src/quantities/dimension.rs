@@ -5,11 +5,13 @@
 //! to the feature that the order names as datum. Every effect on the points moves feature and datum together where it is common to both.
 //! Known limits: orientation zones of axes take the axis as straight; two-point sizes need surface on both sides.
 
+use std::sync::Arc;
+
 use nalgebra::{Point3, Vector3};
 
-use crate::case::Case;
+use crate::case::{Case, Zoned};
 use crate::error::Error;
-use crate::features::{Associated, Cloud, Filtered, Kind, Shape, Zone, circumscribed, inscribed, least_squares, minimum_zone, two_point};
+use crate::features::{Associated, Filtered, Goal, Kind, Shape, two_point};
 use crate::uncertainty::{NOISE, OFFSET, POSE, SCALE, merge};
 
 use super::{Entry, Measured, Scope, Term};
@@ -34,7 +36,7 @@ macro_rules! rows {
             $(Entry::new(concat!("dimension.<feature>.", $name), $unit, CLAUSE, $zh, $definition, $source, |c, s| measure(c, s, What::$what))),+
         ];
 
-        const KINDS: &[(&str, &[Kind])] = &[$(($name, &[$(Kind::$kind),+])),+];
+        const KINDS: &[(&str, What, &[Kind])] = &[$(($name, What::$what, &[$(Kind::$kind),+])),+];
     };
 }
 
@@ -50,10 +52,11 @@ rows! {
     Length "length" "mm" "长度" "extent of the points along the axis" "extent", of Line Cylinder Cone;
     Distance "distance" "mm" "距离" "distance of centre, axis amid the points or face amid the points to the datum" FITTED, of Line Plane Circle Sphere Cylinder Cone Torus;
     Angle "angle" "°" "角度" "acute angle to the datum; of a cone without datum its opening angle" FITTED, of Line Plane Circle Cylinder Cone Torus;
-    Straightness "straightness" "mm" "直线度" "diameter of the least cylinder around the points" ZONE, of Line;
+    Straightness "straightness" "mm" "直线度" "diameter of the least cylinder around the points, or width of the least strip in the plane stated" ZONE, of Line;
     Flatness "flatness" "mm" "平面度" "width of the minimum zone" ZONE, of Plane;
     Roundness "roundness" "mm" "圆度" "width of the minimum ring in the least-squares plane" ZONE, of Circle;
     Sphericity "sphericity" "mm" "球度" "width of the minimum zone" ZONE, of Sphere;
+    Form "form" "mm" "形状误差" "width of the minimum zone, sizes and angle free" ZONE, of Cone Torus;
     Cylindricity "cylindricity" "mm" "圆柱度" "width of the minimum zone" ZONE, of Cylinder;
     Parallelism "parallelism" "mm" "平行度" "width of the zone parallel to the datum that holds the feature" "ISO 1101", of Line Plane Cylinder Cone;
     Perpendicularity "perpendicularity" "mm" "垂直度" "width of the zone perpendicular to the datum that holds the feature" "ISO 1101", of Line Plane Cylinder Cone;
@@ -65,7 +68,27 @@ rows! {
 
 /// Dimensions that a feature of a kind has.
 pub fn of_kind(kind: Kind) -> impl Iterator<Item = &'static str> {
-    KINDS.iter().filter(move |(_, kinds)| kinds.contains(&kind)).map(|(name, _)| *name)
+    KINDS.iter().filter(move |(.., kinds)| kinds.contains(&kind)).map(|(name, ..)| *name)
+}
+
+impl What {
+    /// What it is read off, where that is a zone or a touching shape.
+    fn goal(self) -> Option<Goal> {
+        match self {
+            What::Straightness | What::Flatness | What::Roundness | What::Sphericity | What::Cylindricity | What::Form => Some(Goal::Zone),
+            What::Inscribed => Some(Goal::Inscribed),
+            What::Circumscribed => Some(Goal::Circumscribed),
+            _ => None,
+        }
+    }
+}
+
+/// The zone or touching shape that a value of an entry is read off; `None` of all other dimensions and quantities.
+pub fn zone_behind(entry: &Entry, case: &Case, scope: &Scope) -> Result<Option<Arc<Zoned>>, Error> {
+    let known = entry.definition.name.strip_prefix(PREFIX).and_then(|name| KINDS.iter().find(|(n, ..)| *n == name));
+    let Some((name, goal)) = scope.feature.zip(known.and_then(|(_, what, _)| what.goal())) else { return Ok(None) };
+    let radius_mm = case.feature(name).and_then(|f| f.order.filter).unwrap_or(scope.patch_mm);
+    Ok(case.zone(name, goal, radius_mm)?.ok())
 }
 
 /// As [`Entry::measure`], and nothing where the order does not ask: no datum, no true position.
@@ -109,7 +132,7 @@ fn measure(case: &Case, scope: &Scope, what: What) -> Result<Measured, Error> {
         None => None,
     };
     let radius_mm = order.filter.unwrap_or(scope.patch_mm);
-    let job = Job { case, own, datum, radius_mm, max: scope.max };
+    let job = Job { case, name, own, datum, radius_mm, max: scope.max };
     match what {
         What::Diameter => job.of_shape(|s, _| s.radius_mm().map(|r| 2.0 * r)),
         What::Radius => job.of_shape(|s, _| s.radius_mm()),
@@ -117,13 +140,13 @@ fn measure(case: &Case, scope: &Scope, what: What) -> Result<Measured, Error> {
         What::MinorDiameter => job.of_shape(|s, _| torus(s).map(|(_, minor)| 2.0 * minor)),
         What::TwoPointMin => job.local_size(0),
         What::TwoPointMax => job.local_size(1),
-        What::Inscribed => job.touching(inscribed),
-        What::Circumscribed => job.touching(circumscribed),
+        What::Inscribed => job.touching(Goal::Inscribed),
+        What::Circumscribed => job.touching(Goal::Circumscribed),
         What::Length => job.length(),
         What::Distance => job.to_datum(distance),
         What::Angle if datum.is_none() => job.of_shape(|s, _| opening_angle(s)),
         What::Angle => job.to_datum(|s, d| angle(s, d).map(f64::to_degrees)),
-        What::Straightness | What::Flatness | What::Roundness | What::Sphericity | What::Cylindricity => job.form(),
+        What::Straightness | What::Flatness | What::Roundness | What::Sphericity | What::Cylindricity | What::Form => job.form(),
         What::Parallelism => job.orientation(0.0),
         What::Perpendicularity => job.orientation(90.0),
         What::Angularity => match order.angle {
@@ -182,6 +205,7 @@ fn angle(s: &Shape, datum: &Shape) -> Option<f64> {
 /// A feature of a part being measured.
 struct Job<'c> {
     case: &'c Case<'c>,
+    name: &'c str,
     own: &'c Associated,
     datum: Option<&'c Associated>,
     radius_mm: f64,
@@ -253,11 +277,9 @@ impl Job<'_> {
         )))
     }
 
-    fn zone_of(&self, filtered: &Filtered, find: impl Fn(&crate::features::Fit, &Cloud) -> Zoned) -> Result<Result<Zone, Measured>, Error> {
-        let cloud = Cloud::of(&filtered.points);
-        let found = least_squares(self.own.kind, &cloud).and_then(|fit| find(&fit, &cloud));
-        Ok(match found {
-            Ok(zone) if zone.certificate.holds => Ok(zone),
+    fn zone(&self, goal: Goal) -> Result<Result<Arc<Zoned>, Measured>, Error> {
+        Ok(match self.case.zone(self.name, goal, self.radius_mm)? {
+            Ok(found) if found.zone.certificate.holds => Ok(found),
             Ok(_) => Err(Measured::not(
                 "no proof of the minimum zone was found: state a wider `filter` or a region that holds the feature better",
             )),
@@ -266,22 +288,21 @@ impl Job<'_> {
     }
 
     fn form(&self) -> Result<Measured, Error> {
-        let filtered = self.filtered()?;
-        if let Some(not) = self.drowned(filtered.noise_range_mm) {
-            return Ok(not);
-        }
-        match self.zone_of(&filtered, minimum_zone)? {
-            Ok(zone) => self.ranged(zone.width_mm, filtered.noise_range_mm, 0.0, vec![]),
-            Err(not) => Ok(not),
+        let found = match self.zone(Goal::Zone)? {
+            Ok(found) => found,
+            Err(not) => return Ok(not),
+        };
+        match self.drowned(found.noise_range_mm) {
+            Some(not) => Ok(not),
+            None => self.ranged(found.zone.width_mm, found.noise_range_mm, 0.0, vec![]),
         }
     }
 
-    fn touching(&self, find: fn(&crate::features::Fit, &Cloud) -> Zoned) -> Result<Measured, Error> {
-        let filtered = self.filtered()?;
-        match self.zone_of(&filtered, find)? {
-            Ok(zone) => {
-                let diameter = 2.0 * zone.shape.radius_mm().unwrap_or_default();
-                self.ranged(diameter, filtered.noise_range_mm, 2.0 * self.case.actual()?.offset_u_mm, vec![])
+    fn touching(&self, goal: Goal) -> Result<Measured, Error> {
+        match self.zone(goal)? {
+            Ok(found) => {
+                let diameter = 2.0 * found.zone.shape.radius_mm().unwrap_or_default();
+                self.ranged(diameter, found.noise_range_mm, 2.0 * self.case.actual()?.offset_u_mm, vec![])
             }
             Err(not) => Ok(not),
         }
@@ -391,7 +412,7 @@ impl Job<'_> {
 
     /// The same feature without its datum.
     fn alone(&self) -> Job<'_> {
-        Job { case: self.case, own: self.own, datum: None, radius_mm: self.radius_mm, max: self.max }
+        Job { datum: None, ..*self }
     }
 
     fn concentricity(&self) -> Result<Measured, Error> {
@@ -426,8 +447,6 @@ impl Job<'_> {
         self.ranged(high - low, filtered.noise_range_mm, 0.0, lean.collect())
     }
 }
-
-type Zoned = Result<Zone, crate::features::FeatureError>;
 
 /// Where a feature should be.
 struct Truth {
