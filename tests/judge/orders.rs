@@ -191,7 +191,11 @@ fn ordered_sections_are_evidence() {
     let drawing = String::from_utf8(file("section_mid.svg").bytes.clone()).unwrap();
     assert!(drawing.contains("nominal: 868.000 mm², perimeter 196.000 mm") && file("section_mid.svg").media_type == "image/svg+xml");
     let table = String::from_utf8(file("section_mid.csv").bytes.clone()).unwrap();
-    let deviations: Vec<f64> = table.lines().skip(1).map(|l| l.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    let deviations: Vec<f64> = table.lines().skip(1).map(|l| l.rsplit(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(
+        table.lines().skip(1).all(|l| l.rsplit(',').next().unwrap().parse::<f64>().is_ok_and(|u| u > 0.0)),
+        "every deviation has its U"
+    );
     let far = deviations.iter().filter(|d| (*d - 0.15).abs() < 1e-3).count() as f64 / deviations.len() as f64;
     assert!((far - 28.0 / 196.0).abs() < 0.03, "{far} of the contour is the displaced end");
     assert!(judged.payload.evidence.iter().any(|e| e.name == "section_mid.csv"));

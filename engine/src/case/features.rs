@@ -8,7 +8,7 @@ use super::Case;
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::features::{
-    Associated, Cloud, Errors, FeatureError, Filtered, Goal, Kind, Seat, Zone, grown, least_squares, minimum_strip, near_patch,
+    Associated, Cloud, Errors, FeatureError, Filtered, Goal, Kind, NoiseRange, Seat, Zone, grown, least_squares, minimum_strip, near_patch,
 };
 use crate::judgement::{ContactRecord, ZoneRecord};
 use crate::order::FeatureOrder;
@@ -61,8 +61,8 @@ pub struct Zoned {
     pub contacts_at: Vec<Point3<f64>>,
     /// Radius of the patches, mm.
     pub patch_mm: f64,
-    /// Range over the patches that noise alone would give, mm.
-    pub noise_range_mm: f64,
+    /// What noise alone would give: for a zone its width, for a touching shape the range of the patches.
+    pub noise: NoiseRange,
 }
 
 impl Zoned {
@@ -164,7 +164,8 @@ impl<'a> Case<'a> {
         if let Some((.., found)) = known.iter().find(|(n, g, r, _)| n == name && *g == goal && *r == patch_mm) {
             return Ok(found.clone());
         }
-        let Filtered { points, noise_range_mm } = own.filtered(&surface, patch_mm)?;
+        let Filtered { points, noise_range, noise_zone } = own.filtered(&surface, patch_mm)?;
+        let noise = if goal == Goal::Zone { noise_zone } else { noise_range };
         let found = self.timed("zones", || {
             let cloud = Cloud::of(&points);
             let fit = least_squares(own.kind, &cloud)?;
@@ -173,7 +174,7 @@ impl<'a> Case<'a> {
                 None => goal.found(&fit, &cloud)?,
             };
             let contacts_at = zone.certificate.contacts.iter().map(|c| points[c.point]).collect();
-            Ok(Arc::new(Zoned { goal, zone, contacts_at, patch_mm, noise_range_mm }))
+            Ok(Arc::new(Zoned { goal, zone, contacts_at, patch_mm, noise }))
         });
         known.push((name.into(), goal, patch_mm, found.clone()));
         Ok(found)

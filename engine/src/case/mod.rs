@@ -20,7 +20,7 @@ use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::lattice::{Design, FaultLimits, Followed, Residue};
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Mesh, Samples};
+use crate::mesh::{Mesh, Samples, point_areas_mm2};
 use crate::order::AlignmentMethod;
 use crate::pores::{ClosedVoid, Sizes, Structure};
 use crate::porosity::{self, Porosity, Scene};
@@ -386,7 +386,7 @@ impl<'a> Case<'a> {
         let (nominal, moved, actual, effects) = (self.nominal_distance()?, self.moved()?, self.actual()?, self.effects()?);
         self.once(&self.actual_field, "deviation", || {
             let samples = match actual.spacing_mm {
-                Some(spacing) => Samples::of_points(moved.vertices(), spacing * spacing),
+                Some(_) => Samples::of_points(moved.vertices(), point_areas_mm2(moved.vertices())),
                 None => Samples::of(moved, self.site_step_mm(nominal.mesh())),
             };
             let signed = nominal.signed_as(&samples.points, self.rt, |s| (s.distance_mm, s.normal, !s.sign_defined))?;
@@ -445,8 +445,8 @@ impl<'a> Case<'a> {
 
     /// Nominal and actual in one plane.
     pub fn section(&self, name: &str, plane: &Plane) -> Result<Compared, Error> {
-        let (nominal, moved) = (self.nominal_distance()?, self.moved()?);
-        self.timed("sections", || section::compare(name, plane, nominal, moved, self.rt))
+        let (nominal, moved, actual, effects) = (self.nominal_distance()?, self.moved()?, self.actual()?, self.effects()?);
+        self.timed("sections", || Ok(section::compare(name, plane, nominal, moved, self.rt)?.known(moved, &actual.point_u_mm, &effects)))
     }
 
     /// Gap on the device's surface.

@@ -28,7 +28,7 @@ pub use associated::Associated;
 pub use least_squares::{Fit, least_squares};
 pub(crate) use local::Row as Step;
 pub use pick::{Picked, Seat, grown, near_patch, picked};
-pub use spread::{Errors, FIT, Filtered, Spread, filtered, two_point};
+pub use spread::{Errors, FIT, Filtered, NoiseRange, Spread, filtered, two_point};
 pub use zone::{Certificate, Contact, Goal, Zone, circumscribed, inscribed, minimum_strip, minimum_zone};
 
 /// What a feature is.

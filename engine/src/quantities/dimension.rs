@@ -11,7 +11,7 @@ use nalgebra::{Point3, Vector3};
 
 use crate::case::{Case, Zoned};
 use crate::error::Error;
-use crate::features::{Associated, Filtered, Goal, Kind, Shape, two_point};
+use crate::features::{Associated, Filtered, Goal, Kind, NoiseRange, Shape, Step, two_point};
 use crate::uncertainty::{NOISE, OFFSET, POSE, SCALE, merge};
 
 use super::{Entry, Measured, Scope, Term};
@@ -202,6 +202,28 @@ fn angle(s: &Shape, datum: &Shape) -> Option<f64> {
     Some(if mixed { std::f64::consts::FRAC_PI_2 - acute } else { acute })
 }
 
+/// What one standard uncertainty of an effect, and its opposite, add to a value.
+struct Change {
+    name: &'static str,
+    up: f64,
+    down: f64,
+}
+
+/// A value with its budget.
+///
+/// Angles to a parallel, distances from one's own true place are lengths of a vector v, which errors e sideways lengthen less than they move it. Where v
+/// could be nothing but error, the truth may be 0, |v| off: there each effect counts with all of |e|, which is ½(|v + e|² + |v − e|²) − |v|²,
+/// squared. (A scalar has the same e either way.)
+fn valued(value: f64, changes: &[Change]) -> Measured {
+    let square = |x: f64| x * x;
+    let whole = |c: &Change| (0.5 * (square(value + c.up) + square(value + c.down)) - square(value)).max(0.0).sqrt();
+    let all = changes.iter().fold(0.0, |sum, c| sum + square(whole(c))).sqrt();
+    // Both signs: a value may turn around.
+    let either = |c: &Change| (0.5 * (square(c.up) + square(c.down))).sqrt();
+    let term = |c: &Change| Term { name: c.name, u: if value.abs() <= 2.0 * all { whole(c) } else { either(c) } };
+    Measured::Value { value, terms: merge(changes.iter().map(term).collect()) }
+}
+
 /// A feature of a part being measured.
 struct Job<'c> {
     case: &'c Case<'c>,
@@ -219,30 +241,33 @@ impl Job<'_> {
 
     /// A value of the shape, and of the datum's where there is one, with what every effect makes of it.
     fn of_shape(&self, value: impl Fn(&Shape, Option<&Shape>) -> Option<f64>) -> Result<Measured, Error> {
+        Ok(self.changes(value).map_or_else(|| Measured::not(NOT_DEFINED), |(found, changes)| valued(found, &changes)))
+    }
+
+    /// The value, and how each effect changes it.
+    fn changes(&self, value: impl Fn(&Shape, Option<&Shape>) -> Option<f64>) -> Option<(f64, Vec<Change>)> {
         let shape = self.shape();
         let other = self.datum.map(|d| &d.picked.fit.shape);
-        let Some(found) = value(shape, other) else { return Ok(Measured::not(NOT_DEFINED)) };
-        // Both signs: distances from 0 and angles are even there.
-        let term = |name, own: &crate::features::Step, theirs: Option<&crate::features::Step>| {
-            let change = |sign: f64| {
+        let found = value(shape, other)?;
+        let change = |name, own: &Step, theirs: Option<&Step>| {
+            let by = |sign: f64| {
                 let moved = shape.stepped(&own.map(|x| sign * x));
                 let datum = other.map(|d| theirs.map_or(*d, |t| d.stepped(&t.map(|x| sign * x))));
                 value(&moved, datum.as_ref()).map_or(0.0, |v| v - found)
             };
-            let (up, down) = (change(1.0), change(-1.0));
-            Term { name, u: (0.5 * (up * up + down * down)).sqrt() }
+            Change { name, up: by(1.0), down: by(-1.0) }
         };
         let nothing = [0.0; 7];
         let common = |name: &str| name == OFFSET || name == SCALE;
         let step = |a: &Associated, wanted: &str| a.spread.steps.iter().find(|(n, _)| *n == wanted).map_or(nothing, |(_, s)| *s);
-        let mut terms = vec![];
+        let mut changes = vec![];
         for name in [OFFSET, SCALE] {
-            terms.push(term(name, &step(self.own, name), self.datum.map(|d| step(d, name)).as_ref()));
+            changes.push(change(name, &step(self.own, name), self.datum.map(|d| step(d, name)).as_ref()));
         }
-        terms.extend(self.own.spread.steps.iter().filter(|(n, _)| !common(n)).map(|(n, s)| term(n, s, None)));
+        changes.extend(self.own.spread.steps.iter().filter(|(n, _)| !common(n)).map(|(n, s)| change(n, s, None)));
         let theirs = self.datum.iter().flat_map(|d| d.spread.steps.iter()).filter(|(n, _)| !common(n));
-        terms.extend(theirs.map(|(n, s)| term(n, &nothing, Some(s))));
-        Ok(Measured::Value { value: found, terms: merge(terms) })
+        changes.extend(theirs.map(|(n, s)| change(n, &nothing, Some(s))));
+        Some((found, changes))
     }
 
     fn to_datum(&self, value: impl Fn(&Shape, &Shape) -> Option<f64>) -> Result<Measured, Error> {
@@ -257,10 +282,10 @@ impl Job<'_> {
     }
 
     /// A range or touching size over patch means: as wide as the noise alone would make it, it is not measured.
-    fn ranged(&self, value: f64, noise_mm: f64, offset_mm: f64, mut terms: Vec<Term>) -> Result<Measured, Error> {
+    fn ranged(&self, value: f64, noise: NoiseRange, offset_mm: f64, mut terms: Vec<Term>) -> Result<Measured, Error> {
         let part = self.case.actual()?;
-        // Noise alone has this range; U covers a perfect surface.
-        terms.push(Term { name: NOISE, u: 0.5 * noise_mm });
+        // Ranges and widths are off by those of the noise at most: U covers a perfect surface in 95 % and any other more often.
+        terms.push(Term { name: NOISE, u: 0.5 * noise.most_mm });
         let voxel = part.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max));
         terms.push(Term { name: "surface_texture", u: TEXTURE_VOXELS * voxel });
         terms.push(Term { name: SCALE, u: value.abs() * part.scale_u });
@@ -269,7 +294,8 @@ impl Job<'_> {
     }
 
     /// Why form cannot be told from noise at the tolerance asked for.
-    fn drowned(&self, noise_mm: f64) -> Option<Measured> {
+    fn drowned(&self, noise: NoiseRange) -> Option<Measured> {
+        let noise_mm = noise.mean_mm;
         let max = self.max.filter(|max| noise_mm > 0.5 * max)?;
         Some(Measured::not(format!(
             "noise alone has a range of {noise_mm:.4} mm over patches of {} mm radius, more than half the {max} mm allowed: scan with less noise or state a wider `filter`",
@@ -292,9 +318,9 @@ impl Job<'_> {
             Ok(found) => found,
             Err(not) => return Ok(not),
         };
-        match self.drowned(found.noise_range_mm) {
+        match self.drowned(found.noise) {
             Some(not) => Ok(not),
-            None => self.ranged(found.zone.width_mm, found.noise_range_mm, 0.0, vec![]),
+            None => self.ranged(found.zone.width_mm, found.noise, 0.0, vec![]),
         }
     }
 
@@ -302,7 +328,7 @@ impl Job<'_> {
         match self.zone(goal)? {
             Ok(found) => {
                 let diameter = 2.0 * found.zone.shape.radius_mm().unwrap_or_default();
-                self.ranged(diameter, found.noise_range_mm, 2.0 * self.case.actual()?.offset_u_mm, vec![])
+                self.ranged(diameter, found.noise, 2.0 * self.case.actual()?.offset_u_mm, vec![])
             }
             Err(not) => Ok(not),
         }
@@ -314,7 +340,7 @@ impl Job<'_> {
         // Points lie about half a patch apart; a sparse mesh's as far as they do.
         let spacing = (self.own.picked.weights.iter().sum::<f64>() / filtered.points.len().max(1) as f64).sqrt();
         match two_point(self.shape(), &filtered.points, spacing.max(self.radius_mm).min(0.5 * size)) {
-            Some(sizes) => self.ranged(sizes[which], filtered.noise_range_mm, 2.0 * self.case.actual()?.offset_u_mm, vec![]),
+            Some(sizes) => self.ranged(sizes[which], filtered.noise_range, 2.0 * self.case.actual()?.offset_u_mm, vec![]),
             None => Ok(Measured::not("no surface lies opposite: a two-point size needs both sides")),
         }
     }
@@ -334,8 +360,9 @@ impl Job<'_> {
             )));
         }
         let [low, high] = self.ends(&self.own.picked.points, &axis);
-        let noise = self.own.noise_mm.iter().copied().fold(0.0, f32::max);
-        self.ranged(high - low, 2.0 * f64::from(noise), 2.0 * self.case.actual()?.offset_u_mm, vec![])
+        let noise_mm = 2.0 * f64::from(self.own.noise_mm.iter().copied().fold(0.0, f32::max));
+        let noise = NoiseRange { mean_mm: noise_mm, most_mm: noise_mm };
+        self.ranged(high - low, noise, 2.0 * self.case.actual()?.offset_u_mm, vec![])
     }
 
     /// The direction nearest to the feature's own that is at an angle to the datum (degrees; 0 is parallel).
@@ -366,7 +393,7 @@ impl Job<'_> {
             });
         }
         let filtered = self.filtered()?;
-        if let Some(not) = self.drowned(filtered.noise_range_mm) {
+        if let Some(not) = self.drowned(filtered.noise_range) {
             return Ok(not);
         }
         let [low, high] = self.ends(&filtered.points, &target);
@@ -376,7 +403,7 @@ impl Job<'_> {
             let turned = other.stepped(s).direction().zip(other.direction()).map_or(0.0, |(a, b)| a.cross(&b).norm());
             Term { name, u: 2.0 * extent * turned }
         });
-        self.ranged(high - low, filtered.noise_range_mm, 0.0, tilt.collect())
+        self.ranged(high - low, filtered.noise_range, 0.0, tilt.collect())
     }
 
     fn position(&self, name: &str, at: Option<[f64; 3]>) -> Result<Measured, Error> {
@@ -392,22 +419,19 @@ impl Job<'_> {
         };
         let ends = shape.direction().map_or([0.0; 2], |a| self.ends(&self.own.picked.points, &a));
         let offset = |s: &Shape| truth.offset_mm(kind, s, ends);
-        let mut measured = self.alone().of_shape(|s, _| Some(2.0 * offset(s)))?;
-        let at_truth = 2.0 * offset(shape);
-        if let (Measured::Value { terms, .. }, true) = (&mut measured, self.case.nominal().is_ok()) {
+        let Some((found, mut changes)) = self.alone().changes(|s, _| Some(2.0 * offset(s))) else { return Ok(Measured::not(NOT_DEFINED)) };
+        if self.case.nominal().is_ok() {
             let effects = self.case.effects()?;
-            for (turn, shift) in &effects.pose_modes {
+            changes.extend(effects.pose_modes.iter().map(|(turn, shift)| {
                 let moved = |sign: f64| {
                     let arm = shape.place() - effects.centre;
                     let place = shape.place() + (shift + turn.cross(&arm)) * sign;
-                    2.0 * truth.offset_mm(kind, &shape.moved_to(place), ends) - at_truth
+                    2.0 * offset(&shape.moved_to(place)) - found
                 };
-                let (up, down) = (moved(1.0), moved(-1.0));
-                terms.push(Term { name: POSE, u: (0.5 * (up * up + down * down)).sqrt() });
-            }
-            *terms = merge(std::mem::take(terms));
+                Change { name: POSE, up: moved(1.0), down: moved(-1.0) }
+            }));
         }
-        Ok(measured)
+        Ok(valued(found, &changes))
     }
 
     /// The same feature without its datum.
@@ -433,7 +457,7 @@ impl Job<'_> {
             _ => return Ok(Measured::not("run-out needs an axis as datum: name a line, a cylinder or a cone")),
         };
         let filtered = self.filtered()?;
-        if let Some(not) = self.drowned(filtered.noise_range_mm) {
+        if let Some(not) = self.drowned(filtered.noise_range) {
             return Ok(not);
         }
         let of = |p: &Point3<f64>| if self.own.kind == Kind::Plane { (p - other.place()).dot(&axis) } else { apart(p, other).norm() };
@@ -444,7 +468,7 @@ impl Job<'_> {
             let turned = moved.direction().map_or(0.0, |a| a.cross(&axis).norm());
             Term { name, u: 2.0 * ((moved.place() - other.place()).norm() + reach * turned) }
         });
-        self.ranged(high - low, filtered.noise_range_mm, 0.0, lean.collect())
+        self.ranged(high - low, filtered.noise_range, 0.0, lean.collect())
     }
 }
 
