@@ -105,6 +105,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         inputs.findings.extend(case.lattice_findings()?);
     }
     inputs.findings.extend(date_finding(&order));
+    inputs.findings.extend(uncut_finding(&order, &case)?);
     rt.step("evidence", 0.0)?;
     let evidence = case.timed("evidence", || evidence::of(&case, &order, &regions))?;
     for result in &mut results {
@@ -432,6 +433,14 @@ fn date_finding(order: &Order) -> Option<Finding> {
         );
         Finding::qualify("order.design_before_image", message).clause("9.3.7")
     })
+}
+
+/// Sections that were ordered of a cloud: what a plane meets between its points nobody has scanned.
+fn uncut_finding(order: &Order, case: &Case) -> Result<Option<Finding>, Error> {
+    let (count, is_cloud) = (order.section.len(), case.actual()?.spacing_mm.is_some());
+    let message =
+        format!("{count} sections are ordered and the actual part is a point cloud, of which a plane cuts nothing: mesh the scan");
+    Ok((is_cloud && count > 0).then(|| Finding::qualify("section.cloud", message)))
 }
 
 fn parameters(case: &Case) -> Result<serde_json::Value, Error> {

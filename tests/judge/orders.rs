@@ -214,10 +214,12 @@ fn a_cloud_is_judged_by_its_points_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     scene(folder.path());
     let volume = "\n[[requirement]]\nid = \"T2\"\nclause = \"8.3.2.1 a)\"\nquantity = \"body.volume\"\nmin = 1.0\n";
-    let judged = run(&order(folder.path(), "cloud.ply", r#"method = "best-fit""#, &format!("{END}{volume}")));
+    let section = "\n[[section]]\nname = \"mid\"\nat = [0, 0, 9.1]\nnormal = [0, 0, 1]\n";
+    let judged = run(&order(folder.path(), "cloud.ply", r#"method = "best-fit""#, &format!("{section}{END}{volume}")));
     let [end, whole] = judged.payload.results.as_slice() else { panic!("two results") };
     assert!(end.value.is_some() && end.decision == Decision::Conforms, "{end:?}");
     assert!(whole.decision == Decision::NotMeasured && whole.reason.as_ref().is_some_and(|r| r.contains("needs a surface")), "{whole:?}");
+    assert!(codes(&judged).contains(&"section.cloud") && judged.evidence.iter().all(|e| !e.name.starts_with("section_")));
     assert!(codes(&judged).contains(&"cloud.no_surface") && !codes(&judged).contains(&"mesh.degenerate"));
     let summary = judged.evidence.iter().find(|e| e.name == "deviation.json").unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&summary.bytes).unwrap();

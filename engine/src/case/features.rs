@@ -90,6 +90,9 @@ impl Zoned {
     }
 }
 
+/// Filtered points by feature and radius of the patches.
+pub(super) type Means = Vec<(String, f64, Arc<Filtered>)>;
+
 /// Zones found or refused, by feature, goal and radius of the patches.
 pub(super) type Zones = Vec<(String, Goal, f64, Result<Arc<Zoned>, FeatureError>)>;
 
@@ -157,17 +160,29 @@ impl<'a> Case<'a> {
         self.features.iter().enumerate().map(one).collect()
     }
 
+    /// The points of a feature of the actual part after the patch filter, filtered at most once.
+    pub fn filtered(&self, name: &str, patch_mm: f64) -> Result<Arc<Filtered>, Error> {
+        let (own, surface) = (self.fitted(name)?, self.surface()?);
+        let mut known = self.filtered.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some((.., found)) = known.iter().find(|(n, r, _)| n == name && *r == patch_mm) {
+            return Ok(found.clone());
+        }
+        let found = Arc::new(self.timed("filter", || own.filtered(&surface, patch_mm))?);
+        known.push((name.into(), patch_mm, found.clone()));
+        Ok(found)
+    }
+
     /// The zone or touching shape of a feature of the actual part over patch means, sought at most once.
     pub fn zone(&self, name: &str, goal: Goal, patch_mm: f64) -> Result<Result<Arc<Zoned>, FeatureError>, Error> {
-        let (own, surface) = (self.fitted(name)?, self.surface()?);
+        let own = self.fitted(name)?;
         let mut known = self.zones.lock().unwrap_or_else(|e| e.into_inner());
         if let Some((.., found)) = known.iter().find(|(n, g, r, _)| n == name && *g == goal && *r == patch_mm) {
             return Ok(found.clone());
         }
-        let Filtered { points, noise_range, noise_zone } = own.filtered(&surface, patch_mm)?;
-        let noise = if goal == Goal::Zone { noise_zone } else { noise_range };
+        let filtered = self.filtered(name, patch_mm)?;
+        let (points, noise) = (&filtered.points, if goal == Goal::Zone { filtered.noise_zone } else { filtered.noise_range });
         let found = self.timed("zones", || {
-            let cloud = Cloud::of(&points);
+            let cloud = Cloud::of(points);
             let fit = least_squares(own.kind, &cloud)?;
             let zone = match self.feature(name).and_then(|f| f.order.straight_in).filter(|_| goal == Goal::Zone) {
                 Some(normal) => minimum_strip(&fit, &cloud, &normal.into())?,

@@ -30,7 +30,7 @@ use crate::section::{self, Compared, Plane};
 use crate::shrinkage::{self, Shrinkage};
 use crate::uncertainty::Effects;
 pub use features::{Feature, Zoned};
-use features::{Fitted, Zones};
+use features::{Fitted, Means, Zones};
 pub use parts::{Nominal, Part, Site};
 
 /// What aligned the part.
@@ -102,6 +102,7 @@ pub struct Case<'a> {
     achieved: Mutex<Vec<Achieved>>,
     fitted: OnceLock<Result<Fitted, Error>>,
     fitted_nominal: OnceLock<Result<Fitted, Error>>,
+    filtered: Mutex<Means>,
     zones: Mutex<Zones>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
@@ -152,6 +153,7 @@ impl<'a> Case<'a> {
             achieved: Mutex::default(),
             fitted: OnceLock::new(),
             fitted_nominal: OnceLock::new(),
+            filtered: Mutex::default(),
             zones: Mutex::default(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),

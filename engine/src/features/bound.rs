@@ -73,14 +73,15 @@ fn least_around(planes: &[Plane], free: usize, reach: f64) -> Option<f64> {
 /// What bounds the second derivatives of the members' distances.
 struct Bends {
     kind: Kind,
-    /// Fastest tilt, shift and change of sizes of a step whose every entry changes at a rate of at most 1.
+    /// Fastest tilt and shift of a step whose every entry changes at a rate of at most 1.
     turn: f64,
     shift: f64,
-    /// Of each member: distance from the point of reference, from the axis, from the tube's middle, along and across the axis; the side.
     members: Vec<Lie>,
     half_angle: f64,
 }
 
+/// Where a member lies: its distance from the point of reference, from the axis, and within its half plane from the circle (of a torus, amid the
+/// tube) at the radius of the shape; and its side.
 struct Lie {
     away: f64,
     off_axis: f64,

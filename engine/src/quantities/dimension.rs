@@ -277,8 +277,8 @@ impl Job<'_> {
         }
     }
 
-    fn filtered(&self) -> Result<Filtered, Error> {
-        self.own.filtered(&self.case.surface()?, self.radius_mm)
+    fn filtered(&self) -> Result<Arc<Filtered>, Error> {
+        self.case.filtered(self.name, self.radius_mm)
     }
 
     /// A range or touching size over patch means: as wide as the noise alone would make it, it is not measured.
