@@ -57,7 +57,7 @@ pub(super) fn below(problem: &Problem, state: &State, value: f64, members: &[(us
 /// The least, over the faces of a cube, of the largest of some linear functions.
 fn least_around(planes: &[Plane], free: usize, reach: f64) -> Option<f64> {
     let face = |k: usize| {
-        let (axis, at) = (k / 2, if k % 2 == 0 { reach } else { -reach });
+        let (axis, at) = (k / 2, if k.is_multiple_of(2) { reach } else { -reach });
         let cut = |p: &Plane| {
             let mut slope = p.slope;
             slope.swap(axis, free - 1);

@@ -2,8 +2,8 @@
 //!
 //! Every effect on the points shifts the parameters by (JᵀWJ)⁻¹JᵀW δd, δd being the displacement along the shape's normal; so a short arc
 //! carries its correlation of radius and centre into every quantity. Noise counts as one value in each cell of its correlation length;
-//! what varies together beyond that (form, artefacts) is judged by restricted maximum likelihood from the residuals of points a cell apart, less
-//! what noise alone would make of these.
+//! what varies together beyond that (form, artefacts) is judged by restricted maximum likelihood from the residuals of points a cell apart. These
+//! hold the noise too, which so counts as stated and as it shows: U of a fit covers the truth in 95 % and more.
 //! Form is taken over patch means, because the range of many noisy points is mostly noise, and the range that noise alone would
 //! give after the same filter is reported with it. Widths of zones obey the triangle inequality, so a measured width is off by no more than that of
 //! the noise: its 95 % bound covers a perfect surface as often, and every other at least as often.
@@ -172,22 +172,16 @@ fn form_covariance(shape: &Shape, cloud: &Cloud, errors: &Errors, rows: &(impl F
         return Square::zeros();
     }
     let apart = apart(cloud.points, errors.noise_length_mm);
-    let (mut information, mut noise) = (Square::zeros(), Square::zeros());
     let observation = |&i: &usize| {
         let (residual_mm, row, _) = rows(i);
-        let row = SVector::from(row);
-        let own = errors.noise_mm.get(i).map_or(0.0, |u| f64::from(*u));
-        information += row * row.transpose();
-        noise += row * row.transpose() * (own * own);
-        Observation { at: cloud.points[i], residual_mm, row }
+        Observation { at: cloud.points[i], residual_mm, row: SVector::from(row) }
     };
     let observations: Vec<Observation<P>> = apart.iter().map(observation).collect();
     let largest = observations.iter().map(|o| o.residual_mm.abs()).fold(0.0, f64::max);
     if largest < 1e-9 {
         return Square::zeros(); // rounding has no form
     }
-    let inverse = inverted(&information);
-    beyond(&covariance(&observations, 1e-13).0, &(inverse * noise * inverse))
+    covariance(&observations, 1e-13).0
 }
 
 /// Fewest points that form is judged from, where there are so many.
@@ -221,16 +215,6 @@ fn apart(points: &[Point3<f64>], distance_mm: f64) -> Vec<usize> {
     }
     found.truncate(POINTS);
     found
-}
-
-/// The part of a covariance that another does not explain: the positive eigenvalues of the difference.
-fn beyond(whole: &Square, part: &Square) -> Square {
-    let unit: [f64; P] = std::array::from_fn(|k| whole[(k, k)].max(0.0).sqrt());
-    let scaled = Square::from_fn(|r, c| if unit[r] > 0.0 && unit[c] > 0.0 { (whole - part)[(r, c)] / (unit[r] * unit[c]) } else { 0.0 });
-    let (values, vectors) = eigen(&scaled);
-    let kept = Square::from_diagonal(&SVector::from(values.map(|v| v.max(0.0))));
-    let positive = vectors * kept * vectors.transpose();
-    Square::from_fn(|r, c| positive[(r, c)] * unit[r] * unit[c])
 }
 
 /// A feature's points without noise.
