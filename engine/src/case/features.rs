@@ -49,6 +49,9 @@ impl Feature<'_> {
 /// How near to its patch a feature's surface is looked for unless stated, mm.
 const DEFAULT_WITHIN_MM: f64 = 0.5;
 
+/// Range, in voxels, over which planes of phantoms at 1 % noise lie as their place on the grid changes; anywhere in it is as likely, so u is a √12th.
+const TEXTURE_RANGE_VOXELS: f64 = 0.06;
+
 /// Features by name, each fitted or refused.
 pub(super) type Fitted = Vec<(String, Result<Associated, Error>)>;
 
@@ -121,6 +124,7 @@ impl<'a> Case<'a> {
             offset_mm: actual.offset_u_mm,
             scale: actual.scale_u,
             centre: effects.centre,
+            texture_mm: TEXTURE_RANGE_VOXELS / 12.0_f64.sqrt() * actual.voxel_mm(),
             edge_sigma_mm: actual.image.as_ref().map_or(0.0, |i| i.edge_sigma_mm),
         })
     }
@@ -141,8 +145,15 @@ impl<'a> Case<'a> {
     /// The same feature of the nominal.
     pub fn fitted_nominal(&self, name: &str) -> Result<&Associated, Error> {
         let mesh = &self.nominal()?.mesh;
-        let exact =
-            Errors { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre(), edge_sigma_mm: 0.0 };
+        let exact = Errors {
+            noise_mm: &[],
+            noise_length_mm: 1.0,
+            offset_mm: 0.0,
+            scale: 0.0,
+            centre: mesh.bounds().centre(),
+            texture_mm: 0.0,
+            edge_sigma_mm: 0.0,
+        };
         let fitted = self.once(&self.fitted_nominal, "features", || {
             let seat = Seat::new(mesh);
             self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), 0.0, &exact))

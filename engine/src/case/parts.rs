@@ -121,6 +121,11 @@ impl Part {
         self.spacing_mm.map(|spacing| ASIDE * spacing)
     }
 
+    /// Longest edge of the scan's voxels, mm; 0 of a mesh.
+    pub fn voxel_mm(&self) -> f64 {
+        self.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max))
+    }
+
     /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.
     pub fn surface_u_mm(&self) -> f64 {
         (self.offset_u_mm * self.offset_u_mm + self.chord_u_mm * self.chord_u_mm).sqrt()

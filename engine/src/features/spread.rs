@@ -33,6 +33,9 @@ pub struct Spread {
 pub const BLUR: &str = "edge_blur";
 const BLUR_KNOWN: f64 = 0.1;
 
+/// Name of the contribution of the scanner's grid: where all points of a face lie alike on it, they are off alike, and no residual shows it.
+pub const TEXTURE: &str = "surface_texture";
+
 /// Name of the contribution of residuals that vary together.
 pub const FIT: &str = "fit";
 
@@ -48,6 +51,8 @@ pub struct Errors<'a> {
     /// Relative standard uncertainty of the length scale, and the point that it leaves in place.
     pub scale: f64,
     pub centre: Point3<f64>,
+    /// Standard uncertainty of the place of a face all of whose points lie alike on the scanner's grid, mm; 0 for a mesh.
+    pub texture_mm: f64,
     /// Edge blur of the scanner (standard deviation of its point spread), mm; 0 for a mesh.
     pub edge_sigma_mm: f64,
 }
@@ -110,6 +115,9 @@ impl Spread {
         ];
         let blur = 2.0 * BLUR_KNOWN * errors.edge_sigma_mm * errors.edge_sigma_mm * shape.mean_curvature();
         steps.push((BLUR, response(&|i, g| blur * outward(i, g))));
+        if shape.kind() == Kind::Plane {
+            steps.push((TEXTURE, response(&|i, g| errors.texture_mm * outward(i, g))));
+        }
         let add_modes = |steps: &mut Vec<(&'static str, Row)>, name, c: &Square| {
             // Units differ, so each parameter is scaled to unit variance before the modes are taken.
             let unit: [f64; P] = std::array::from_fn(|k| c[(k, k)].max(0.0).sqrt());

@@ -11,7 +11,7 @@ use nalgebra::{Point3, Vector3};
 
 use crate::case::{Case, Zoned};
 use crate::error::Error;
-use crate::features::{Associated, Filtered, Goal, Kind, NoiseRange, Shape, Step, two_point};
+use crate::features::{Associated, Filtered, Goal, Kind, NoiseRange, Shape, Step, TEXTURE, two_point};
 use crate::uncertainty::{NOISE, OFFSET, POSE, SCALE, merge};
 
 use super::{Entry, Measured, Scope, Term};
@@ -286,8 +286,7 @@ impl Job<'_> {
         let part = self.case.actual()?;
         // Ranges and widths are off by those of the noise at most: U covers a perfect surface in 95 % and any other more often.
         terms.push(Term { name: NOISE, u: 0.5 * noise.most_mm });
-        let voxel = part.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max));
-        terms.push(Term { name: "surface_texture", u: TEXTURE_VOXELS * voxel });
+        terms.push(Term { name: TEXTURE, u: TEXTURE_VOXELS * part.voxel_mm() });
         terms.push(Term { name: SCALE, u: value.abs() * part.scale_u });
         terms.push(Term { name: OFFSET, u: offset_mm });
         Ok(Measured::Value { value, terms: merge(terms) })
