@@ -105,16 +105,19 @@ fn scene() -> Scene {
     s
 }
 
-fn regions() -> Vec<(&'static str, &'static str, Option<&'static str>, Option<[f64; 3]>, Region)> {
+/// A feature to fit: name, kind, datum, true place, region.
+struct Fitted(&'static str, &'static str, Option<&'static str>, Option<[f64; 3]>, Region);
+
+fn fits() -> Vec<Fitted> {
     let boxed = |min: [f64; 3], max: [f64; 3]| Region::Box { min: Point3::from(min), max: Point3::from(max) };
     vec![
-        ("plate", "plane", Some("base"), None, boxed([-1.0, -1.0, -1.0], [21.0, 15.0, 1.0])),
-        ("base", "plane", None, None, boxed([-1.0, -1.0, -13.0], [21.0, 15.0, -11.0])),
-        ("shaft", "cylinder", Some("base"), Some([40.0, 7.0, 0.0]), boxed([34.0, 1.0, -8.0], [46.0, 13.0, 8.0])),
-        ("pin", "cylinder", Some("shaft"), None, boxed([50.0, 3.0, -8.0], [58.0, 11.0, 8.0])),
-        ("ball", "sphere", Some("shaft"), Some([40.0, 30.0, 5.0]), boxed([35.0, 25.0, 0.0], [45.0, 35.0, 10.0])),
-        ("taper", "cone", None, None, boxed([2.0, 32.0, -6.0], [18.0, 48.0, 6.0])),
-        ("collar", "circle", Some("shaft"), None, boxed([34.0, 1.0, -0.7], [46.0, 13.0, 0.7])),
+        Fitted("plate", "plane", Some("base"), None, boxed([-1.0, -1.0, -1.0], [21.0, 15.0, 1.0])),
+        Fitted("base", "plane", None, None, boxed([-1.0, -1.0, -13.0], [21.0, 15.0, -11.0])),
+        Fitted("shaft", "cylinder", Some("base"), Some([40.0, 7.0, 0.0]), boxed([34.0, 1.0, -8.0], [46.0, 13.0, 8.0])),
+        Fitted("pin", "cylinder", Some("shaft"), None, boxed([50.0, 3.0, -8.0], [58.0, 11.0, 8.0])),
+        Fitted("ball", "sphere", Some("shaft"), Some([40.0, 30.0, 5.0]), boxed([35.0, 25.0, 0.0], [45.0, 35.0, 10.0])),
+        Fitted("taper", "cone", None, None, boxed([2.0, 32.0, -6.0], [18.0, 48.0, 6.0])),
+        Fitted("collar", "circle", Some("shaft"), None, boxed([34.0, 1.0, -0.7], [46.0, 13.0, 0.7])),
     ]
 }
 
@@ -123,7 +126,7 @@ type Wanted = (&'static str, f64);
 
 /// Hits of every quantity over repeats, with the mean U.
 fn hits(wanted: &[Wanted], repeats: u64, seed: u64, wave_mm: f64) -> Vec<(usize, f64)> {
-    let (scene, rt, regions) = (scene(), Runtime::cpu(), regions());
+    let (scene, rt, fits) = (scene(), Runtime::cpu(), fits());
     let mut found = vec![(0, 0.0); wanted.len()];
     for repeat in 0..repeats {
         let (seed, waves) = (noise::hash(seed, repeat), Waves::new(noise::hash(seed, repeat ^ 0x77)));
@@ -132,7 +135,7 @@ fn hits(wanted: &[Wanted], repeats: u64, seed: u64, wave_mm: f64) -> Vec<(usize,
         // The offset common to all points and the scale are known: what is left is fitted through noise.
         let mut part = Part::from_mesh(mesh, NOISE_MM, 0.0);
         (part.offset_u_mm, part.noise_length_mm) = (0.0, NOISE_LENGTH_MM);
-        let feature = |(name, fit, datum, at, _): &(&str, &str, Option<&str>, Option<[f64; 3]>, Region)| FeatureOrder {
+        let feature = |Fitted(name, fit, datum, at, _): &Fitted| FeatureOrder {
             name: (*name).into(),
             fit: (*fit).into(),
             datum: datum.map(Into::into),
@@ -140,7 +143,7 @@ fn hits(wanted: &[Wanted], repeats: u64, seed: u64, wave_mm: f64) -> Vec<(usize,
             filter: Some(1.0),
             ..FeatureOrder::default()
         };
-        let features = regions.iter().map(|r| Feature { order: feature(r), region: Some(&r.4), patch: None }).collect();
+        let features = fits.iter().map(|r| Feature { order: feature(r), region: Some(&r.4), patch: None }).collect();
         let case = Case::new(&rt, None, Some(part), None).aligned_by(AlignmentMethod::None, None).with_features(features);
         for ((name, truth), found) in wanted.iter().zip(&mut found) {
             let entry = quantities::entry(&format!("dimension.{name}")).unwrap();
