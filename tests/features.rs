@@ -1,5 +1,7 @@
 //! Fitted features against closed forms, stationarity in compensated arithmetic, brute force and published points.
 
+#[path = "features/coverage.rs"]
+mod coverage;
 #[path = "features/dimensions.rs"]
 mod dimensions;
 #[path = "features/least_squares.rs"]

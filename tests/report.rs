@@ -336,6 +336,7 @@ fn results() -> Vec<ResultRecord> {
             conformance_probability: p,
             decision,
             reason: (!reason.is_empty()).then(|| reason.into()),
+            zone: None,
             evidence: vec![evidence::DEVIATION.into()],
         })
         .collect()

@@ -105,6 +105,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         inputs.findings.extend(case.lattice_findings()?);
     }
     inputs.findings.extend(date_finding(&order));
+    inputs.findings.extend(uncut_finding(&order, &case)?);
     rt.step("evidence", 0.0)?;
     let evidence = case.timed("evidence", || evidence::of(&case, &order, &regions))?;
     for result in &mut results {
@@ -345,6 +346,10 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
         (Measured::Not { reason }, _) => Decided { probability: None, decision: Decision::NotMeasured, reason: Some(reason.clone()) },
         (Measured::Value { .. }, None) => return Err(Error::defect("a measured value without an uncertainty")),
     };
+    let zone = match &measured {
+        Measured::Value { .. } => quantities::zone_behind(entry, case, &scope)?.map(|found| found.record()),
+        Measured::Not { .. } => None,
+    };
     let budget = match &measured {
         Measured::Value { terms, .. } => terms.iter().map(|t| Contribution { name: t.name.into(), u: t.u }).collect(),
         Measured::Not { .. } => vec![],
@@ -363,6 +368,7 @@ fn result(case: &Case, order: &Order, requirement: &Requirement, region: Option<
         conformance_probability: decided.probability,
         decision: decided.decision,
         reason: decided.reason,
+        zone,
         evidence: vec![],
     })
 }
@@ -427,6 +433,14 @@ fn date_finding(order: &Order) -> Option<Finding> {
         );
         Finding::qualify("order.design_before_image", message).clause("9.3.7")
     })
+}
+
+/// Sections that were ordered of a cloud: what a plane meets between its points nobody has scanned.
+fn uncut_finding(order: &Order, case: &Case) -> Result<Option<Finding>, Error> {
+    let (count, is_cloud) = (order.section.len(), case.actual()?.spacing_mm.is_some());
+    let message =
+        format!("{count} sections are ordered and the actual part is a point cloud, of which a plane cuts nothing: mesh the scan");
+    Ok((is_cloud && count > 0).then(|| Finding::qualify("section.cloud", message)))
 }
 
 fn parameters(case: &Case) -> Result<serde_json::Value, Error> {

@@ -287,6 +287,9 @@ pub struct ResultRecord {
     pub decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Of form and touching sizes: the proof of the zone that the value is read off.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub zone: Option<ZoneRecord>,
     /// Names of the evidence it rests on.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<String>,
@@ -297,6 +300,40 @@ pub struct ResultRecord {
 pub struct Contribution {
     pub name: String,
     pub u: f64,
+}
+
+/// The proof that a minimum zone or a touching shape is the best near where it was found: multipliers of the places that it touches, which add up
+/// to 1 and whose pulls on the shape balance, and a bound that no shape within reach is better than.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneRecord {
+    /// `minimum_zone`, `largest_inscribed` or `smallest_circumscribed`.
+    pub goal: String,
+    /// Radius of the surface patches whose means the zone holds, mm.
+    pub patch_mm: f64,
+    /// No shape within reach has a narrower zone (a smaller circumscribed, a larger inscribed diameter) than this, mm.
+    pub bound_mm: f64,
+    /// Between the value and its bound, mm.
+    pub gap_mm: f64,
+    /// The reach: shifts and changes of sizes up to so many mm, tilts and changes of a half angle up to so many rad.
+    pub reach_mm: f64,
+    pub reach_rad: f64,
+    /// Length of the sum of the pulls, angles in units of the feature's extent: 0 at an exact optimum.
+    pub stationarity: f64,
+    /// What the last programme still promised, mm.
+    pub promised_mm: f64,
+    pub contacts: Vec<ContactRecord>,
+}
+
+/// A place that a zone touches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContactRecord {
+    /// The patch's mean, in the nominal frame (the part's own without a nominal).
+    pub at_mm: [f64; 3],
+    /// On the zone's far side from the axis or centre, or above its plane; else on the near.
+    pub outside: bool,
+    pub multiplier: f64,
 }
 
 /// Three outcomes and a fourth that says why there is none.

@@ -112,7 +112,7 @@ fn assumed(source: &Source) -> Option<Finding> {
 fn of_cloud(part: &Part) -> Option<Finding> {
     let (spacing, aside) = (part.spacing_mm?, part.reach_aside_mm()?);
     let message = format!(
-        "the actual part is a cloud of {} points about {spacing:.4} mm apart: each weighs the same, so area fractions are fractions of points, and stands for the surface up to {aside:.4} mm around it; what needs a surface is not measured: mesh the scan for it",
+        "the actual part is a cloud of {} points about {spacing:.4} mm apart: each weighs by the area that its neighbours leave it and stands for the surface up to {aside:.4} mm around it; what needs a surface is not measured: mesh the scan for it",
         part.mesh.vertices().len()
     );
     Some(Finding::qualify("cloud.no_surface", message))

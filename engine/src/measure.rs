@@ -302,7 +302,11 @@ pub fn dimension(part: &Source, features: &Path, patch_mm: f64, rt: &Runtime) ->
             let entry = quantities::entry(&name)?;
             let scope = Scope { feature: Some(&feature.order.name), patch_mm, ..Scope::default() };
             if let Some(measured) = quantities::offered(entry, &case, &scope)? {
-                quantities.insert(name, QuantityJson::new(&measured, entry.definition.unit));
+                let mut json = QuantityJson::new(&measured, entry.definition.unit);
+                if measured.value().is_some() {
+                    json.zone = quantities::zone_behind(entry, &case, &scope)?.map(|found| found.record());
+                }
+                quantities.insert(name, json);
             }
         }
     }

@@ -40,6 +40,7 @@ pub fn payload() -> Payload {
             conformance_probability: Some(-0.0),
             decision: Decision::DoesNotConform,
             reason: None,
+            zone: None,
             evidence: vec!["map.ply".into()],
         }],
         decision: Decision::DoesNotConform,

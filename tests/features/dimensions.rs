@@ -194,8 +194,40 @@ fn a_cone_grown_from_a_seed_has_its_angle_and_length() {
     let value = |name: &str| m.quantities[&format!("dimension.{name}")].value.unwrap();
     assert!((value("taper.angle") - 40.0).abs() < 1e-4 && (value("taper.length") - 12.0).abs() < 1e-5);
     assert!((value("seat.angle") - 90.0).abs() < 1e-4 && value("seat.perpendicularity") < 1e-4);
+    let form = &m.quantities["dimension.taper.form"];
+    let proof = form.zone.as_ref().unwrap();
+    // A lathe of 120 facets, whose vertices lie on the cone but for 32-bit coordinates.
+    assert!(form.value.unwrap() < 5e-6 && proof.bound_mm <= form.value.unwrap() && m.quantities["dimension.taper.angle"].zone.is_none());
     assert!(value("foot.flatness") < 1e-5 && value("foot.perpendicularity") < 1e-4 && value("foot.run_out") < 1e-4);
     assert!(!m.quantities.contains_key("dimension.base.diameter") && !m.quantities.contains_key("dimension.taper.distance"));
+}
+
+#[test]
+fn straightness_within_a_plane_does_not_see_what_lies_across_it() {
+    // A rib of a fine mesh: 30 mm along x, bowed by 0.04 mm in z and by 0.3 mm in y.
+    let folder = Folder::new();
+    let bow = |x: f64| 1.0 - x * x / 225.0;
+    let at = |i: i32, side: f64| {
+        let x = 0.5 * f64::from(i) - 15.0;
+        Point3::new(x, 0.3 * bow(x) + side, 0.04 * bow(x))
+    };
+    let vertices: Vec<Point3<f64>> = (0..=60).flat_map(|i| [at(i, 0.0), at(i, 1e-4)]).collect();
+    let triangles: Vec<[u32; 3]> = (0..60).flat_map(|i| [[2 * i, 2 * i + 2, 2 * i + 1], [2 * i + 1, 2 * i + 2, 2 * i + 3]]).collect();
+    let mesh = folder.file("rib.stl", phantom::stl(&Mesh::new(vertices, triangles).unwrap()));
+    let line = |name: &str, rest: &str| format!("[[feature]]\nname = \"{name}\"\nfit = \"line\"\nregion = \"all\"\n{rest}\n");
+    let region = "[[region]]\nname = \"all\"\nshape = { box = { min = [-20, -5, -5], max = [20, 5, 5] } }\n";
+    let features =
+        [region, &line("space", ""), &line("upright", "straight_in = [0, -2, 0]"), &line("flat", "straight_in = [0, 0, 1]")].concat();
+    let source = Source { point_uncertainty: Some(0.0), scale_uncertainty: 0.0, ..Source::new(mesh) };
+    let measured = |features: &str| dimension(&source, &folder.file("f.toml", features), DEFAULT_PATCH_MM, &Runtime::cpu());
+    let m = measured(&features).unwrap();
+    let value = |name: &str| m.quantities[&format!("dimension.{name}.straightness")].value.unwrap();
+    assert!((value("upright") - 0.04).abs() < 1e-5 && (value("flat") - 0.3).abs() < 2e-4 && value("space") > 0.3, "{:?}", m.quantities);
+    for bad in ["straight_in = [0, 0, 0]", "straight_in = [0, inf, 0]"] {
+        assert_eq!(measured(&[region, &line("l", bad)].concat()).err().map(|e| e.code), Some("order.value"), "{bad}");
+    }
+    let plane = "[[feature]]\nname = \"p\"\nfit = \"plane\"\nseed = [0, 0, 0]\nstraight_in = [0, 0, 1]\n";
+    assert_eq!(measured(plane).err().map(|e| e.code), Some("order.value"));
 }
 
 const ORDER: &str = r#"
@@ -252,6 +284,16 @@ fn an_order_judges_dimensions_and_refuses_those_that_are_none() {
     assert_eq!(decisions, [Conforms, DoesNotConform, DoesNotConform, Conforms, Conforms, NotMeasured]);
     // The noise of the points alone has a wider range than half of the last tolerance.
     assert!(judged.payload.results[5].reason.as_ref().is_some_and(|r| r.contains("noise alone")));
+    // Form carries the proof of its zone; what was not measured has none to prove.
+    let proofs: Vec<_> = judged.payload.results.iter().map(|r| r.zone.as_ref()).collect();
+    assert!(proofs[..4].iter().chain(&proofs[5..]).all(|p| p.is_none()));
+    let (proof, width) = (proofs[4].unwrap(), judged.payload.results[4].value.unwrap());
+    assert!(proof.goal == "minimum_zone" && proof.bound_mm == width - proof.gap_mm && proof.gap_mm <= 1.01e-3 * width + 1e-9, "{proof:?}");
+    let shares: f64 = proof.contacts.iter().map(|c| c.multiplier).sum();
+    assert!(proof.stationarity < 1e-6 && (shares - 1.0).abs() < 1e-9 && proof.reach_mm > 0.0 && proof.contacts.len() <= 4, "{proof:?}");
+    // The contacts lie on the two faces of the zone.
+    assert!(proof.contacts.iter().all(|c| (c.at_mm[2] - 6.0).abs() < 0.6 * width + 1e-3), "{proof:?}");
+    assert!(judged.payload.to_value().is_ok());
     let refused = |requirements: String| run(requirements).err().map(|e| e.code);
     assert_eq!(refused(requirement("X", "dimension.slot.diameter", "max = 1")), Some("order.feature_unknown"));
     assert_eq!(refused(requirement("X", "dimension.top.diameter", "max = 1")), Some("order.feature_quantity"));

@@ -1,7 +1,7 @@
 //! Minimum zones and touching shapes.
 
 use nalgebra::{Point3, Vector3};
-use verimetry_engine::features::{Cloud, Kind, Shape, Zone, circumscribed, inscribed, least_squares, minimum_zone};
+use verimetry_engine::features::{Cloud, Fit, Kind, Shape, Zone, circumscribed, inscribed, least_squares, minimum_strip, minimum_zone};
 
 use super::*;
 
@@ -25,6 +25,8 @@ fn proven(kind: Kind, zone: &Zone, points: &[Point3<f64>]) {
     assert!(c.holds && c.stationarity < 1e-6, "{kind:?}: {c:?}");
     let sum: f64 = c.contacts.iter().map(|c| c.multiplier).sum();
     assert!((sum - 1.0).abs() < 1e-9 && c.contacts.iter().all(|c| c.multiplier > 0.0), "{kind:?}: {c:?}");
+    // The bound is no further below than a thousandth, and says something of a neighbourhood.
+    assert!(c.gap_mm >= 0.0 && c.gap_mm <= 1.01e-3 * zone.width_mm + 1e-9 && c.reach_rad > 1e-6, "{kind:?}: {c:?}");
     if kind != Kind::Circle {
         let half = 0.5 * zone.width_mm;
         for p in points {
@@ -71,6 +73,7 @@ fn polygons_have_the_ring_between_their_incircle_and_circumcircle() {
         let ring = polygon(n, 40);
         let truth = 1.0 / libm::cos(std::f64::consts::PI / n as f64) - 1.0;
         let flat = zone(Kind::Circle, &placed(&ring, 3));
+        assert!(flat.width_mm - flat.certificate.gap_mm <= truth + 1e-12, "the bound lies above the optimum");
         assert!((flat.width_mm - truth).abs() < OPTIMUM, "{n} corners: {} against {truth}", flat.width_mm);
         let prism = zone(Kind::Cylinder, &placed(&extruded(&ring, 3.0, 5), 4));
         assert!((prism.width_mm - truth).abs() < OPTIMUM, "prism of {n} sides: {} against {truth}", prism.width_mm);
@@ -215,23 +218,169 @@ fn a_bent_rod_lies_in_the_cylinder_of_its_bow() {
 
 #[test]
 fn random_zones_are_proven_and_no_small_move_narrows_them() {
-    for (kind, shape, heights) in [
+    for (kind, shape, heights) in zones_of_every_kind() {
+        for seed in 0..8 {
+            let points = scattered(&shape, heights, 2500, seed, |_, off| 0.05 * off);
+            zone(kind, &points);
+        }
+    }
+}
+
+/// A step of every size and direction within the reach of a zone's proof.
+fn stepped(shape: &Shape, reach_mm: f64, reach_rad: f64, seed: u64) -> Shape {
+    let size = [1.0, 0.3, 0.03, 1e-3][seed as usize % 4];
+    let (mm, rad) = (|k: usize| size * reach_mm * even(seed, k), |k: usize| size * reach_rad * even(seed, k));
+    let axis = shape.direction().unwrap_or_else(Vector3::z);
+    let u = Vector3::ith(axis.iamin(), 1.0).cross(&axis).normalize();
+    let v = axis.cross(&u);
+    let turn = Pose::from_rotation_vector(u * rad(3) + v * rad(4), Vector3::zeros());
+    let (at, to) = (shape.place() + u * mm(0) + v * mm(1), turn.rotate(&axis));
+    match *shape {
+        Shape::Line { .. } => Shape::Line { point: at, direction: to },
+        Shape::Plane { point, normal } => Shape::Plane { point: point + normal * mm(2), normal: to },
+        Shape::Circle { normal, radius_mm, .. } => Shape::Circle { centre: at, normal, radius_mm: radius_mm + mm(5) },
+        Shape::Sphere { radius_mm, .. } => Shape::Sphere { centre: at + axis * mm(2), radius_mm: radius_mm + mm(5) },
+        Shape::Cylinder { radius_mm, .. } => Shape::Cylinder { point: at, axis: to, radius_mm: radius_mm + mm(5) },
+        Shape::Cone { radius_mm, half_angle_rad, .. } => {
+            Shape::Cone { point: at, axis: to, radius_mm: radius_mm + mm(5), half_angle_rad: half_angle_rad + rad(6) }
+        }
+        Shape::Torus { major_mm, minor_mm, .. } => {
+            Shape::Torus { centre: at + axis * mm(2), axis: to, major_mm: major_mm + mm(5), minor_mm: minor_mm + mm(6) }
+        }
+    }
+}
+
+/// Points of a shape in a random pose, off it along its normal.
+fn scattered(shape: &Shape, heights: [f64; 2], count: usize, seed: u64, off: impl Fn(f64, f64) -> f64) -> Vec<Point3<f64>> {
+    let point = |k: usize| {
+        let height = heights[0] + (heights[1] - heights[0]) * (0.5 + 0.5 * even(seed, 3 * k));
+        let angle = 3.1 * even(seed, 3 * k + 1);
+        let (p, n) = on(shape, angle, height);
+        pose(seed, 60.0).apply(&(p + n * off(angle, even(seed, 3 * k + 2))))
+    };
+    (0..count).map(point).collect()
+}
+
+fn zones_of_every_kind() -> [(Kind, Shape, [f64; 2]); 7] {
+    [
         (Kind::Plane, plane(), [-1.0, 1.0]),
         (Kind::Circle, circle(5.0), [0.0, 0.0]),
         (Kind::Sphere, sphere(5.0), [-1.4, 1.4]),
         (Kind::Cylinder, cylinder(5.0), [-8.0, 8.0]),
         (Kind::Line, line(), [-20.0, 20.0]),
-    ] {
-        for seed in 0..8 {
-            let points: Vec<Point3<f64>> = (0..2500)
-                .map(|k| {
-                    let height = heights[0] + (heights[1] - heights[0]) * (0.5 + 0.5 * even(seed, 3 * k));
-                    let (p, n) = on(&shape, 3.1 * even(seed, 3 * k + 1), height);
-                    pose(seed, 60.0).apply(&(p + n * (0.05 * even(seed, 3 * k + 2))))
-                })
-                .collect();
-            zone(kind, &points);
+        (Kind::Cone, cone(6.0, 0.3), [-8.0, 8.0]),
+        (Kind::Torus, torus(8.0, 3.0), [-3.1, 3.1]),
+    ]
+}
+
+#[test]
+fn no_shape_within_reach_has_a_narrower_zone_than_the_bound() {
+    for (kind, shape, heights) in zones_of_every_kind() {
+        for (seed, noise) in [(1, 0.002), (2, 0.02), (3, 0.1)] {
+            let points = scattered(&shape, heights, 1200, seed, |_, off| noise * off);
+            let zone = zone(kind, &points);
+            let c = &zone.certificate;
+            println!(
+                "{kind:?}, ±{noise} mm: {:.6} mm, gap {:.1e} mm, reach {:.4} mm {:.5} rad",
+                zone.width_mm, c.gap_mm, c.reach_mm, c.reach_rad
+            );
+            assert!(c.reach_rad > 1e-4, "{kind:?}: {c:?}");
+            // A circle's zone is that of its points seen along its axis.
+            let width = |s: &Shape| {
+                let flat = |p: &Point3<f64>| s.direction().filter(|_| kind == Kind::Circle).map_or(*p, |n| p - n * (p - s.place()).dot(&n));
+                2.0 * points.iter().map(|p| s.distance_mm(&flat(p)).abs()).fold(0.0, f64::max)
+            };
+            for k in 0..400 {
+                let trial = width(&stepped(&zone.shape, c.reach_mm, c.reach_rad, 1000 * seed + k));
+                assert!(trial >= zone.width_mm - c.gap_mm - 1e-9, "{kind:?}: {trial} below {} - {}", zone.width_mm, c.gap_mm);
+            }
         }
+    }
+}
+
+#[test]
+fn lobed_cones_and_tori_have_zones_of_twice_their_amplitude() {
+    let amplitude = 0.03;
+    let turn = std::f64::consts::TAU;
+    for lobes in [2.0, 3.0, 7.0] {
+        let ring = |k: usize| turn * k as f64 / 84.0;
+        let (apex, tube) = (cone(6.0, 0.3), torus(8.0, 3.0));
+        // Alternate signs all round balance against every shift, tilt and size of a cone.
+        let cone_points: Vec<Point3<f64>> = (0..84 * 9)
+            .map(|i| {
+                let (p, n) = on(&apex, ring(i % 84), -6.0 + 1.5 * (i / 84) as f64);
+                p + n * (amplitude * libm::cos(lobes * ring(i % 84)))
+            })
+            .collect();
+        let found = zone(Kind::Cone, &placed(&cone_points, lobes as u64));
+        assert!((found.width_mm - 2.0 * amplitude).abs() < OPTIMUM, "cone of {lobes} lobes: {}", found.width_mm);
+        let Shape::Cone { half_angle_rad, .. } = found.shape else { panic!() };
+        assert!((half_angle_rad - 0.3).abs() < 0.02, "{half_angle_rad}");
+        // And lobes along the tube that a larger tube or ring cannot follow.
+        let torus_points: Vec<Point3<f64>> = (0..84 * 36)
+            .map(|i| {
+                let (around, along) = (ring(i % 84), turn * (i / 84) as f64 / 36.0);
+                let (p, n) = on(&tube, around, along);
+                p + n * (amplitude * libm::cos(lobes * around) * libm::cos(2.0 * along))
+            })
+            .collect();
+        let found = zone(Kind::Torus, &placed(&torus_points, lobes as u64 + 20));
+        assert!((found.width_mm - 2.0 * amplitude).abs() < OPTIMUM, "torus of {lobes} lobes: {}", found.width_mm);
+    }
+}
+
+#[test]
+fn zones_of_cones_and_tori_are_the_lowest_of_many_starts() {
+    for (kind, shape, heights) in zones_of_every_kind().into_iter().skip(5) {
+        for seed in 0..3 {
+            let points = scattered(&shape, heights, 400, seed, |angle, off| 0.02 * libm::cos(5.0 * angle) + 0.02 * off);
+            let cloud = Cloud::of(&points);
+            let (fit, found) = (least_squares(kind, &cloud).unwrap(), zone(kind, &points));
+            for k in 0..12 {
+                // Starts as far off as the zone is wide, and ten times that.
+                let far = 0.04 * [1.0, 10.0][k as usize % 2];
+                let from = Fit { shape: stepped(&fit.shape, far, far / 8.0, 4 * k), ..fit.clone() };
+                if let Ok(other) = minimum_zone(&from, &cloud) {
+                    assert!(found.width_mm <= other.width_mm + OPTIMUM, "{kind:?} {seed} {k}: {} above {}", found.width_mm, other.width_mm);
+                }
+            }
+        }
+    }
+}
+
+/// Least strip around points of a plane: one side of it lies on two of them.
+fn strip_by_brute_force(points: &[[f64; 2]]) -> f64 {
+    let mut least = f64::INFINITY;
+    for (i, p) in points.iter().enumerate() {
+        for q in &points[i + 1..] {
+            let (x, y) = (q[0] - p[0], q[1] - p[1]);
+            let length = (x * x + y * y).sqrt();
+            let ends = points
+                .iter()
+                .map(|r| ((r[0] - p[0]) * -y + (r[1] - p[1]) * x) / length)
+                .fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], d| [a.min(d), b.max(d)]);
+            least = least.min(ends[1] - ends[0]);
+        }
+    }
+    least
+}
+
+#[test]
+fn straightness_in_a_plane_is_the_least_strip_whatever_lies_across_it() {
+    for seed in 0..12 {
+        let flat: Vec<[f64; 2]> = (0..60).map(|k| [0.5 * k as f64 - 15.0, 0.05 * even(seed, k)]).collect();
+        let points: Vec<Point3<f64>> = flat.iter().enumerate().map(|(k, p)| Point3::new(p[0], p[1], 0.4 * even(seed + 90, k))).collect();
+        let (placed, pose) = (placed(&points, seed), pose(seed, 40.0));
+        let fit = least_squares(Kind::Line, &Cloud::of(&placed)).unwrap();
+        // A normal of any length does.
+        let zone = minimum_strip(&fit, &Cloud::of(&placed), &(pose.rotate(&Vector3::z()) * 7.0)).unwrap();
+        let truth = strip_by_brute_force(&flat);
+        assert!((zone.width_mm - truth).abs() < 1e-9, "seed {seed}: {} against {truth}", zone.width_mm);
+        assert!(zone.certificate.holds && zone.certificate.gap_mm <= 1.01e-3 * truth, "{:?}", zone.certificate);
+        let Shape::Line { direction, .. } = zone.shape else { panic!() };
+        assert!(direction.dot(&pose.rotate(&Vector3::z())).abs() < 1e-12 && direction.dot(&pose.rotate(&Vector3::x())).abs() > 0.999);
+        let along = minimum_strip(&fit, &Cloud::of(&placed), &direction);
+        assert_eq!(along.err().map(|e| e.code()), Some("feature.degenerate"));
     }
 }
 

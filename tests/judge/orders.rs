@@ -191,7 +191,11 @@ fn ordered_sections_are_evidence() {
     let drawing = String::from_utf8(file("section_mid.svg").bytes.clone()).unwrap();
     assert!(drawing.contains("nominal: 868.000 mm², perimeter 196.000 mm") && file("section_mid.svg").media_type == "image/svg+xml");
     let table = String::from_utf8(file("section_mid.csv").bytes.clone()).unwrap();
-    let deviations: Vec<f64> = table.lines().skip(1).map(|l| l.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    let deviations: Vec<f64> = table.lines().skip(1).map(|l| l.rsplit(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(
+        table.lines().skip(1).all(|l| l.rsplit(',').next().unwrap().parse::<f64>().is_ok_and(|u| u > 0.0)),
+        "every deviation has its U"
+    );
     let far = deviations.iter().filter(|d| (*d - 0.15).abs() < 1e-3).count() as f64 / deviations.len() as f64;
     assert!((far - 28.0 / 196.0).abs() < 0.03, "{far} of the contour is the displaced end");
     assert!(judged.payload.evidence.iter().any(|e| e.name == "section_mid.csv"));
@@ -210,10 +214,12 @@ fn a_cloud_is_judged_by_its_points_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     scene(folder.path());
     let volume = "\n[[requirement]]\nid = \"T2\"\nclause = \"8.3.2.1 a)\"\nquantity = \"body.volume\"\nmin = 1.0\n";
-    let judged = run(&order(folder.path(), "cloud.ply", r#"method = "best-fit""#, &format!("{END}{volume}")));
+    let section = "\n[[section]]\nname = \"mid\"\nat = [0, 0, 9.1]\nnormal = [0, 0, 1]\n";
+    let judged = run(&order(folder.path(), "cloud.ply", r#"method = "best-fit""#, &format!("{section}{END}{volume}")));
     let [end, whole] = judged.payload.results.as_slice() else { panic!("two results") };
     assert!(end.value.is_some() && end.decision == Decision::Conforms, "{end:?}");
     assert!(whole.decision == Decision::NotMeasured && whole.reason.as_ref().is_some_and(|r| r.contains("needs a surface")), "{whole:?}");
+    assert!(codes(&judged).contains(&"section.cloud") && judged.evidence.iter().all(|e| !e.name.starts_with("section_")));
     assert!(codes(&judged).contains(&"cloud.no_surface") && !codes(&judged).contains(&"mesh.degenerate"));
     let summary = judged.evidence.iter().find(|e| e.name == "deviation.json").unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&summary.bytes).unwrap();

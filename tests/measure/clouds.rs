@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use nalgebra::Point3;
+use nalgebra::{Point3, Vector3};
 use verimetry_engine::distance::{MeshDistance, hausdorff};
 use verimetry_engine::finding::Severity;
+use verimetry_engine::frame::Bounds;
 use verimetry_engine::io::{self, Loaded};
 use verimetry_engine::load::Source;
 use verimetry_engine::measure::{self, Measurement};
@@ -81,6 +82,29 @@ fn points_around_a_ball_deviate_by_their_distance_from_it() {
         let said = m.findings.iter().find(|f| f.code == "cloud.no_surface").unwrap();
         assert!(said.severity == Severity::Qualify && said.message.contains("a cloud of 20000 points about 0.2"), "{}", said.message);
     }
+}
+
+#[test]
+fn a_place_that_was_scanned_more_densely_counts_no_more() {
+    // The right half of a block stands out by 0.1 mm and has ten times the points of the left.
+    let folder = Folder::new();
+    let block = parts::cuboid(&Bounds { min: Point3::new(-20.0, -8.0, -6.0), max: Point3::new(20.0, 8.0, 6.0) }, 4).mesh;
+    let points: Vec<_> = scattered(&block, 60_000, 6)
+        .into_iter()
+        .enumerate()
+        .filter(|(i, p)| p.x.abs() < 19.9 && (p.x > 0.0 || i % 10 == 0))
+        .map(|(_, p)| {
+            let out = if p.y.abs() > 7.999 { Vector3::y() * p.y.signum() } else { Vector3::z() * p.z.signum() };
+            if p.x > 0.0 { p + out * 0.1 } else { p }
+        })
+        .collect();
+    let m = compare(folder.mesh("n.stl", &block), cloud(&folder, &points), AlignmentMethod::None, &Runtime::cpu());
+    let mean = value(&m, "deviation.mean");
+    // Points of one weight would give 0.091. Rims of thin cloud count for up to twice their width of 0.3 mm.
+    assert!((mean - 0.05).abs() < 0.004, "{mean}");
+    assert!((value(&m, "deviation.rms") - 0.1 / 2.0_f64.sqrt()).abs() < 0.004);
+    let placed = compare(folder.mesh("n.stl", &block), cloud(&folder, &points), AlignmentMethod::BestFit, &Runtime::cpu());
+    assert!((value(&placed, "deviation.mean") - mean).abs() < 0.004);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use nalgebra::{Point3, Vector3};
 use serde_json::Value;
 use verimetry_engine::distance::MeshDistance;
-use verimetry_engine::frame::Bounds;
+use verimetry_engine::frame::{Bounds, Pose};
 use verimetry_engine::io;
 use verimetry_engine::load::Source;
 use verimetry_engine::measure::{self, Compare};
@@ -12,6 +12,7 @@ use verimetry_engine::order::AlignmentMethod;
 use verimetry_engine::phantom::parts;
 use verimetry_engine::runtime::Runtime;
 use verimetry_engine::section::{self, Plane, Section};
+use verimetry_engine::uncertainty::Effects;
 
 use super::Folder;
 
@@ -194,6 +195,61 @@ fn a_section_of_two_balls_deviates_by_the_difference_of_their_circles() {
 }
 
 #[test]
+fn a_slope_that_the_plane_grazes_is_cut_at_a_less_certain_place() {
+    // A bar along y whose ends lean: its sides stand square to the planes along y, its ends at an angle.
+    let (lean, offset, noise) = (30.0_f64.to_radians(), 0.004, 0.003);
+    let bar = parts::cuboid(&Bounds { min: Point3::new(-5.0, -8.0, -4.0), max: Point3::new(5.0, 8.0, 4.0) }, 12).mesh;
+    let leant = |m: &Mesh| {
+        let shear = |p: &Point3<f64>| Point3::new(p.x, p.y + p.z * libm::tan(lean), p.z);
+        Mesh::new(m.vertices().iter().map(shear).collect(), m.triangles().to_vec()).unwrap()
+    };
+    let (nominal, actual) = (leant(&bar), leant(&bar).moved(&Pose { translation: Vector3::new(0.02, 0.03, 0.0), ..Pose::identity() }));
+    let effects = Effects {
+        offset_mm: offset,
+        scale: 0.0,
+        centre: Point3::origin(),
+        offset_moves: Default::default(),
+        pose_modes: vec![(Vector3::zeros(), Vector3::new(0.0, 0.0, 0.002))],
+        chord_mm: 0.0,
+        noise_length_mm: 1.0,
+    };
+    let plane = plane([0.0; 3], [0.0, 0.0, 1.0]);
+    let compared = section::compare("z", &plane, &MeshDistance::build(&nominal), &actual, &Runtime::cpu()).unwrap();
+    assert!(compared.places.iter().all(|p| p.u_mm.is_none()));
+    let compared = compared.known(&actual, &vec![noise as f32; actual.vertices().len()], &effects);
+    let [mut sides, mut ends] = [0, 0];
+    for place in compared.places.iter().filter(|p| p.at.x.abs() < 4.0 || p.at.y.abs() < 6.0) {
+        let u = place.u_mm.unwrap();
+        // A pose that slides along z moves the slope's cut, and no side's.
+        let (count, truth) = if place.at.x.abs() > 4.9 {
+            (&mut sides, (offset * offset + noise * noise).sqrt())
+        } else {
+            let along = 0.002 * libm::sin(lean);
+            (&mut ends, (offset * offset + noise * noise + along * along).sqrt() / libm::cos(lean))
+        };
+        *count += 1;
+        assert!((u - truth).abs() < 1e-6, "{place:?}: {u} against {truth}");
+    }
+    assert!(sides > 100 && ends > 50, "{sides} {ends}");
+    let table = section::csv(&compared);
+    let expanded = |row: &str| row.rsplit(',').next().unwrap().parse::<f64>().unwrap();
+    assert!(table.lines().skip(1).zip(&compared.places).all(|(row, p)| expanded(row) == 2.0 * p.u_mm.unwrap()));
+    assert!(section::svg(&compared, None).contains("U of a deviation (grey, × "));
+}
+
+#[test]
+fn places_without_a_nominal_line_nearby_are_dots_and_no_whiskers_across_the_drawing() {
+    // A ball beside the nominal one, and a plane that only the two together fill.
+    let [nominal, actual] = [0.0, 6.0].map(|x| parts::ball(Point3::new(x, 0.0, 0.0), 5.0, 40).mesh);
+    let plane = plane([0.0; 3], [0.0, 0.0, 1.0]);
+    let compared = section::compare("z", &plane, &MeshDistance::build(&nominal), &actual, &Runtime::cpu()).unwrap();
+    let drawing = section::svg(&compared, Some([-0.1, 0.1]));
+    let far = compared.deviations_mm().iter().filter(|d| d.abs() > 0.4).count();
+    assert!(far > 300 && drawing.matches("<circle").count() == far, "{far}");
+    assert!(drawing.contains(&format!("dots: {far} of {} places off by more than 0.4 mm", compared.places.len())));
+}
+
+#[test]
 fn compared_sections_are_written_as_drawings_and_tables() {
     let folder = Folder::new();
     let [nominal, actual] = balls(&folder);
@@ -205,7 +261,7 @@ fn compared_sections_are_written_as_drawings_and_tables() {
     let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
     let table = read("section_x_1.csv");
     let mut rows = table.lines();
-    assert_eq!(rows.next().unwrap().split(',').count(), 10);
+    assert_eq!(rows.next().unwrap().split(',').count(), 11);
     let mut count = 0;
     for row in rows {
         let numbers: Vec<f64> = row.split(',').map(|n| n.parse().unwrap()).collect();
@@ -225,5 +281,6 @@ fn compared_sections_are_written_as_drawings_and_tables() {
         "{}",
         &drawing[drawing.len() - 1200..]
     );
+    assert!(!drawing.contains("<circle") && !drawing.contains("dots: "));
     assert!(read("section_far.svg").contains("does not reach the plane") && read("section_far.csv").lines().count() == 1);
 }

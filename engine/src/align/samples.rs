@@ -1,10 +1,10 @@
-//! Points that stand for a surface: every sum over them with their weights is an integral over the surface. The points of a cloud weigh all the
-//! same.
+//! Points that stand for a surface: every sum over them with their weights is an integral over the surface. The points of a cloud weigh by the
+//! areas they stand for.
 
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use crate::distance::coherent_order;
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, point_areas_mm2};
 use crate::sum;
 
 /// Fewer vertices than this do not carry the surface between them (a designed block has eight): it is sampled instead.
@@ -21,7 +21,7 @@ impl Samples {
     /// All vertices, weighted by their areas; for meshes of few vertices as many points spread evenly over the triangles.
     pub fn judged(mesh: &Mesh) -> Option<Self> {
         if mesh.is_cloud() {
-            return Samples::weighted(mesh.vertices(), &vec![1.0; mesh.vertices().len()]);
+            return Samples::weighted(mesh.vertices(), &point_areas_mm2(mesh.vertices()));
         }
         if mesh.vertices().len() < FEW_VERTICES {
             return Samples::spread(mesh, FEW_VERTICES);
@@ -117,13 +117,14 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub fn of(mesh: &Mesh) -> Option<Self> {
-        let (origin, cloud) = (mesh.bounds().centre(), mesh.is_cloud());
+        let origin = mesh.bounds().centre();
+        let points = mesh.is_cloud().then(|| point_areas_mm2(mesh.vertices()));
         let zero = || (0.0, Vector3::zeros(), Matrix3::zeros());
         let (area, first, second) = sum::fold(
             mesh.triangles().len(),
             zero,
             |(area, first, second), t| {
-                let a = if cloud { 1.0 } else { 0.5 * mesh.area_vector(t).norm() };
+                let a = points.as_ref().map_or_else(|| 0.5 * mesh.area_vector(t).norm(), |areas| areas[t]);
                 let v = mesh.corners(t).map(|p| p - origin);
                 let c = (v[0] + v[1] + v[2]) / 3.0;
                 let square = v.iter().fold(c * c.transpose() * 9.0, |m, x| m + x * x.transpose());

@@ -1,5 +1,6 @@
 //! A case: nominal, actual and site with everything that quantities share, computed at most once and only when asked for.
 
+mod features;
 mod inside;
 mod parts;
 mod struts;
@@ -15,13 +16,12 @@ use crate::deviation::{Field, Patches, SeenFrom};
 use crate::distance::MeshDistance;
 use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
-use crate::features::{Associated, Errors, Kind, Seat, grown, near_patch};
 use crate::finding::Finding;
 use crate::frame::Pose;
 use crate::lattice::{Design, FaultLimits, Followed, Residue};
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Mesh, Samples};
-use crate::order::{AlignmentMethod, FeatureOrder};
+use crate::mesh::{Mesh, Samples, point_areas_mm2};
+use crate::order::AlignmentMethod;
 use crate::pores::{ClosedVoid, Sizes, Structure};
 use crate::porosity::{self, Porosity, Scene};
 use crate::region::Region;
@@ -29,6 +29,8 @@ use crate::runtime::Runtime;
 use crate::section::{self, Compared, Plane};
 use crate::shrinkage::{self, Shrinkage};
 use crate::uncertainty::Effects;
+pub use features::{Feature, Zoned};
+use features::{Fitted, Means, Zones};
 pub use parts::{Nominal, Part, Site};
 
 /// What aligned the part.
@@ -74,44 +76,6 @@ pub struct Achieved {
     pub binding: Vec<(Point3<f64>, f64)>,
 }
 
-/// A feature of the order with the region and the patch that it names.
-pub struct Feature<'a> {
-    pub order: FeatureOrder,
-    pub region: Option<&'a Region>,
-    pub patch: Option<MeshDistance>,
-}
-
-impl Feature<'_> {
-    /// The order's kind, which its check has held.
-    pub fn kind(&self) -> Kind {
-        Kind::of_name(&self.order.fit).unwrap_or(Kind::Plane)
-    }
-
-    /// Triangles that may be the feature's, ascending.
-    fn candidates(&self, seat: &Seat) -> Vec<u32> {
-        let surface = match (&self.patch, self.order.seed) {
-            (Some(patch), _) => Some(near_patch(seat, patch, self.order.within.unwrap_or(DEFAULT_WITHIN_MM))),
-            (None, Some(seed)) => Some(grown(seat, self.kind(), &Point3::from(seed))),
-            (None, None) => None,
-        };
-        let inside = self.region.map(|region| seat.inside(&|p| region.contains(p)));
-        match (inside, surface) {
-            (Some(inside), Some(mut surface)) => {
-                surface.retain(|t| inside.binary_search(t).is_ok());
-                surface
-            }
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => (0..seat.mesh.triangles().len() as u32).collect(),
-        }
-    }
-}
-
-/// How near to its patch a feature's surface is looked for unless stated, mm.
-const DEFAULT_WITHIN_MM: f64 = 0.5;
-
-/// Features by name, each fitted or refused.
-type Fitted = Vec<(String, Result<Associated, Error>)>;
-
 /// Inputs and shared results. All in mm; regions and fields in the nominal frame.
 pub struct Case<'a> {
     pub rt: &'a Runtime,
@@ -138,6 +102,8 @@ pub struct Case<'a> {
     achieved: Mutex<Vec<Achieved>>,
     fitted: OnceLock<Result<Fitted, Error>>,
     fitted_nominal: OnceLock<Result<Fitted, Error>>,
+    filtered: Mutex<Means>,
+    zones: Mutex<Zones>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
     hull: OnceLock<Result<[Scene<'static>; 2], Error>>,
@@ -153,12 +119,6 @@ pub struct Case<'a> {
 
 /// A result on each of a measurement's two lattices.
 type OnBoth<T> = Arc<[T; 2]>;
-
-fn find<'f>(fitted: &'f Fitted, name: &str) -> Result<&'f Associated, Error> {
-    let unknown = || Error::input("order.feature_unknown", format!("there is no feature {name:?}: add a [[feature]] or correct the name"));
-    let (_, found) = fitted.iter().find(|(n, _)| n == name).ok_or_else(unknown)?;
-    found.as_ref().map_err(Clone::clone)
-}
 
 /// Results by region; `None` is the whole part.
 type PerRegion<T> = Mutex<Vec<(Option<String>, Result<T, Error>)>>;
@@ -193,6 +153,8 @@ impl<'a> Case<'a> {
             achieved: Mutex::default(),
             fitted: OnceLock::new(),
             fitted_nominal: OnceLock::new(),
+            filtered: Mutex::default(),
+            zones: Mutex::default(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
             hull: OnceLock::new(),
@@ -232,63 +194,6 @@ impl<'a> Case<'a> {
     pub fn with_struts(mut self, struts: Option<Design>, limits: FaultLimits) -> Self {
         (self.struts, self.strut_limits) = (struts, limits);
         self
-    }
-
-    /// A feature of the order by its name.
-    pub fn feature(&self, name: &str) -> Option<&Feature<'a>> {
-        self.features.iter().find(|f| f.order.name == name)
-    }
-
-    pub fn features(&self) -> &[Feature<'a>] {
-        &self.features
-    }
-
-    /// What is known of the actual surface in the nominal frame.
-    pub fn surface(&self) -> Result<Errors<'_>, Error> {
-        let (actual, effects) = (self.actual()?, self.effects()?);
-        Ok(Errors {
-            noise_mm: &actual.point_u_mm,
-            noise_length_mm: actual.noise_length_mm,
-            offset_mm: actual.offset_u_mm,
-            scale: actual.scale_u,
-            centre: effects.centre,
-            edge_sigma_mm: actual.image.as_ref().map_or(0.0, |i| i.edge_sigma_mm),
-        })
-    }
-
-    /// A feature of the actual part, fitted at most once.
-    pub fn fitted(&self, name: &str) -> Result<&Associated, Error> {
-        let (mesh, actual, surface) = (self.moved()?, self.actual()?, self.surface()?);
-        // The scanner blurs an edge over its point spread, and the bundle of voxels that places a vertex reaches two voxels aside.
-        let blurred = actual.image.as_ref().map_or(0.0, |i| 2.0 * (i.edge_sigma_mm + i.voxel_mm.iter().copied().fold(0.0, f64::max)));
-        let fitted = self.once(&self.fitted, "features", || {
-            let seat = Seat::new(mesh);
-            let border = |f: &Feature| f.order.border.unwrap_or(blurred);
-            self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), border(f), &surface))
-        })?;
-        find(fitted, name)
-    }
-
-    /// The same feature of the nominal.
-    pub fn fitted_nominal(&self, name: &str) -> Result<&Associated, Error> {
-        let mesh = &self.nominal()?.mesh;
-        let exact =
-            Errors { noise_mm: &[], noise_length_mm: 1.0, offset_mm: 0.0, scale: 0.0, centre: mesh.bounds().centre(), edge_sigma_mm: 0.0 };
-        let fitted = self.once(&self.fitted_nominal, "features", || {
-            let seat = Seat::new(mesh);
-            self.fit_all(|f| Associated::of(&seat, f.kind(), &f.candidates(&seat), 0.0, &exact))
-        })?;
-        find(fitted, name)
-    }
-
-    fn fit_all(&self, fit: impl Fn(&Feature) -> Result<Associated, Error>) -> Result<Fitted, Error> {
-        let count = self.features.len() as f64;
-        let one = |(i, f): (usize, &Feature)| {
-            self.rt.step("features", i as f64 / count)?;
-            let refused = |e: Error| Error { message: format!("feature {}: {}", f.order.name, e.message), ..e };
-            Ok((f.order.name.clone(), fit(f).map_err(refused)))
-        };
-        self.features.iter().enumerate().map(one).collect()
     }
 
     pub fn nominal(&self) -> Result<&Nominal, Error> {
@@ -483,7 +388,7 @@ impl<'a> Case<'a> {
         let (nominal, moved, actual, effects) = (self.nominal_distance()?, self.moved()?, self.actual()?, self.effects()?);
         self.once(&self.actual_field, "deviation", || {
             let samples = match actual.spacing_mm {
-                Some(spacing) => Samples::of_points(moved.vertices(), spacing * spacing),
+                Some(_) => Samples::of_points(moved.vertices(), point_areas_mm2(moved.vertices())),
                 None => Samples::of(moved, self.site_step_mm(nominal.mesh())),
             };
             let signed = nominal.signed_as(&samples.points, self.rt, |s| (s.distance_mm, s.normal, !s.sign_defined))?;
@@ -542,8 +447,8 @@ impl<'a> Case<'a> {
 
     /// Nominal and actual in one plane.
     pub fn section(&self, name: &str, plane: &Plane) -> Result<Compared, Error> {
-        let (nominal, moved) = (self.nominal_distance()?, self.moved()?);
-        self.timed("sections", || section::compare(name, plane, nominal, moved, self.rt))
+        let (nominal, moved, actual, effects) = (self.nominal_distance()?, self.moved()?, self.actual()?, self.effects()?);
+        self.timed("sections", || Ok(section::compare(name, plane, nominal, moved, self.rt)?.known(moved, &actual.point_u_mm, &effects)))
     }
 
     /// Gap on the device's surface.

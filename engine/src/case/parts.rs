@@ -1,7 +1,7 @@
 //! What a case is about: the design, the built part, and anatomy or a mating device, each with what is known of its errors.
 
 use crate::mesh::edges::{self, Edges};
-use crate::mesh::{Bulge, Mesh, spacing_mm};
+use crate::mesh::{ASIDE, Bulge, Mesh, spacing_mm};
 use crate::surface::{Determined, ImageQuality};
 
 /// The design.
@@ -41,7 +41,7 @@ pub struct Part {
     pub bulge: Option<Bulge>,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
-    /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs the same.
+    /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs by the area that it stands for.
     pub spacing_mm: Option<f64>,
     /// Bits of [`crate::surface::flag`] of each vertex, of a determined surface.
     pub flags: Vec<u16>,
@@ -118,7 +118,12 @@ impl Part {
     /// Largest distance aside of a point of a cloud at which it still stands for the surface, mm: on a random cloud one place in a hundred thousand
     /// lies farther from its nearest point.
     pub fn reach_aside_mm(&self) -> Option<f64> {
-        self.spacing_mm.map(|spacing| 2.0 * spacing)
+        self.spacing_mm.map(|spacing| ASIDE * spacing)
+    }
+
+    /// Longest edge of the scan's voxels, mm; 0 of a mesh.
+    pub fn voxel_mm(&self) -> f64 {
+        self.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max))
     }
 
     /// Standard uncertainty of the surface as a whole along its normal, facets included, mm.

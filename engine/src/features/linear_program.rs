@@ -30,6 +30,16 @@ enum Held {
 
 /// Solves over the first `free` unknowns; `None` for no planes or where rounding leaves no basis.
 pub(super) fn solve(planes: &[Plane], free: usize, reach: f64) -> Option<Solution> {
+    exchanged(planes, free, reach).and_then(|(solution, settled)| settled.then_some(solution))
+}
+
+/// A lower bound of the least largest, that itself but for rounding.
+pub(super) fn least(planes: &[Plane], free: usize, reach: f64) -> Option<f64> {
+    exchanged(planes, free, reach).map(|(solution, _)| solution.h)
+}
+
+/// The last basis, and whether nothing violates it any more.
+fn exchanged(planes: &[Plane], free: usize, reach: f64) -> Option<(Solution, bool)> {
     let n = free + 1;
     let row = |held: Held| -> ([f64; N], f64) {
         let mut a = [0.0; N];
@@ -49,7 +59,7 @@ pub(super) fn solve(planes: &[Plane], free: usize, reach: f64) -> Option<Solutio
     // h rests on the highest plane and every x on the bound down which that plane falls: multipliers 1 and |slope|.
     let mut basis: Vec<Held> = (0..free).map(|axis| Held::Bound { axis, upper: planes[first].slope[axis] < 0.0 }).collect();
     basis.push(Held::Plane(first));
-    for _ in 0..EXCHANGES {
+    for round in 0..=EXCHANGES {
         let rows: Vec<([f64; N], f64)> = basis.iter().map(|h| row(*h)).collect();
         let matrix = |r: usize, c: usize| rows[r].0[c];
         let y = gauss(n, matrix, |r| rows[r].1)?;
@@ -64,22 +74,27 @@ pub(super) fn solve(planes: &[Plane], free: usize, reach: f64) -> Option<Solutio
         let past = |axis: usize| (axis, y[axis].abs() - reach);
         let furthest = (0..free).map(past).fold((0, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a });
         let entering = if furthest.1 > 1e-12 * reach && furthest.1 >= highest.1 {
-            Held::Bound { axis: furthest.0, upper: y[furthest.0] > 0.0 }
-        } else if highest.1 > FEASIBLE * (1.0 + h.abs()) && !basis.contains(&Held::Plane(highest.0)) {
-            Held::Plane(highest.0)
+            Some(Held::Bound { axis: furthest.0, upper: y[furthest.0] > 0.0 })
         } else {
+            let violated = highest.1 > FEASIBLE * (1.0 + h.abs()) && !basis.contains(&Held::Plane(highest.0));
+            violated.then_some(Held::Plane(highest.0))
+        };
+        let exchange = entering.filter(|_| round < EXCHANGES).and_then(|entering| {
+            let target = row(entering).0;
+            let weights = gauss(n, transposed, |r| target[r])?;
+            let ratio = |k: usize| multipliers[k].max(0.0) / weights[k];
+            let leaving = (0..n).filter(|&k| weights[k] > 1e-12).reduce(|a, b| if ratio(b) < ratio(a) { b } else { a })?;
+            Some((leaving, entering))
+        });
+        let Some((leaving, entering)) = exchange else {
             let active = basis.iter().zip(multipliers).filter_map(|(held, m)| match held {
                 Held::Plane(i) if m > 1e-14 => Some((*i, m)),
                 _ => None,
             });
             let mut x = [0.0; N - 1];
             x[..free].copy_from_slice(&y[..free]);
-            return Some(Solution { x, h, active: active.collect() });
+            return Some((Solution { x, h, active: active.collect() }, entering.is_none()));
         };
-        let target = row(entering).0;
-        let weights = gauss(n, transposed, |r| target[r])?;
-        let ratio = |k: usize| multipliers[k].max(0.0) / weights[k];
-        let leaving = (0..n).filter(|&k| weights[k] > 1e-12).reduce(|a, b| if ratio(b) < ratio(a) { b } else { a })?;
         basis[leaving] = entering;
     }
     None

@@ -5,12 +5,14 @@
 //! Method: points are centred and scaled; Levenberg and Marquardt on local parameters (shift, tilt, sizes at the points' centre) that stay
 //! well-conditioned for short arcs and far apexes; no guess is asked for, starts come from algebraic fits over many axes.
 //! Zones by successive linear programs with a trust region, each solved exactly by a dual simplex over the points that matter; what
-//! is stored with the result are the touching points and their multipliers, which prove that no small move improves it.
+//! is stored with the result are the touching points and their multipliers, which prove that no small move improves it, and a bound that no
+//! shape within a stated reach is better than.
 //! Accepts any finite points, weights above 0, normals where there are some (they only choose starts).
-//! Known limits: zones and inscribed shapes are local optima near the least-squares shape; a spindle torus is refused.
+//! Known limits: zones and inscribed shapes are optima within that reach of the least-squares shape; a spindle torus is refused.
 //! Cost: 20 to 200 ms for starts, then a few passes over all points.
 
 mod associated;
+mod bound;
 mod least_squares;
 mod linear_program;
 mod local;
@@ -27,8 +29,8 @@ pub use associated::Associated;
 pub use least_squares::{Fit, least_squares};
 pub(crate) use local::Row as Step;
 pub use pick::{Picked, Seat, grown, near_patch, picked};
-pub use spread::{Errors, FIT, Filtered, Spread, filtered, two_point};
-pub use zone::{Certificate, Contact, Zone, circumscribed, inscribed, minimum_zone};
+pub use spread::{Errors, FIT, Filtered, NoiseRange, Spread, TEXTURE, filtered, two_point};
+pub use zone::{Certificate, Contact, Goal, Zone, circumscribed, inscribed, minimum_strip, minimum_zone};
 
 /// What a feature is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

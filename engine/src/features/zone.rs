@@ -3,12 +3,14 @@
 //! The largest signed distance is lowered by successive linear programs within a trust region, over the points that matter; all others are
 //! checked afterwards and join where they stand out. At rest the touching points have multipliers λ ≥ 0, Σλ = 1, whose weighted
 //! gradients cancel: the certificate (Karush, Kuhn, Tucker). From the least-squares shape and from shifted copies, the best is kept.
-//! A line's zone is the cylinder around it, a circle's the ring in its least-squares plane.
+//! [`bound`](super::bound) then proves how much better any shape near it could be.
+//! A line's zone is the cylinder around it, or within a plane the strip; a circle's the ring in its least-squares plane.
 
-use nalgebra::Vector3;
+use nalgebra::{Matrix3, Vector3};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::bound::{self, Bound};
 use super::least_squares::{Fit, Unit};
 use super::linear_program::{Plane, solve};
 use super::local::{P, Row, State, distance};
@@ -41,6 +43,11 @@ pub struct Certificate {
     pub stationarity: f64,
     /// Gain that the last linear program still promised, mm.
     pub gain_mm: f64,
+    /// By how much, at most, the zone's width or the touching diameter of any shape within reach is better, mm: proven, up to rounding.
+    pub gap_mm: f64,
+    /// The reach of that proof: shifts and changes of sizes up to so many mm, tilts and changes of a half angle up to so many rad.
+    pub reach_mm: f64,
+    pub reach_rad: f64,
     pub holds: bool,
 }
 
@@ -54,20 +61,60 @@ pub struct Zone {
     pub certificate: Certificate,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Goal {
+/// What is sought from a least-squares fit of the same points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// [`minimum_zone`]
     Zone,
+    /// [`inscribed`]
     Inscribed,
+    /// [`circumscribed`]
     Circumscribed,
+}
+
+impl Goal {
+    pub fn found(self, fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
+        match self {
+            Goal::Zone => minimum_zone(fit, cloud),
+            Goal::Inscribed => inscribed(fit, cloud),
+            Goal::Circumscribed => circumscribed(fit, cloud),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        ["minimum_zone", "largest_inscribed", "smallest_circumscribed"][self as usize]
+    }
 }
 
 /// The zone of least width, from a least-squares fit of the same points.
 pub fn minimum_zone(fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
-    let allowed = "line, plane, circle, sphere and cylinder";
-    match fit.shape.kind() {
-        kind @ (Kind::Cone | Kind::Torus) => Err(FeatureError::NotDefined { kind, what: "minimum zone", allowed }),
-        _ => optimum(Goal::Zone, fit, cloud),
+    optimum(Goal::Zone, fit, cloud)
+}
+
+/// The strip of least width in a plane that holds the points of a line as they are seen along the plane's normal (ISO 1101 straightness with an
+/// intersection plane).
+pub fn minimum_strip(fit: &Fit, cloud: &Cloud, normal: &Vector3<f64>) -> Result<Zone, FeatureError> {
+    let (kind, at) = fit.shape.state();
+    let (along, across) = (at.axis(), normal.cross(&at.axis()));
+    let refuse = |why| Err(FeatureError::Degenerate { kind, why });
+    if kind != Kind::Line {
+        return Err(FeatureError::NotDefined { kind, what: "strip", allowed: "line" });
     }
+    // Half as long seen along the normal: the line does not lie in that plane.
+    let Some(across) = across.try_normalize(0.5 * normal.norm()).filter(|a| a.iter().all(|x| x.is_finite())) else {
+        return refuse("they stand up from the plane that straightness is asked in");
+    };
+    let normal = normal.normalize();
+    // A plane through the normal, which tilts about it alone.
+    let frame = Matrix3::from_columns(&[normal, across.cross(&normal), across]);
+    let unit = Unit::of(kind, cloud)?;
+    let problem = Problem { kind: Kind::Plane, goal: Goal::Zone, free: &[2, 3], points: &unit.points };
+    let start = State { frame, ..at }.scaled(kind, 1.0 / unit.scale, &(-unit.centre / unit.scale));
+    let (rest, bound) = lowered(&problem, start)?;
+    let zone = zone_of(&problem, &rest, &bound, &unit);
+    let Shape::Plane { point, .. } = zone.shape else { return Ok(zone) };
+    let direction = rest.state.frame.column(1).into_owned();
+    Ok(Zone { shape: Shape::Line { point, direction: if direction.dot(&along) < 0.0 { -direction } else { direction } }, ..zone })
 }
 
 /// The largest circle, sphere or cylinder that holds no point.
@@ -88,11 +135,11 @@ fn touching(goal: Goal, fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> 
 }
 
 /// One problem: signed functions of the points whose largest is lowered.
-struct Problem<'a> {
-    kind: Kind,
-    goal: Goal,
-    free: &'static [usize],
-    points: &'a [Vector3<f64>],
+pub(super) struct Problem<'a> {
+    pub kind: Kind,
+    pub goal: Goal,
+    pub free: &'static [usize],
+    pub points: &'a [Vector3<f64>],
 }
 
 /// Where a descent rests: value, state, multipliers by signed function.
@@ -121,7 +168,7 @@ impl Problem<'_> {
         members.iter().map(|m| self.value(state, *m).0).fold(f64::NEG_INFINITY, f64::max)
     }
 
-    fn planes(&self, state: &State, members: &[(usize, bool)]) -> Vec<Plane> {
+    pub fn planes(&self, state: &State, members: &[(usize, bool)]) -> Vec<Plane> {
         let plane = |m: &(usize, bool)| {
             let (value, row) = self.value(state, *m);
             let mut slope = [0.0; P];
@@ -191,17 +238,24 @@ fn optimum(goal: Goal, fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
         _ => &[0, 1, 3, 4],
     };
     let problem = Problem { kind, goal, free, points: &unit.points };
-    let first = centred(&problem, at.scaled(kind, 1.0 / unit.scale, &(-unit.centre / unit.scale)));
+    let (rest, bound) = lowered(&problem, at.scaled(kind, 1.0 / unit.scale, &(-unit.centre / unit.scale)))?;
+    Ok(zone_of(&problem, &rest, &bound, &unit))
+}
+
+/// Lowers the largest of all distances from a start and its neighbours, and bounds what is left to gain.
+fn lowered(problem: &Problem, start: State) -> Result<(Rest, Bound), FeatureError> {
+    let (kind, count) = (problem.kind, problem.points.len());
+    let first = centred(problem, start);
     let spread = problem.highest(&first, f64::NEG_INFINITY);
     // Extremes all round, not only where the first shape is worst.
-    let stride = (unit.points.len() / AT_ONCE).max(1);
-    let all_round = (0..unit.points.len()).step_by(stride).flat_map(|i| problem.sides().iter().map(move |&s| (i, s)));
+    let stride = (count / AT_ONCE).max(1);
+    let all_round = (0..count).step_by(stride).flat_map(|i| problem.sides().iter().map(move |&s| (i, s)));
     let mut members: Vec<(usize, bool)> = spread.into_iter().chain(all_round).collect();
     members.sort_unstable();
     members.dedup();
 
     let settled = |rest: Option<Rest>| rest.ok_or(FeatureError::NotSettled { kind, iterations: STEPS as u32 });
-    let mut rest = settled(starts(&problem, &first).into_iter().filter_map(|s| problem.descend(s, &members)).reduce(better))?;
+    let mut rest = settled(starts(problem, &first).into_iter().filter_map(|s| problem.descend(s, &members)).reduce(better))?;
     let mut rounds = 0;
     loop {
         let more = problem.highest(&rest.state, rest.value + GAIN);
@@ -218,7 +272,8 @@ fn optimum(goal: Goal, fit: &Fit, cloud: &Cloud) -> Result<Zone, FeatureError> {
         }
         rest = settled(problem.descend(rest.state, &members))?;
     }
-    Ok(zone_of(&problem, &rest, &unit))
+    let bound = bound::below(problem, &rest.state, rest.value, &members);
+    Ok((rest, bound))
 }
 
 /// Of two rests the lower; the first where rounding decides.
@@ -232,10 +287,11 @@ fn centred(problem: &Problem, mut state: State) -> State {
         let ends =
             |outside: bool| (0..problem.points.len()).map(|i| problem.value(&state, (i, outside)).0).fold(f64::NEG_INFINITY, f64::max);
         let middle = 0.5 * (ends(true) - ends(false));
-        if problem.kind == Kind::Plane {
-            state.at += state.axis() * middle;
-        } else {
-            state.radius += middle;
+        match problem.kind {
+            Kind::Plane => state.at += state.axis() * middle,
+            Kind::Cone => state.radius += middle / libm::cos(state.second),
+            Kind::Torus => state.second += middle,
+            _ => state.radius += middle,
         }
     }
     state
@@ -258,7 +314,7 @@ fn starts(problem: &Problem, first: &State) -> Vec<State> {
     all
 }
 
-fn zone_of(problem: &Problem, rest: &Rest, unit: &Unit) -> Zone {
+fn zone_of(problem: &Problem, rest: &Rest, bound: &Bound, unit: &Unit) -> Zone {
     let mut state = rest.state;
     match problem.goal {
         Goal::Zone => {}
@@ -280,6 +336,14 @@ fn zone_of(problem: &Problem, rest: &Rest, unit: &Unit) -> Zone {
     Zone {
         shape: Shape::of(problem.kind, &state),
         width_mm: unit.scale * width,
-        certificate: Certificate { contacts, stationarity, gain_mm: unit.scale * rest.gain, holds: stationarity < CANCELLED },
+        certificate: Certificate {
+            contacts,
+            stationarity,
+            gain_mm: unit.scale * rest.gain,
+            gap_mm: 2.0 * unit.scale * (rest.value - bound.value),
+            reach_mm: unit.scale * bound.reach,
+            reach_rad: bound.reach,
+            holds: stationarity < CANCELLED,
+        },
     }
 }

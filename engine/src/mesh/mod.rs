@@ -11,7 +11,7 @@ mod spacing;
 
 pub use bulge::Bulge;
 pub use sample::Samples;
-pub use spacing::spacing_mm;
+pub use spacing::{ASIDE, point_areas_mm2, spacing_mm};
 
 use std::sync::Arc;
 

@@ -37,10 +37,10 @@ impl Samples {
         samples
     }
 
-    /// Points that all stand for the same area.
-    pub fn of_points(points: &[Point3<f64>], each_mm2: f64) -> Samples {
+    /// Points of a cloud with the areas that they stand for.
+    pub fn of_points(points: &[Point3<f64>], areas_mm2: Vec<f64>) -> Samples {
         let count = points.len();
-        Samples { points: points.to_vec(), weights_mm2: vec![each_mm2; count], triangles: (0..count as u32).collect(), vertices: count }
+        Samples { points: points.to_vec(), weights_mm2: areas_mm2, triangles: (0..count as u32).collect(), vertices: count }
     }
 
     fn add_triangle(&mut self, mesh: &Mesh, t: usize, corners: [u32; 3], step_mm: f64) {

@@ -219,6 +219,12 @@ pub(super) fn features(orders: &[FeatureOrder], regions: &BTreeSet<&str>) -> Fou
         number(&format!("{at}, within"), feature.within, |x| x > 0.0, "a distance above 0 (mm)")?;
         number(&format!("{at}, filter"), feature.filter, |x| x >= 0.0, "a radius, 0 or more (mm)")?;
         number(&format!("{at}, border"), feature.border, |x| x >= 0.0, "a distance, 0 or more (mm)")?;
+        if let Some(normal) = feature.straight_in {
+            let length: f64 = normal.iter().map(|x| x * x).sum();
+            let usable = length.is_finite() && length > 0.0 && feature.fit == Kind::Line.name();
+            let found = || format!("{normal:?} of a {}", feature.fit);
+            value(&format!("{at}, straight_in"), usable, found, "a normal above 0 long, of a line")?;
+        }
         number(&format!("{at}, angle"), feature.angle, |x| (0.0..=90.0).contains(&x), "an angle from 0 to 90 (degrees)")?;
     }
     for feature in orders {

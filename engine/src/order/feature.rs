@@ -34,6 +34,9 @@ pub struct FeatureOrder {
     /// Exact angle to the datum that angularity is held against, degrees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub angle: Option<f64>,
+    /// Of a line: normal of the plane that its straightness is taken in (ISO 1101 with an intersection plane); in space unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub straight_in: Option<[f64; 3]>,
     /// True position; where the same feature of the nominal lies unless stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<[f64; 3]>,

@@ -5,11 +5,13 @@
 //! to the feature that the order names as datum. Every effect on the points moves feature and datum together where it is common to both.
 //! Known limits: orientation zones of axes take the axis as straight; two-point sizes need surface on both sides.
 
+use std::sync::Arc;
+
 use nalgebra::{Point3, Vector3};
 
-use crate::case::Case;
+use crate::case::{Case, Zoned};
 use crate::error::Error;
-use crate::features::{Associated, Cloud, Filtered, Kind, Shape, Zone, circumscribed, inscribed, least_squares, minimum_zone, two_point};
+use crate::features::{Associated, Filtered, Goal, Kind, NoiseRange, Shape, Step, TEXTURE, two_point};
 use crate::uncertainty::{NOISE, OFFSET, POSE, SCALE, merge};
 
 use super::{Entry, Measured, Scope, Term};
@@ -34,7 +36,7 @@ macro_rules! rows {
             $(Entry::new(concat!("dimension.<feature>.", $name), $unit, CLAUSE, $zh, $definition, $source, |c, s| measure(c, s, What::$what))),+
         ];
 
-        const KINDS: &[(&str, &[Kind])] = &[$(($name, &[$(Kind::$kind),+])),+];
+        const KINDS: &[(&str, What, &[Kind])] = &[$(($name, What::$what, &[$(Kind::$kind),+])),+];
     };
 }
 
@@ -50,10 +52,11 @@ rows! {
     Length "length" "mm" "长度" "extent of the points along the axis" "extent", of Line Cylinder Cone;
     Distance "distance" "mm" "距离" "distance of centre, axis amid the points or face amid the points to the datum" FITTED, of Line Plane Circle Sphere Cylinder Cone Torus;
     Angle "angle" "°" "角度" "acute angle to the datum; of a cone without datum its opening angle" FITTED, of Line Plane Circle Cylinder Cone Torus;
-    Straightness "straightness" "mm" "直线度" "diameter of the least cylinder around the points" ZONE, of Line;
+    Straightness "straightness" "mm" "直线度" "diameter of the least cylinder around the points, or width of the least strip in the plane stated" ZONE, of Line;
     Flatness "flatness" "mm" "平面度" "width of the minimum zone" ZONE, of Plane;
     Roundness "roundness" "mm" "圆度" "width of the minimum ring in the least-squares plane" ZONE, of Circle;
     Sphericity "sphericity" "mm" "球度" "width of the minimum zone" ZONE, of Sphere;
+    Form "form" "mm" "形状误差" "width of the minimum zone, sizes and angle free" ZONE, of Cone Torus;
     Cylindricity "cylindricity" "mm" "圆柱度" "width of the minimum zone" ZONE, of Cylinder;
     Parallelism "parallelism" "mm" "平行度" "width of the zone parallel to the datum that holds the feature" "ISO 1101", of Line Plane Cylinder Cone;
     Perpendicularity "perpendicularity" "mm" "垂直度" "width of the zone perpendicular to the datum that holds the feature" "ISO 1101", of Line Plane Cylinder Cone;
@@ -65,7 +68,27 @@ rows! {
 
 /// Dimensions that a feature of a kind has.
 pub fn of_kind(kind: Kind) -> impl Iterator<Item = &'static str> {
-    KINDS.iter().filter(move |(_, kinds)| kinds.contains(&kind)).map(|(name, _)| *name)
+    KINDS.iter().filter(move |(.., kinds)| kinds.contains(&kind)).map(|(name, ..)| *name)
+}
+
+impl What {
+    /// What it is read off, where that is a zone or a touching shape.
+    fn goal(self) -> Option<Goal> {
+        match self {
+            What::Straightness | What::Flatness | What::Roundness | What::Sphericity | What::Cylindricity | What::Form => Some(Goal::Zone),
+            What::Inscribed => Some(Goal::Inscribed),
+            What::Circumscribed => Some(Goal::Circumscribed),
+            _ => None,
+        }
+    }
+}
+
+/// The zone or touching shape that a value of an entry is read off; `None` of all other dimensions and quantities.
+pub fn zone_behind(entry: &Entry, case: &Case, scope: &Scope) -> Result<Option<Arc<Zoned>>, Error> {
+    let known = entry.definition.name.strip_prefix(PREFIX).and_then(|name| KINDS.iter().find(|(n, ..)| *n == name));
+    let Some((name, goal)) = scope.feature.zip(known.and_then(|(_, what, _)| what.goal())) else { return Ok(None) };
+    let radius_mm = case.feature(name).and_then(|f| f.order.filter).unwrap_or(scope.patch_mm);
+    Ok(case.zone(name, goal, radius_mm)?.ok())
 }
 
 /// As [`Entry::measure`], and nothing where the order does not ask: no datum, no true position.
@@ -109,7 +132,7 @@ fn measure(case: &Case, scope: &Scope, what: What) -> Result<Measured, Error> {
         None => None,
     };
     let radius_mm = order.filter.unwrap_or(scope.patch_mm);
-    let job = Job { case, own, datum, radius_mm, max: scope.max };
+    let job = Job { case, name, own, datum, radius_mm, max: scope.max };
     match what {
         What::Diameter => job.of_shape(|s, _| s.radius_mm().map(|r| 2.0 * r)),
         What::Radius => job.of_shape(|s, _| s.radius_mm()),
@@ -117,13 +140,13 @@ fn measure(case: &Case, scope: &Scope, what: What) -> Result<Measured, Error> {
         What::MinorDiameter => job.of_shape(|s, _| torus(s).map(|(_, minor)| 2.0 * minor)),
         What::TwoPointMin => job.local_size(0),
         What::TwoPointMax => job.local_size(1),
-        What::Inscribed => job.touching(inscribed),
-        What::Circumscribed => job.touching(circumscribed),
+        What::Inscribed => job.touching(Goal::Inscribed),
+        What::Circumscribed => job.touching(Goal::Circumscribed),
         What::Length => job.length(),
         What::Distance => job.to_datum(distance),
         What::Angle if datum.is_none() => job.of_shape(|s, _| opening_angle(s)),
         What::Angle => job.to_datum(|s, d| angle(s, d).map(f64::to_degrees)),
-        What::Straightness | What::Flatness | What::Roundness | What::Sphericity | What::Cylindricity => job.form(),
+        What::Straightness | What::Flatness | What::Roundness | What::Sphericity | What::Cylindricity | What::Form => job.form(),
         What::Parallelism => job.orientation(0.0),
         What::Perpendicularity => job.orientation(90.0),
         What::Angularity => match order.angle {
@@ -179,9 +202,32 @@ fn angle(s: &Shape, datum: &Shape) -> Option<f64> {
     Some(if mixed { std::f64::consts::FRAC_PI_2 - acute } else { acute })
 }
 
+/// What one standard uncertainty of an effect, and its opposite, add to a value.
+struct Change {
+    name: &'static str,
+    up: f64,
+    down: f64,
+}
+
+/// A value with its budget.
+///
+/// Angles to a parallel, distances from one's own true place are lengths of a vector v, which errors e sideways lengthen less than they move it. Where v
+/// could be nothing but error, the truth may be 0, |v| off: there each effect counts with all of |e|, which is ½(|v + e|² + |v − e|²) − |v|²,
+/// squared. (A scalar has the same e either way.)
+fn valued(value: f64, changes: &[Change]) -> Measured {
+    let square = |x: f64| x * x;
+    let whole = |c: &Change| (0.5 * (square(value + c.up) + square(value + c.down)) - square(value)).max(0.0).sqrt();
+    let all = changes.iter().fold(0.0, |sum, c| sum + square(whole(c))).sqrt();
+    // Both signs: a value may turn around.
+    let either = |c: &Change| (0.5 * (square(c.up) + square(c.down))).sqrt();
+    let term = |c: &Change| Term { name: c.name, u: if value.abs() <= 2.0 * all { whole(c) } else { either(c) } };
+    Measured::Value { value, terms: merge(changes.iter().map(term).collect()) }
+}
+
 /// A feature of a part being measured.
 struct Job<'c> {
     case: &'c Case<'c>,
+    name: &'c str,
     own: &'c Associated,
     datum: Option<&'c Associated>,
     radius_mm: f64,
@@ -195,30 +241,33 @@ impl Job<'_> {
 
     /// A value of the shape, and of the datum's where there is one, with what every effect makes of it.
     fn of_shape(&self, value: impl Fn(&Shape, Option<&Shape>) -> Option<f64>) -> Result<Measured, Error> {
+        Ok(self.changes(value).map_or_else(|| Measured::not(NOT_DEFINED), |(found, changes)| valued(found, &changes)))
+    }
+
+    /// The value, and how each effect changes it.
+    fn changes(&self, value: impl Fn(&Shape, Option<&Shape>) -> Option<f64>) -> Option<(f64, Vec<Change>)> {
         let shape = self.shape();
         let other = self.datum.map(|d| &d.picked.fit.shape);
-        let Some(found) = value(shape, other) else { return Ok(Measured::not(NOT_DEFINED)) };
-        // Both signs: distances from 0 and angles are even there.
-        let term = |name, own: &crate::features::Step, theirs: Option<&crate::features::Step>| {
-            let change = |sign: f64| {
+        let found = value(shape, other)?;
+        let change = |name, own: &Step, theirs: Option<&Step>| {
+            let by = |sign: f64| {
                 let moved = shape.stepped(&own.map(|x| sign * x));
                 let datum = other.map(|d| theirs.map_or(*d, |t| d.stepped(&t.map(|x| sign * x))));
                 value(&moved, datum.as_ref()).map_or(0.0, |v| v - found)
             };
-            let (up, down) = (change(1.0), change(-1.0));
-            Term { name, u: (0.5 * (up * up + down * down)).sqrt() }
+            Change { name, up: by(1.0), down: by(-1.0) }
         };
         let nothing = [0.0; 7];
         let common = |name: &str| name == OFFSET || name == SCALE;
         let step = |a: &Associated, wanted: &str| a.spread.steps.iter().find(|(n, _)| *n == wanted).map_or(nothing, |(_, s)| *s);
-        let mut terms = vec![];
+        let mut changes = vec![];
         for name in [OFFSET, SCALE] {
-            terms.push(term(name, &step(self.own, name), self.datum.map(|d| step(d, name)).as_ref()));
+            changes.push(change(name, &step(self.own, name), self.datum.map(|d| step(d, name)).as_ref()));
         }
-        terms.extend(self.own.spread.steps.iter().filter(|(n, _)| !common(n)).map(|(n, s)| term(n, s, None)));
+        changes.extend(self.own.spread.steps.iter().filter(|(n, _)| !common(n)).map(|(n, s)| change(n, s, None)));
         let theirs = self.datum.iter().flat_map(|d| d.spread.steps.iter()).filter(|(n, _)| !common(n));
-        terms.extend(theirs.map(|(n, s)| term(n, &nothing, Some(s))));
-        Ok(Measured::Value { value: found, terms: merge(terms) })
+        changes.extend(theirs.map(|(n, s)| change(n, &nothing, Some(s))));
+        Some((found, changes))
     }
 
     fn to_datum(&self, value: impl Fn(&Shape, &Shape) -> Option<f64>) -> Result<Measured, Error> {
@@ -228,24 +277,24 @@ impl Job<'_> {
         }
     }
 
-    fn filtered(&self) -> Result<Filtered, Error> {
-        self.own.filtered(&self.case.surface()?, self.radius_mm)
+    fn filtered(&self) -> Result<Arc<Filtered>, Error> {
+        self.case.filtered(self.name, self.radius_mm)
     }
 
     /// A range or touching size over patch means: as wide as the noise alone would make it, it is not measured.
-    fn ranged(&self, value: f64, noise_mm: f64, offset_mm: f64, mut terms: Vec<Term>) -> Result<Measured, Error> {
+    fn ranged(&self, value: f64, noise: NoiseRange, offset_mm: f64, mut terms: Vec<Term>) -> Result<Measured, Error> {
         let part = self.case.actual()?;
-        // Noise alone has this range; U covers a perfect surface.
-        terms.push(Term { name: NOISE, u: 0.5 * noise_mm });
-        let voxel = part.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max));
-        terms.push(Term { name: "surface_texture", u: TEXTURE_VOXELS * voxel });
+        // Ranges and widths are off by those of the noise at most: U covers a perfect surface in 95 % and any other more often.
+        terms.push(Term { name: NOISE, u: 0.5 * noise.most_mm });
+        terms.push(Term { name: TEXTURE, u: TEXTURE_VOXELS * part.voxel_mm() });
         terms.push(Term { name: SCALE, u: value.abs() * part.scale_u });
         terms.push(Term { name: OFFSET, u: offset_mm });
         Ok(Measured::Value { value, terms: merge(terms) })
     }
 
     /// Why form cannot be told from noise at the tolerance asked for.
-    fn drowned(&self, noise_mm: f64) -> Option<Measured> {
+    fn drowned(&self, noise: NoiseRange) -> Option<Measured> {
+        let noise_mm = noise.mean_mm;
         let max = self.max.filter(|max| noise_mm > 0.5 * max)?;
         Some(Measured::not(format!(
             "noise alone has a range of {noise_mm:.4} mm over patches of {} mm radius, more than half the {max} mm allowed: scan with less noise or state a wider `filter`",
@@ -253,11 +302,9 @@ impl Job<'_> {
         )))
     }
 
-    fn zone_of(&self, filtered: &Filtered, find: impl Fn(&crate::features::Fit, &Cloud) -> Zoned) -> Result<Result<Zone, Measured>, Error> {
-        let cloud = Cloud::of(&filtered.points);
-        let found = least_squares(self.own.kind, &cloud).and_then(|fit| find(&fit, &cloud));
-        Ok(match found {
-            Ok(zone) if zone.certificate.holds => Ok(zone),
+    fn zone(&self, goal: Goal) -> Result<Result<Arc<Zoned>, Measured>, Error> {
+        Ok(match self.case.zone(self.name, goal, self.radius_mm)? {
+            Ok(found) if found.zone.certificate.holds => Ok(found),
             Ok(_) => Err(Measured::not(
                 "no proof of the minimum zone was found: state a wider `filter` or a region that holds the feature better",
             )),
@@ -266,22 +313,21 @@ impl Job<'_> {
     }
 
     fn form(&self) -> Result<Measured, Error> {
-        let filtered = self.filtered()?;
-        if let Some(not) = self.drowned(filtered.noise_range_mm) {
-            return Ok(not);
-        }
-        match self.zone_of(&filtered, minimum_zone)? {
-            Ok(zone) => self.ranged(zone.width_mm, filtered.noise_range_mm, 0.0, vec![]),
-            Err(not) => Ok(not),
+        let found = match self.zone(Goal::Zone)? {
+            Ok(found) => found,
+            Err(not) => return Ok(not),
+        };
+        match self.drowned(found.noise) {
+            Some(not) => Ok(not),
+            None => self.ranged(found.zone.width_mm, found.noise, 0.0, vec![]),
         }
     }
 
-    fn touching(&self, find: fn(&crate::features::Fit, &Cloud) -> Zoned) -> Result<Measured, Error> {
-        let filtered = self.filtered()?;
-        match self.zone_of(&filtered, find)? {
-            Ok(zone) => {
-                let diameter = 2.0 * zone.shape.radius_mm().unwrap_or_default();
-                self.ranged(diameter, filtered.noise_range_mm, 2.0 * self.case.actual()?.offset_u_mm, vec![])
+    fn touching(&self, goal: Goal) -> Result<Measured, Error> {
+        match self.zone(goal)? {
+            Ok(found) => {
+                let diameter = 2.0 * found.zone.shape.radius_mm().unwrap_or_default();
+                self.ranged(diameter, found.noise, 2.0 * self.case.actual()?.offset_u_mm, vec![])
             }
             Err(not) => Ok(not),
         }
@@ -293,7 +339,7 @@ impl Job<'_> {
         // Points lie about half a patch apart; a sparse mesh's as far as they do.
         let spacing = (self.own.picked.weights.iter().sum::<f64>() / filtered.points.len().max(1) as f64).sqrt();
         match two_point(self.shape(), &filtered.points, spacing.max(self.radius_mm).min(0.5 * size)) {
-            Some(sizes) => self.ranged(sizes[which], filtered.noise_range_mm, 2.0 * self.case.actual()?.offset_u_mm, vec![]),
+            Some(sizes) => self.ranged(sizes[which], filtered.noise_range, 2.0 * self.case.actual()?.offset_u_mm, vec![]),
             None => Ok(Measured::not("no surface lies opposite: a two-point size needs both sides")),
         }
     }
@@ -313,8 +359,9 @@ impl Job<'_> {
             )));
         }
         let [low, high] = self.ends(&self.own.picked.points, &axis);
-        let noise = self.own.noise_mm.iter().copied().fold(0.0, f32::max);
-        self.ranged(high - low, 2.0 * f64::from(noise), 2.0 * self.case.actual()?.offset_u_mm, vec![])
+        let noise_mm = 2.0 * f64::from(self.own.noise_mm.iter().copied().fold(0.0, f32::max));
+        let noise = NoiseRange { mean_mm: noise_mm, most_mm: noise_mm };
+        self.ranged(high - low, noise, 2.0 * self.case.actual()?.offset_u_mm, vec![])
     }
 
     /// The direction nearest to the feature's own that is at an angle to the datum (degrees; 0 is parallel).
@@ -345,7 +392,7 @@ impl Job<'_> {
             });
         }
         let filtered = self.filtered()?;
-        if let Some(not) = self.drowned(filtered.noise_range_mm) {
+        if let Some(not) = self.drowned(filtered.noise_range) {
             return Ok(not);
         }
         let [low, high] = self.ends(&filtered.points, &target);
@@ -355,7 +402,7 @@ impl Job<'_> {
             let turned = other.stepped(s).direction().zip(other.direction()).map_or(0.0, |(a, b)| a.cross(&b).norm());
             Term { name, u: 2.0 * extent * turned }
         });
-        self.ranged(high - low, filtered.noise_range_mm, 0.0, tilt.collect())
+        self.ranged(high - low, filtered.noise_range, 0.0, tilt.collect())
     }
 
     fn position(&self, name: &str, at: Option<[f64; 3]>) -> Result<Measured, Error> {
@@ -371,27 +418,24 @@ impl Job<'_> {
         };
         let ends = shape.direction().map_or([0.0; 2], |a| self.ends(&self.own.picked.points, &a));
         let offset = |s: &Shape| truth.offset_mm(kind, s, ends);
-        let mut measured = self.alone().of_shape(|s, _| Some(2.0 * offset(s)))?;
-        let at_truth = 2.0 * offset(shape);
-        if let (Measured::Value { terms, .. }, true) = (&mut measured, self.case.nominal().is_ok()) {
+        let Some((found, mut changes)) = self.alone().changes(|s, _| Some(2.0 * offset(s))) else { return Ok(Measured::not(NOT_DEFINED)) };
+        if self.case.nominal().is_ok() {
             let effects = self.case.effects()?;
-            for (turn, shift) in &effects.pose_modes {
+            changes.extend(effects.pose_modes.iter().map(|(turn, shift)| {
                 let moved = |sign: f64| {
                     let arm = shape.place() - effects.centre;
                     let place = shape.place() + (shift + turn.cross(&arm)) * sign;
-                    2.0 * truth.offset_mm(kind, &shape.moved_to(place), ends) - at_truth
+                    2.0 * offset(&shape.moved_to(place)) - found
                 };
-                let (up, down) = (moved(1.0), moved(-1.0));
-                terms.push(Term { name: POSE, u: (0.5 * (up * up + down * down)).sqrt() });
-            }
-            *terms = merge(std::mem::take(terms));
+                Change { name: POSE, up: moved(1.0), down: moved(-1.0) }
+            }));
         }
-        Ok(measured)
+        Ok(valued(found, &changes))
     }
 
     /// The same feature without its datum.
     fn alone(&self) -> Job<'_> {
-        Job { case: self.case, own: self.own, datum: None, radius_mm: self.radius_mm, max: self.max }
+        Job { datum: None, ..*self }
     }
 
     fn concentricity(&self) -> Result<Measured, Error> {
@@ -412,7 +456,7 @@ impl Job<'_> {
             _ => return Ok(Measured::not("run-out needs an axis as datum: name a line, a cylinder or a cone")),
         };
         let filtered = self.filtered()?;
-        if let Some(not) = self.drowned(filtered.noise_range_mm) {
+        if let Some(not) = self.drowned(filtered.noise_range) {
             return Ok(not);
         }
         let of = |p: &Point3<f64>| if self.own.kind == Kind::Plane { (p - other.place()).dot(&axis) } else { apart(p, other).norm() };
@@ -423,11 +467,9 @@ impl Job<'_> {
             let turned = moved.direction().map_or(0.0, |a| a.cross(&axis).norm());
             Term { name, u: 2.0 * ((moved.place() - other.place()).norm() + reach * turned) }
         });
-        self.ranged(high - low, filtered.noise_range_mm, 0.0, lean.collect())
+        self.ranged(high - low, filtered.noise_range, 0.0, lean.collect())
     }
 }
-
-type Zoned = Result<Zone, crate::features::FeatureError>;
 
 /// Where a feature should be.
 struct Truth {

@@ -22,11 +22,12 @@ use serde::Serialize;
 
 use crate::case::Case;
 use crate::error::Error;
+use crate::judgement::ZoneRecord;
 use crate::region::Region;
 pub use crate::uncertainty::{Measured, Term};
 
 pub use deviation::DEFAULT_PATCH_MM;
-pub use dimension::{of_kind as dimensions_of, offered};
+pub use dimension::{of_kind as dimensions_of, offered, zone_behind};
 pub use porosity::SMALLEST_VOID_CELLS;
 
 /// What a quantity is; the same for every order.
@@ -205,6 +206,9 @@ pub struct QuantityJson {
     pub expanded_uncertainty: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of form and touching sizes: the proof of the zone that the value is read off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<ZoneRecord>,
 }
 
 impl QuantityJson {
@@ -218,6 +222,7 @@ impl QuantityJson {
             unit: unit.into(),
             expanded_uncertainty: measured.standard_uncertainty().map(|u| 2.0 * u),
             reason,
+            zone: None,
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::mesh::Mesh;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contour {
     pub points: Vec<Point3<f64>>,
+    /// The facet that each side lies in; a side begins at the point of the same number.
+    pub facets: Vec<u32>,
     pub closed: bool,
 }
 
@@ -31,15 +33,15 @@ impl Contour {
         self.closed.then(|| 0.5 * self.sides().map(twice).sum::<f64>())
     }
 
-    /// Places at equal steps of at most `step_mm` along the contour, from its first point on.
-    pub(super) fn walked(&self, step_mm: f64) -> Vec<Point3<f64>> {
+    /// Places at equal steps of at most `step_mm` along the contour, from its first point on, with their facets.
+    pub(super) fn walked(&self, step_mm: f64) -> Vec<(Point3<f64>, u32)> {
         let length = self.length_mm();
         let count = (length / step_mm).ceil().max(1.0);
         let (step, mut places, mut passed) = (length / count, vec![], 0.0);
-        for (p, q) in self.sides() {
+        for ((p, q), facet) in self.sides().zip(&self.facets) {
             let side = (q - p).norm();
             while places.len() as f64 * step < passed + side {
-                places.push(p + (q - p) * ((places.len() as f64 * step - passed) / side));
+                places.push((p + (q - p) * ((places.len() as f64 * step - passed) / side), *facet));
             }
             passed += side;
         }
@@ -49,19 +51,20 @@ impl Contour {
 
 /// A segment from the edge where its facet's border goes down through the plane to the one where it comes up, with that place.
 struct Cut {
+    facet: u32,
     from: (u32, u32),
     to: (u32, u32),
 }
 
 pub(super) fn contours(mesh: &Mesh, plane: &Plane) -> Vec<Contour> {
     let up: Vec<bool> = mesh.vertices().iter().map(|p| plane.height_mm(p) >= 0.0).collect();
-    let cut = |t: &[u32; 3]| {
+    let cut = |(facet, t): (usize, &[u32; 3])| {
         let edge = |k: usize| (t[k], t[(k + 1) % 3]);
         let through = |from: bool| (0..3).map(edge).find(|&(a, b)| up[a as usize] == from && up[b as usize] != from);
         let unordered = |(a, b): (u32, u32)| (a.min(b), a.max(b));
-        Some(Cut { from: unordered(through(true)?), to: unordered(through(false)?) })
+        Some(Cut { facet: facet as u32, from: unordered(through(true)?), to: unordered(through(false)?) })
     };
-    let cuts: Vec<Cut> = mesh.triangles().iter().filter_map(cut).collect();
+    let cuts: Vec<Cut> = mesh.triangles().iter().enumerate().filter_map(cut).collect();
     let chains = joined(&cuts);
     let place = |edge: (u32, u32)| {
         let [p, q] = [edge.0, edge.1].map(|v| mesh.vertices()[v as usize]);
@@ -70,7 +73,12 @@ pub(super) fn contours(mesh: &Mesh, plane: &Plane) -> Vec<Contour> {
     };
     let contour = |(chain, closed): (Vec<usize>, bool)| {
         let first = chain.first().filter(|_| !closed).map(|&c| cuts[c].from);
-        Contour { points: first.into_iter().chain(chain.iter().map(|&c| cuts[c].to)).map(place).collect(), closed }
+        let points = first.into_iter().chain(chain.iter().map(|&c| cuts[c].to)).map(place).collect();
+        let mut facets: Vec<u32> = chain.iter().map(|&c| cuts[c].facet).collect();
+        if closed {
+            facets.rotate_left(1); // the first point ends the first segment
+        }
+        Contour { points, facets, closed }
     };
     chains.into_iter().map(contour).collect()
 }

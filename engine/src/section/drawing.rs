@@ -1,8 +1,10 @@
 //! The drawing of a compared section: nominal line, actual line, and whiskers from the nominal to where the actual lies, drawn out by a stated factor.
+//! A grey band of ±U, drawn out alike, lies behind them: a whisker that stays inside may be none. Where the nominal line is farther than the colours
+//! reach (one of the surfaces misses the plane there, or only grazes it), a dot stands in place of a whisker that would cross the drawing.
 
 use std::fmt::Write as _;
 
-use super::{Compared, Section};
+use super::{Compared, Place, Section};
 use crate::evidence::display_range_mm;
 use crate::render::{colour, round_length};
 
@@ -10,7 +12,7 @@ use crate::render::{colour, round_length};
 const WIDTH: f64 = 1200.0;
 const MOST_HEIGHT: f64 = 1200.0;
 const MARGIN: f64 = 70.0;
-const STRIP: f64 = 150.0;
+const STRIP: f64 = 176.0;
 const COLOURS: usize = 32;
 
 /// Where coordinates of the plane (mm) lie on the drawing.
@@ -72,14 +74,38 @@ fn line(text: &mut String, section: &Compared, of: &Section, sheet: &Sheet, stro
 }
 
 fn whiskers(text: &mut String, section: &Compared, sheet: &Sheet, range: [f64; 2], factor: f64) {
-    text.push_str("<g stroke-width=\"2\">\n");
+    let drawn = |place: &Place, by: f64| sheet.at(section.plane.seen(&(place.nominal + (place.at - place.nominal) * by)));
+    text.push_str("<g stroke-width=\"3\" stroke=\"#dcdce0\">\n");
+    for place in &section.places {
+        let (Some(u), far) = (place.u_mm, (place.at - place.nominal).norm()) else { continue };
+        if far > 0.0 && !is_far(place, range) {
+            // No farther than the longest whisker goes.
+            let reach = (2.0 * u).min(range[1]) * factor / far;
+            let ([x, y], [u, v]) = (drawn(place, -reach), drawn(place, reach));
+            let _ = writeln!(text, "<path d=\"M{x:.2} {y:.2}L{u:.2} {v:.2}\"/>");
+        }
+    }
+    text.push_str("</g>\n<g stroke-width=\"2\">\n");
     for place in &section.places {
         let Some(deviation) = place.deviation_mm else { continue };
-        let [x, y] = sheet.at(section.plane.seen(&place.nominal));
-        let [u, v] = sheet.at(section.plane.seen(&(place.nominal + (place.at - place.nominal) * factor)));
+        if is_far(place, range) {
+            let [x, y] = drawn(place, 1.0);
+            let _ = writeln!(
+                text,
+                "<circle stroke=\"none\" fill=\"{}\" cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"2.5\"/>",
+                hex(colour::of(deviation, range))
+            );
+            continue;
+        }
+        let ([x, y], [u, v]) = (drawn(place, 0.0), drawn(place, factor));
         let _ = writeln!(text, "<path stroke=\"{}\" d=\"M{x:.2} {y:.2}L{u:.2} {v:.2}\"/>", hex(colour::of(deviation, range)));
     }
     text.push_str("</g>\n");
+}
+
+/// Farther from the nominal line than the colours reach.
+fn is_far(place: &Place, range: [f64; 2]) -> bool {
+    place.deviation_mm.is_some_and(|d| d > range[1] || d < range[0])
 }
 
 fn hex([r, g, b]: [u8; 3]) -> String {
@@ -119,8 +145,15 @@ fn strip(text: &mut String, section: &Compared, sheet: &Sheet, range: [f64; 2], 
     };
     let (n, at) = (plane.normal, plane.at);
     let place = format!("through ({}, {}, {}) mm, normal ({:.4}, {:.4}, {:.4})", at.x, at.y, at.z, n.x, n.y, n.z);
+    let sure = match section.expanded_mm() {
+        Some([median, largest]) => format!("U of a deviation (grey, × {factor}): median {median:.4} mm, largest {largest:.4} mm"),
+        None => "U of the deviations is not known".into(),
+    };
+    let (far, known) = (section.places.iter().filter(|p| is_far(p, range)).count(), section.deviations_mm().len());
+    let dots = if far > 0 { format!("; dots: {far} of {known} places off by more than {} mm", range[1]) } else { String::new() };
     let lines = [
-        ("#222", format!("{}: {place}; deviation in the plane, whiskers × {factor}", escaped(&section.name))),
+        ("#222", format!("{}: {place}; deviation in the plane, whiskers × {factor}{dots}", escaped(&section.name))),
+        ("#222", sure),
         ("#222", format!("nominal: {}", of(&section.nominal))),
         ("#c2410c", format!("actual: {}", of(&section.actual))),
     ];

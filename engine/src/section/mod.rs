@@ -4,12 +4,13 @@
 //! above it) gives one segment, and segments join where facets share an edge, so the section of a closed surface is closed contours, with
 //! material on their left seen against the plane's normal. [`compare`] walks the actual contours in equal steps and gives each place its distance
 //! within the plane to the nominal contours, + where it lies outside the nominal solid. That is at least the deviation in space, and the same where
-//! the surface stands square to the plane.
+//! the surface stands square to the plane. [`Compared::known`] adds how sure each is.
 //! Cost: one pass over the facets; a nearest-segment query a place.
 
 mod contour;
 mod drawing;
 mod table;
+mod uncertain;
 
 use nalgebra::{Point3, Vector3};
 
@@ -94,6 +95,10 @@ pub struct Place {
     pub nominal: Point3<f64>,
     /// `None` where the nominal has no inside.
     pub deviation_mm: Option<f64>,
+    /// Standard uncertainty of the deviation; `None` before [`Compared::known`], and where the surface only grazes the plane.
+    pub u_mm: Option<f64>,
+    /// The facet of the actual surface that it lies in.
+    pub facet: u32,
 }
 
 /// Both surfaces in one plane.
@@ -126,8 +131,8 @@ fn places(wanted: &Section, built: &Section, plane: &Plane, nominal: &MeshDistan
     let (Some([low, high]), Some(segments)) = (wanted.extent(plane), contour::segments(&wanted.contours)) else { return Ok(vec![]) };
     let diagonal = ((high[0] - low[0]) * (high[0] - low[0]) + (high[1] - low[1]) * (high[1] - low[1])).sqrt();
     let step_mm = (diagonal / PLACES_PER_DIAGONAL).max(built.perimeter_mm() / MOST_PLACES);
-    let along: Vec<(usize, Point3<f64>)> =
-        built.contours.iter().enumerate().flat_map(|(i, c)| c.walked(step_mm).into_iter().map(move |p| (i, p))).collect();
+    let along: Vec<(usize, Point3<f64>, u32)> =
+        built.contours.iter().enumerate().flat_map(|(i, c)| c.walked(step_mm).into_iter().map(move |(p, facet)| (i, p, facet))).collect();
     let points: Vec<Point3<f64>> = along.iter().map(|p| p.1).collect();
     if points.is_empty() {
         return Ok(vec![]);
@@ -137,7 +142,7 @@ fn places(wanted: &Section, built: &Section, plane: &Plane, nominal: &MeshDistan
     let place = |i: usize| {
         let distance = nearest[i].distance_mm;
         let deviation_mm = inside[i].map(|inside| if inside { -distance } else { distance });
-        Place { contour: along[i].0, at: along[i].1, nominal: nearest[i].point, deviation_mm }
+        Place { contour: along[i].0, at: along[i].1, nominal: nearest[i].point, deviation_mm, u_mm: None, facet: along[i].2 }
     };
     Ok((0..points.len()).map(place).collect())
 }
