@@ -65,22 +65,19 @@ pub(super) fn asks_for_struts(order: &Order) -> bool {
     order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
 }
 
-/// Marks of struts at fault in the picture.
+/// Marks of what is at fault in the picture.
 const MARKED: usize = 12;
 
-/// The table of struts; the nominal coloured by how much thinner or thicker each strut is, as a map and as a picture.
+/// The table of struts, or of a sheet lattice's cells; the nominal coloured by how much thinner or thicker they are, as a map and as a picture.
 fn struts(case: &Case) -> Result<Vec<Evidence>, Error> {
-    let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
-    let values = lattice::shortfall_mm(followed, nominal);
-    let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
-    let label = |s: usize| format!("{} {s}", followed.struts[s].state.name());
-    let marks: Vec<Mark> = bad.map(|s| Mark { point: followed.design.segment(s).middle(), label: label(s) }).collect();
-    let sheet = render::deviation_views(nominal, &values, display_range_mm(&values, None), &marks, Options::default())?;
+    let (as_built, nominal) = (case.lattice()?, &case.nominal()?.mesh);
+    let field = lattice::map(as_built, nominal);
+    let marks: Vec<Mark> = as_built.faults(MARKED).into_iter().map(|(point, label)| Mark { point, label }).collect();
+    let sheet = render::deviation_views(nominal, &field.values, display_range_mm(&field.values, None), &marks, Options::default())?;
     let mut map = Vec::new();
-    let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
     io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
     Ok(vec![
-        file(evidence::STRUTS, "text/csv", lattice::csv(followed).into_bytes()),
+        file(evidence::STRUTS, "text/csv", lattice::csv(as_built).into_bytes()),
         file(evidence::STRUT_MAP, "application/octet-stream", map),
         file(evidence::STRUT_VIEWS, "image/png", sheet.png),
         file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),

@@ -23,7 +23,7 @@ const CARRIED: f64 = 0.97;
 /// Struts that must stay in the box of all for a translation to mean anything.
 const FEWEST: usize = 3;
 
-/// A common lattice of struts.
+/// A common lattice of struts, or of walls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitCell {
     SimpleCubic,
@@ -32,6 +32,9 @@ pub enum UnitCell {
     Octet,
     Diamond,
     Kelvin,
+    Gyroid,
+    SchwarzP,
+    SchwarzD,
     Unknown,
 }
 
@@ -54,6 +57,9 @@ impl UnitCell {
             UnitCell::Octet => "octet",
             UnitCell::Diamond => "diamond",
             UnitCell::Kelvin => "Kelvin",
+            UnitCell::Gyroid => "gyroid",
+            UnitCell::SchwarzP => "Schwarz P",
+            UnitCell::SchwarzD => "Schwarz D",
             UnitCell::Unknown => "unknown",
         }
     }
@@ -172,7 +178,8 @@ pub(crate) fn cell(design: &Design) -> Option<Cell> {
 
 type Basis = [Vector3<f64>; 3];
 
-fn basis(found: &[Vector3<f64>]) -> Option<Basis> {
+/// The cell of some translations, the shortest first.
+pub(super) fn basis(found: &[Vector3<f64>]) -> Option<Basis> {
     let square = |a: &Vector3<f64>, b: &Vector3<f64>| a.dot(b).abs() <= SAME * a.norm() * b.norm();
     let (mut cubic, mut upright): (Option<Basis>, Option<(f64, Basis)>) = (None, None);
     for (i, a) in found.iter().enumerate() {
@@ -197,7 +204,8 @@ fn basis(found: &[Vector3<f64>]) -> Option<Basis> {
     })
 }
 
-fn ordered(mut v: [Vector3<f64>; 3]) -> [Vector3<f64>; 3] {
+/// The first nearest to x, the second to y of the others.
+pub(super) fn ordered(mut v: [Vector3<f64>; 3]) -> [Vector3<f64>; 3] {
     let share = |t: &Vector3<f64>, axis: usize| t[axis].abs() / t.norm();
     for axis in 0..2 {
         let best = (axis..3).fold(axis, |best, n| if share(&v[n], axis) > share(&v[best], axis) + 1e-9 { n } else { best });

@@ -1,8 +1,10 @@
 //! Balls between surfaces, exact in their radius.
 
-use nalgebra::Point3;
+use nalgebra::{Point3, Vector3};
 
-use super::Surface;
+use super::{Phase, Surface};
+use crate::distance::MeshDistance;
+use crate::mesh::Bulge;
 
 /// A ball that the surface touches and does not enter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +52,31 @@ pub(super) fn grown(surface: Surface, start: &Point3<f64>, reach_mm: f64, seat: 
     let between = contact.is_some_and(|other| (foot.point - centre).dot(&(other - centre)) < -0.5 * radius * radius);
     let radius_mm = surface.room_mm(&centre, seat);
     Some(Ball { centre, radius_mm, between })
+}
+
+/// A wall where a ball fits between its faces.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Wall {
+    pub centre: Point3<f64>,
+    pub thickness_mm: f64,
+    /// Its faces look away from each other, as they do not in an edge.
+    pub between: bool,
+}
+
+/// Part of the reach by which a ball starts under the surface: next to nothing.
+const UNDER: f64 = 1e-4;
+
+/// The wall under a point of the surface with this outward normal; none where the ball could grow by the whole reach.
+pub(crate) fn wall_at(
+    facets: &MeshDistance,
+    bulge: Option<&Bulge>,
+    p: &Point3<f64>,
+    outward: &Vector3<f64>,
+    reach_mm: f64,
+) -> Option<Wall> {
+    let surface = Surface { facets, bulge, phase: Phase::Walls };
+    let ball = grown(surface, &(p - outward * (UNDER * reach_mm)), 0.5 * reach_mm, &mut 0)?;
+    (ball.radius_mm < 0.5 * reach_mm).then_some(Wall { centre: ball.centre, thickness_mm: 2.0 * ball.radius_mm, between: ball.between })
 }
 
 /// Steps of a climb that are tried at each length, and lengths, each half of the one before.

@@ -20,6 +20,7 @@ mod surface;
 mod table;
 mod voids;
 
+pub(crate) use grow::{Wall, wall_at};
 pub use open::OpenPore;
 pub(crate) use open::open_pores;
 pub(crate) use passage::{accessible, throats};

@@ -1,0 +1,199 @@
+//! Sheet lattices as designed: walls that repeat, found in the nominal.
+//!
+//! From places spread over the surface balls grow between it and what faces it (see `pores`): their diameter is the thickness of the wall,
+//! their centres are its middle. A nominal is a sheet lattice if most of its surface is that of walls, which go on aside where rods end,
+//! and if it repeats along three directions: its autocorrelation proposes translations (see `periods`), of which those count that carry
+//! at least three quarters of the walls onto their like (see `matched`). The cell is the conventional one, as for struts (see `cell`).
+//! Accepts closed meshes with at least some two cells along each axis. Known limits: solids of more than twice the walls' thickness are no
+//! walls; a wall narrower than one and a half times its thickness is taken for a rod.
+//! Cost: two seconds, and some ten microseconds for each place on a wall.
+
+use nalgebra::{Point3, Vector3};
+use rayon::prelude::*;
+
+use super::cell::{basis, ordered};
+use super::forms::form;
+use super::matched::{Matcher, Period, places};
+use super::periods::Window;
+use super::room::Room;
+use super::{Cell, UnitCell};
+use crate::distance::MeshDistance;
+use crate::error::Error;
+use crate::mesh::{Mesh, Samples};
+use crate::pores::{self, Wall};
+use crate::region::Region;
+use crate::runtime::Runtime;
+
+/// Places looked at to tell a sheet from struts, to tell a translation, to measure one, and to tell a form.
+const LOOKED_AT: usize = 1000;
+const TO_FIND: usize = 1500;
+const TO_MEASURE: usize = 6000;
+const TO_NAME: usize = 600;
+/// Of the surface of walls at least this share goes on aside.
+const SHEET: f64 = 0.5;
+/// A wall goes on in at least so many of so many directions, this far in thicknesses.
+const ASIDE: [usize; 2] = [7, 8];
+const ASIDE_REACH: f64 = 0.75;
+/// What is thicker than this many typical walls is no wall.
+const THICKEST: f64 = 2.0;
+/// Walls of the built part repeat by what the design repeats by, but for this share.
+const STRETCHED: f64 = 0.1;
+/// Places on walls at most.
+const MOST_PLACES: f64 = 400_000.0;
+
+/// A place in the middle of a designed wall.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Site {
+    pub middle: Point3<f64>,
+    /// Across the wall.
+    pub normal: Vector3<f64>,
+    pub thickness_mm: f64,
+    /// Of the wall's middle that it stands for.
+    pub area_mm2: f64,
+    /// Its cell in a grid of the sites' step.
+    pub(super) key: [i32; 3],
+}
+
+/// The designed walls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sheet {
+    pub cell: Cell,
+    /// Typical (median) thickness of the walls, mm.
+    pub thickness_mm: f64,
+    /// How far sites are apart, mm.
+    pub step_mm: f64,
+    pub sites: Vec<Site>,
+    /// For every vertex of the nominal its site, `u32::MAX` on what is no wall.
+    pub(super) site_of_vertex: Vec<u32>,
+}
+
+/// The designed walls of a nominal that is a sheet lattice, on sites no farther apart than a step; `None` of another.
+pub(crate) fn sheet(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Option<Sheet>, Error> {
+    let Some(thickness_mm) = wall_mm(nominal) else { return Ok(None) };
+    rt.step("period", 0.0)?;
+    let room = Room::of(nominal.mesh(), None);
+    let matcher = Matcher { surface: nominal, room: &room, wall_mm: thickness_mm };
+    let Some(window) = Window::of(nominal.mesh(), &room, thickness_mm)? else { return Ok(None) };
+    let found = places(nominal, &room, thickness_mm, TO_FIND);
+    let mut translations: Vec<Vector3<f64>> = vec![];
+    for peak in window.peaks() {
+        rt.step("period", 0.5)?;
+        let settled = matcher.settled(&found, &peak);
+        let is_new = |t: &Vector3<f64>| translations.iter().all(|k| (k - t).norm().min((k + t).norm()) > 0.5 * thickness_mm);
+        translations.extend(settled.filter(is_new));
+    }
+    translations.sort_by(|a, b| a.norm_squared().total_cmp(&b.norm_squared()));
+    let Some(vectors) = basis(&translations).map(ordered) else { return Ok(None) };
+    let spread = places(nominal, &room, thickness_mm, TO_MEASURE);
+    let measured = vectors.map(|v| matcher.measured(&spread, &v));
+    let [Some(a), Some(b), Some(c)] = measured else { return Ok(None) };
+    let vectors = [a, b, c].map(|p| p.vector);
+    let area = 0.5 * nominal.mesh().area_mm2();
+    let step_mm = step_mm.min(thickness_mm / 3.0).max((area / MOST_PLACES).sqrt());
+    let (sites, site_of_vertex) = sites(nominal, thickness_mm, step_mm, rt)?;
+    let some: Vec<Point3<f64>> = sites.iter().step_by(sites.len().div_ceil(TO_NAME).max(1)).map(|s| s.middle).collect();
+    let cell = Cell { vectors, form: if some.is_empty() { UnitCell::Unknown } else { form(&some, &vectors) } };
+    Ok(Some(Sheet { cell, thickness_mm, step_mm, sites, site_of_vertex }))
+}
+
+/// The lattice vectors of a part that is to repeat by a designed cell, from its own solid, in a region or the whole; `None` for one that it
+/// does not show.
+pub(crate) fn periods(part: &MeshDistance, sheet: &Sheet, region: Option<&Region>, rt: &Runtime) -> Result<[Option<Period>; 3], Error> {
+    rt.step("period", 0.0)?;
+    let room = Room::of(part.mesh(), region);
+    let wall_mm = sheet.thickness_mm;
+    let Some(window) = Window::of(part.mesh(), &room, wall_mm)? else { return Ok([None; 3]) };
+    let peaks = window.peaks();
+    rt.step("period", 0.5)?;
+    let matcher = Matcher { surface: part, room: &room, wall_mm };
+    let spread = places(part, &room, wall_mm, TO_MEASURE);
+    Ok(sheet.cell.vectors.map(|designed| {
+        let signed = peaks.iter().flat_map(|p| [*p, -p]);
+        let near = signed.min_by(|a, b| (a - designed).norm().total_cmp(&(b - designed).norm()))?;
+        let is_it = (near - designed).norm() <= STRETCHED * designed.norm();
+        matcher.measured(&spread, &near).filter(|_| is_it)
+    }))
+}
+
+/// Typical thickness of the walls of a solid most of whose surface is that of walls, mm.
+fn wall_mm(nominal: &MeshDistance) -> Option<f64> {
+    let mesh = nominal.mesh();
+    let samples = Samples::of(mesh, 0.02 * mesh.bounds().diagonal_mm());
+    let total: f64 = samples.weights_mm2.iter().sum();
+    let each = total / LOOKED_AT as f64;
+    let (mut area, mut some) = (0.0, vec![]);
+    for i in 0..samples.len() {
+        area += samples.weights_mm2[i];
+        if area > (some.len() as f64 + 0.5) * each {
+            some.push(i);
+        }
+    }
+    let reach = 0.25 * mesh.bounds().diagonal_mm();
+    let wall = |&i: &usize| {
+        let normal = outward(mesh, samples.triangles[i])?;
+        Some((normal, pores::wall_at(nominal, None, &samples.points[i], &normal, reach)?))
+    };
+    let walls: Vec<(Vector3<f64>, Wall)> = some.par_iter().filter_map(wall).filter(|(_, w)| w.between).collect();
+    let mut thick: Vec<f64> = walls.iter().map(|(_, w)| w.thickness_mm).collect();
+    thick.sort_unstable_by(f64::total_cmp);
+    let median = *thick.get(thick.len() / 2)?;
+    let of_walls = walls.iter().filter(|(_, w)| w.thickness_mm <= THICKEST * median);
+    let (mut all, mut sheets) = (0, 0);
+    for (normal, wall) in of_walls {
+        all += 1;
+        sheets += usize::from(goes_on(nominal, normal, wall));
+    }
+    (sheets as f64 >= SHEET * all as f64 && 2 * all > some.len() / 2).then_some(median)
+}
+
+/// Whether a wall goes on aside, as a rod does not.
+fn goes_on(nominal: &MeshDistance, normal: &Vector3<f64>, wall: &Wall) -> bool {
+    let one = normal.cross(&Vector3::ith(normal.iamin(), 1.0)).normalize();
+    let other = normal.cross(&one);
+    let [least, all] = ASIDE;
+    let aside = |n: usize| {
+        let (sin, cos) = libm::sincos(std::f64::consts::TAU * n as f64 / all as f64);
+        wall.centre + (one * cos + other * sin) * (ASIDE_REACH * wall.thickness_mm)
+    };
+    (0..all).filter(|&n| nominal.contains(&aside(n)) == Some(true)).count() >= least
+}
+
+fn outward(mesh: &Mesh, triangle: u32) -> Option<Vector3<f64>> {
+    mesh.area_vector(triangle as usize).try_normalize(0.0)
+}
+
+/// Sites in the middles of the walls, one in each cell of a grid that the middles run through, and the site of each vertex.
+fn sites(nominal: &MeshDistance, wall_mm: f64, step_mm: f64, rt: &Runtime) -> Result<(Vec<Site>, Vec<u32>), Error> {
+    rt.step("walls", 0.0)?;
+    let mesh = nominal.mesh();
+    let samples = Samples::of(mesh, 0.5 * step_mm);
+    let origin = mesh.bounds().min;
+    let key = |i: u32| {
+        let inward = outward(mesh, samples.triangles[i as usize]).unwrap_or_else(Vector3::zeros) * (0.5 * wall_mm);
+        let middle = (samples.points[i as usize] - inward - origin) / step_mm;
+        [middle.z.floor() as i32, middle.y.floor() as i32, middle.x.floor() as i32]
+    };
+    let mut keyed: Vec<([i32; 3], u32)> = (0..samples.len() as u32).into_par_iter().map(|i| (key(i), i)).collect();
+    keyed.par_sort_unstable();
+    let mut groups: Vec<&[([i32; 3], u32)]> = keyed.chunk_by(|a, b| a.0 == b.0).collect();
+    groups.retain(|g| g.iter().any(|(_, i)| samples.weights_mm2[*i as usize] > 0.0));
+    let site = |group: &&[([i32; 3], u32)]| {
+        let (key, first) = group[0];
+        let normal = outward(mesh, samples.triangles[first as usize])?;
+        let wall = pores::wall_at(nominal, None, &samples.points[first as usize], &normal, 2.0 * THICKEST * wall_mm)?;
+        // Both faces of a wall have samples.
+        let area_mm2 = 0.5 * group.iter().map(|(_, i)| samples.weights_mm2[*i as usize]).sum::<f64>();
+        let is_wall = wall.between && wall.thickness_mm <= THICKEST * wall_mm;
+        is_wall.then_some(Site { middle: wall.centre, normal, thickness_mm: wall.thickness_mm, area_mm2, key })
+    };
+    let found: Vec<Option<Site>> = groups.par_iter().map(site).collect();
+    rt.step("walls", 0.5)?;
+    let mut of_vertex = vec![u32::MAX; samples.vertices];
+    let mut all = vec![];
+    for (group, site) in groups.iter().zip(found) {
+        let Some(site) = site else { continue };
+        group.iter().filter(|(_, i)| (*i as usize) < samples.vertices).for_each(|(_, i)| of_vertex[*i as usize] = all.len() as u32);
+        all.push(site);
+    }
+    Ok((all, of_vertex))
+}
