@@ -34,8 +34,11 @@ const SHEET: f64 = 0.5;
 /// A wall goes on in at least so many of so many directions, this far in thicknesses.
 const ASIDE: [usize; 2] = [7, 8];
 const ASIDE_REACH: f64 = 0.75;
-/// What is thicker than this many typical walls is no wall.
-const THICKEST: f64 = 2.0;
+/// Walls of a part, in its diagonals.
+const THINNEST_AND_THICKEST: [f64; 2] = [1e-4, 0.25];
+/// Walls of a sheet lattice are this thick, in typical walls, and make up at least this share of its surface.
+const WALLS: [f64; 2] = [0.3, 2.0];
+const OF_SURFACE: f64 = 0.25;
 /// Walls of the built part repeat by what the design repeats by, but for this share.
 const STRETCHED: f64 = 0.1;
 /// Places on walls at most.
@@ -128,22 +131,22 @@ fn wall_mm(nominal: &MeshDistance) -> Option<f64> {
             some.push(i);
         }
     }
-    let reach = 0.25 * mesh.bounds().diagonal_mm();
+    let range = THINNEST_AND_THICKEST.map(|share| share * mesh.bounds().diagonal_mm());
     let wall = |&i: &usize| {
         let normal = outward(mesh, samples.triangles[i])?;
-        Some((normal, pores::wall_at(nominal, None, &samples.points[i], &normal, reach)?))
+        Some((normal, pores::wall_at(nominal, None, &samples.points[i], &normal, range)?))
     };
     let walls: Vec<(Vector3<f64>, Wall)> = some.par_iter().filter_map(wall).filter(|(_, w)| w.between).collect();
     let mut thick: Vec<f64> = walls.iter().map(|(_, w)| w.thickness_mm).collect();
     thick.sort_unstable_by(f64::total_cmp);
     let median = *thick.get(thick.len() / 2)?;
-    let of_walls = walls.iter().filter(|(_, w)| w.thickness_mm <= THICKEST * median);
-    let (mut all, mut sheets) = (0, 0);
+    let of_walls = walls.iter().filter(|(_, w)| w.thickness_mm <= WALLS[1] * median);
+    let (mut all, mut sheets) = (0, 0.0);
     for (normal, wall) in of_walls {
         all += 1;
-        sheets += usize::from(goes_on(nominal, normal, wall));
+        sheets += f64::from(u8::from(goes_on(nominal, normal, wall)));
     }
-    (sheets as f64 >= SHEET * all as f64 && 2 * all > some.len() / 2).then_some(median)
+    (sheets >= SHEET * f64::from(all) && f64::from(all) >= OF_SURFACE * some.len() as f64).then_some(median)
 }
 
 /// Whether a wall goes on aside, as a rod does not.
@@ -180,11 +183,10 @@ fn sites(nominal: &MeshDistance, wall_mm: f64, step_mm: f64, rt: &Runtime) -> Re
     let site = |group: &&[([i32; 3], u32)]| {
         let (key, first) = group[0];
         let normal = outward(mesh, samples.triangles[first as usize])?;
-        let wall = pores::wall_at(nominal, None, &samples.points[first as usize], &normal, 2.0 * THICKEST * wall_mm)?;
+        let wall = pores::wall_at(nominal, None, &samples.points[first as usize], &normal, WALLS.map(|w| w * wall_mm))?;
         // Both faces of a wall have samples.
         let area_mm2 = 0.5 * group.iter().map(|(_, i)| samples.weights_mm2[*i as usize]).sum::<f64>();
-        let is_wall = wall.between && wall.thickness_mm <= THICKEST * wall_mm;
-        is_wall.then_some(Site { middle: wall.centre, normal, thickness_mm: wall.thickness_mm, area_mm2, key })
+        wall.between.then_some(Site { middle: wall.centre, normal, thickness_mm: wall.thickness_mm, area_mm2, key })
     };
     let found: Vec<Option<Site>> = groups.par_iter().map(site).collect();
     rt.step("walls", 0.5)?;
@@ -196,4 +198,58 @@ fn sites(nominal: &MeshDistance, wall_mm: f64, step_mm: f64, rt: &Runtime) -> Re
         all.push(site);
     }
     Ok((all, of_vertex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Pose;
+    use crate::phantom::sheets::{self, Minimal};
+    use crate::phantom::{Fineness, Solid, surface_mesh};
+
+    fn cube(solid: Solid, side_mm: f64, pose: &Pose, cell_mm: f64) -> Mesh {
+        let half_mm = Vector3::repeat(0.5 * side_mm);
+        let cube = Solid::Box { centre: Point3::from(half_mm), half_mm, rounding_mm: 0.1 };
+        let corners: Vec<Point3<f64>> =
+            (0..8).map(|n| pose.apply(&Point3::from([0, 1, 2].map(|a| if n >> a & 1 == 1 { side_mm + 0.4 } else { -0.4 })))).collect();
+        let solid = Solid::Common { of: vec![solid, cube], width_mm: 0.1 }.moved(*pose);
+        surface_mesh(&solid, &crate::frame::Bounds::of(&corners), Fineness { cell_mm, simplify_mm: None }).unwrap().mesh
+    }
+
+    #[test]
+    fn walls_of_minimal_surfaces_are_named_and_measured_in_any_direction() {
+        let rt = Runtime::cpu();
+        let turned = Pose::from_rotation_vector(Vector3::new(0.4, -0.3, 0.7), Vector3::new(3.0, 1.0, -2.0));
+        for (surface, cell_mm, name) in [
+            (Minimal::Gyroid, 3.0, UnitCell::Gyroid),
+            (Minimal::SchwarzP, 3.0, UnitCell::SchwarzP),
+            (Minimal::SchwarzD, 5.0, UnitCell::SchwarzD),
+        ] {
+            let period = if surface == Minimal::SchwarzD { 0.5 * cell_mm } else { cell_mm };
+            let solid = Solid::Sheet(sheets::Sheet { surface, cell_mm, thickness_mm: 0.4 });
+            for pose in [Pose::identity(), turned] {
+                let mesh = MeshDistance::build(&cube(solid.clone(), 7.6, &pose, 0.13));
+                let start = std::time::Instant::now();
+                eprintln!("{surface:?} wall {:?} {} triangles", wall_mm(&mesh), mesh.mesh().triangles().len());
+                let t = wall_mm(&mesh).unwrap();
+                let room = Room::of(mesh.mesh(), None);
+                let window = Window::of(mesh.mesh(), &room, t).unwrap().unwrap();
+                let peaks = window.peaks();
+                eprintln!("{} peaks {:?} s", peaks.len(), start.elapsed());
+                let some = places(&mesh, &room, t, TO_FIND);
+                let matcher = Matcher { surface: &mesh, room: &room, wall_mm: t };
+                for p in &peaks {
+                    eprintln!("{:?} {} -> {:?}", p.as_slice(), p.norm(), matcher.settled(&some, p).map(|v| v.norm()));
+                }
+                let found = sheet(&mesh, 0.1, &rt).unwrap().unwrap();
+                eprintln!("{:?} {} sites, {:?}", found.cell, found.sites.len(), start.elapsed());
+                let again = periods(&mesh, &found, None, &rt).unwrap();
+                for period_found in again {
+                    let p = period_found.unwrap();
+                    eprintln!("  {:?} {:.3e}  u {:.3e}", p.vector.as_slice(), p.vector.norm() - period, p.u_mm);
+                }
+                assert_eq!(found.cell.form, name);
+            }
+        }
+    }
 }

@@ -23,8 +23,8 @@ use crate::runtime::Runtime;
 const REACH: f64 = 1.0;
 /// Steps of the search at least: surfaces as near as this to the line are met.
 const SEARCH: f64 = 0.02;
-/// A built wall is at most this many designed ones thick; more is a lump.
-const THICKEST: f64 = 3.0;
+/// A built wall is this many designed ones thick; more is a lump.
+const WALLS: [f64; 2] = [0.1, 3.0];
 /// A cell more of whose walls is open is missing.
 const MISSING: f64 = 0.5;
 
@@ -33,7 +33,7 @@ const MISSING: f64 = 0.5;
 pub enum Seen {
     /// No material across the wall.
     Open,
-    /// Material, too thick for a wall.
+    /// Material that is no wall: too thick, or its edge.
     Lump,
     Wall { thickness_mm: f64, offset_mm: f64 },
 }
@@ -111,8 +111,7 @@ pub(crate) fn walls(
 
 fn seen(site: &Site, surface: &MeshDistance, bulge: Option<&Bulge>) -> Seen {
     let Some((face, outward)) = face(site, surface) else { return Seen::Open };
-    let reach_mm = THICKEST * site.thickness_mm;
-    match wall_at(surface, bulge, &face, &outward, reach_mm) {
+    match wall_at(surface, bulge, &face, &outward, WALLS.map(|w| w * site.thickness_mm)) {
         Some(wall) => Seen::Wall { thickness_mm: wall.thickness_mm, offset_mm: (wall.centre - site.middle).dot(&site.normal) },
         None => Seen::Lump,
     }

@@ -63,20 +63,32 @@ pub(crate) struct Wall {
     pub between: bool,
 }
 
-/// Part of the reach by which a ball starts under the surface: next to nothing.
-const UNDER: f64 = 1e-4;
+/// A point this deep under the surface has the surface about as near: below, the other face is nearer.
+const UNDER: f64 = 0.7;
 
-/// The wall under a point of the surface with this outward normal; none where the ball could grow by the whole reach.
+/// The wall under a point of the surface with this outward normal, between these thicknesses; none where no ball fits.
 pub(crate) fn wall_at(
     facets: &MeshDistance,
     bulge: Option<&Bulge>,
     p: &Point3<f64>,
     outward: &Vector3<f64>,
-    reach_mm: f64,
+    [least_mm, most_mm]: [f64; 2],
 ) -> Option<Wall> {
     let surface = Surface { facets, bulge, phase: Phase::Walls };
-    let ball = grown(surface, &(p - outward * (UNDER * reach_mm)), 0.5 * reach_mm, &mut 0)?;
-    (ball.radius_mm < 0.5 * reach_mm).then_some(Wall { centre: ball.centre, thickness_mm: 2.0 * ball.radius_mm, between: ball.between })
+    // A ball that starts on the facets would be caught between two of them: it starts somewhat above the middle of the wall.
+    let (mut seat, mut start) = (0, None);
+    let mut depth = 0.25 * least_mm;
+    while depth <= 0.5 * most_mm {
+        let deeper = p - outward * depth;
+        let near = facets.signed_from(&deeper, &mut seat);
+        if -near.distance_mm < UNDER * depth {
+            break;
+        }
+        start = Some(deeper);
+        depth *= 2.0;
+    }
+    let ball = grown(surface, &start?, 0.5 * most_mm, &mut seat)?;
+    (2.0 * ball.radius_mm <= most_mm).then_some(Wall { centre: ball.centre, thickness_mm: 2.0 * ball.radius_mm, between: ball.between })
 }
 
 /// Steps of a climb that are tried at each length, and lengths, each half of the one before.
