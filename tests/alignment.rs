@@ -18,35 +18,6 @@ use verimetry_engine::shrinkage::{self, Shrinkage};
 
 use support::Random;
 
-/// Random numbers with the shapes these tests need.
-struct Noise(Random);
-
-impl Noise {
-    fn from(seed: u64) -> Self {
-        Noise(Random(seed))
-    }
-    fn next(&mut self) -> f64 {
-        self.0.unit()
-    }
-    fn vector(&mut self) -> Vector3<f64> {
-        Vector3::new(self.next(), self.next(), self.next()) * 2.0 - Vector3::repeat(1.0)
-    }
-    /// Standard normal (Box & Muller 1958).
-    fn normal(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.next()).ln()).sqrt() * (std::f64::consts::TAU * self.next()).cos()
-    }
-    fn pose(&mut self) -> Pose {
-        let axis = loop {
-            let v = self.vector();
-            if (0.01..1.0).contains(&v.norm_squared()) {
-                break v.normalize();
-            }
-        };
-        let angle = if self.next() < 0.2 { std::f64::consts::PI } else { std::f64::consts::TAU * self.next() };
-        Pose::from_rotation_vector(axis * angle, self.vector() * 100.0)
-    }
-}
-
 const CELL_MM: f64 = 4.0;
 
 /// The closed surface of the cells of [`CELL_MM`] for which `solid` holds, each cell face divided into `n` × `n` squares.
@@ -144,7 +115,7 @@ fn long() -> bool {
 
 #[test]
 fn random_poses_with_10_um_noise_are_recovered_to_a_hundredth_of_a_degree_and_5_um() {
-    let mut noise = Noise::from(11);
+    let mut noise = Random(11);
     let (nominal, actual) = (bracket(3), bracket(5));
     let distance = MeshDistance::build(&nominal);
     for k in 0..if long() { 200 } else { 16 } {
@@ -159,7 +130,7 @@ fn random_poses_with_10_um_noise_are_recovered_to_a_hundredth_of_a_degree_and_5_
 
 #[test]
 fn without_noise_the_pose_is_exact() {
-    let mut noise = Noise::from(12);
+    let mut noise = Random(12);
     let part = bracket(4);
     let moved_by = noise.pose();
     let a = fit(&part, &part.moved(&moved_by));
@@ -169,7 +140,7 @@ fn without_noise_the_pose_is_exact() {
 
 #[test]
 fn shrunken_parts_and_parts_with_material_missing_find_their_pose() {
-    let mut noise = Noise::from(13);
+    let mut noise = Random(13);
     let nominal = bracket(3);
     let shrunken = map(&bracket(4), |p| Point3::from(p.coords * 0.97));
     let broken =
@@ -188,17 +159,17 @@ fn shrunken_parts_and_parts_with_material_missing_find_their_pose() {
 #[test]
 fn what_a_shape_does_not_hold_is_said() {
     let ball = sphere(5.0, 40);
-    let a = fit(&ball, &ball.moved(&Noise::from(14).pose()));
+    let a = fit(&ball, &ball.moved(&Random(14).pose()));
     assert_eq!(a.free_dofs, 3);
     assert!(a.ambiguous);
 
     let cube = cells([4, 4, 4], 4, |_| true);
-    let a = fit(&cube, &cube.moved(&Noise::from(15).pose()));
+    let a = fit(&cube, &cube.moved(&Random(15).pose()));
     assert!(a.ambiguous && a.free_dofs == 0, "{a:?}");
     assert!(a.ambiguities[0].starts_with("at least 23 other poses"), "{:?}", a.ambiguities);
 
     let rod = rod(2.0, 5.0, 120, 30);
-    let a = fit(&rod, &rod.moved(&Noise::from(16).pose()));
+    let a = fit(&rod, &rod.moved(&Random(16).pose()));
     assert!(a.ambiguous && a.free_dofs == 1, "{} {:?}", a.free_dofs, a.ambiguities);
 }
 
@@ -210,8 +181,8 @@ fn a_mirrored_part_is_called_one_and_its_original_is_not() {
         nominal.triangles().iter().map(|t| [t[0], t[2], t[1]]).collect(),
     )
     .unwrap();
-    assert!(fit(&nominal, &mirrored.moved(&Noise::from(17).pose())).mirrored);
-    assert!(!fit(&nominal, &nominal.moved(&Noise::from(17).pose())).mirrored);
+    assert!(fit(&nominal, &mirrored.moved(&Random(17).pose())).mirrored);
+    assert!(!fit(&nominal, &nominal.moved(&Random(17).pose())).mirrored);
 }
 
 #[test]
@@ -221,7 +192,7 @@ fn only_the_region_aligns() {
     let actual = map(&nominal, |p| if p.z > 7.6 { p + Vector3::new(0.2, 0.0, 0.0) } else { *p });
     let base = |p: &Point3<f64>| p.z < 6.0;
     let distance = MeshDistance::build(&nominal);
-    let a = align::best_fit(&distance, &actual.moved(&Noise::from(18).pose()), Some(&base), &Runtime::cpu()).unwrap();
+    let a = align::best_fit(&distance, &actual.moved(&Random(18).pose()), Some(&base), &Runtime::cpu()).unwrap();
     assert!(a.rms_mm < 1e-6 && a.converged, "{}", a.rms_mm);
     let nowhere = |_: &Point3<f64>| false;
     let e = align::best_fit(&distance, &actual, Some(&nowhere), &Runtime::cpu()).unwrap_err();
@@ -232,7 +203,7 @@ fn only_the_region_aligns() {
 
 #[test]
 fn the_pose_has_the_same_bits_on_one_thread_and_on_many() {
-    let mut noise = Noise::from(19);
+    let mut noise = Random(19);
     let nominal = bracket(3);
     let actual = map(&bracket(6).moved(&noise.pose()), |p| p + noise.vector() * 0.02);
     let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| fit(&nominal, &actual));
@@ -243,15 +214,15 @@ fn the_pose_has_the_same_bits_on_one_thread_and_on_many() {
 }
 
 /// A smooth random field with the covariance exp(−d²/2ℓ²), by random Fourier features (Rahimi & Recht 2007).
-fn form_error(noise: &mut Noise, length_mm: f64, sigma_mm: f64) -> impl Fn(&Point3<f64>) -> f64 + use<> {
+fn form_error(noise: &mut Random, length_mm: f64, sigma_mm: f64) -> impl Fn(&Point3<f64>) -> f64 + use<> {
     let waves: Vec<(Vector3<f64>, f64)> = (0..200)
-        .map(|_| (Vector3::new(noise.normal(), noise.normal(), noise.normal()) / length_mm, std::f64::consts::TAU * noise.next()))
+        .map(|_| (Vector3::new(noise.normal(), noise.normal(), noise.normal()) / length_mm, std::f64::consts::TAU * noise.unit()))
         .collect();
     move |p| sigma_mm * (2.0 / 200.0_f64).sqrt() * waves.iter().map(|(k, phase)| (k.dot(&p.coords) + phase).cos()).sum::<f64>()
 }
 
 /// The part with a smooth form error of 20 µm and noise of 5 µm.
-fn built(designed: &Mesh, noise: &mut Noise) -> Mesh {
+fn built(designed: &Mesh, noise: &mut Random) -> Mesh {
     let (field, normals) = (form_error(noise, 6.0, 0.02), designed.vertex_normals());
     let mut normals = normals.iter();
     map(designed, |p| p + normals.next().expect("a normal a vertex") * (field(p) + 0.005 * noise.normal()))
@@ -262,7 +233,7 @@ fn the_stated_covariance_covers_the_pose_error_under_correlated_form_error() {
     let nominal = bracket(3);
     let distance = MeshDistance::build(&nominal);
     let dense = bracket(8);
-    let mut noise = Noise::from(20);
+    let mut noise = Random(20);
     let draws = if long() { 150 } else { 12 };
     let (mut covered, mut total) = (0, 0);
     for _ in 0..draws {
@@ -310,7 +281,7 @@ fn a_hollow_stepped_block_gives_its_three_scales_and_its_offset() {
     let nominal = hollow_block(2);
     let scale = [0.990, 0.988, 0.980];
     let actual = map(&thickened(&hollow_block(3), 0.0), |p| Point3::new(p.x * scale[0], p.y * scale[1], p.z * scale[2]));
-    let s = shrink(&nominal, &actual.moved(&Noise::from(31).pose()));
+    let s = shrink(&nominal, &actual.moved(&Random(31).pose()));
     assert!(s.confounded.is_empty() && s.condition < 100.0 && s.converged, "{s:?}");
     assert!(s.per_axis.iter().zip(scale).all(|(found, truth)| (found.value().unwrap() - truth).abs() < 1e-6), "{s:?}");
     assert!(s.offset_mm.value().unwrap().abs() < 1e-5, "{s:?}");
@@ -320,7 +291,7 @@ fn a_hollow_stepped_block_gives_its_three_scales_and_its_offset() {
 fn an_offset_alone_leaves_the_scales_at_one() {
     let nominal = hollow_block(2);
     // Vertices on convex edges go out along both faces and lie farther than 0.05 mm off: a bias of one row of cells, 1 in 8 here.
-    let s = shrink(&nominal, &thickened(&hollow_block(8), 0.05).moved(&Noise::from(32).pose()));
+    let s = shrink(&nominal, &thickened(&hollow_block(8), 0.05).moved(&Random(32).pose()));
     for k in 0..3 {
         assert!((s.per_axis[k].value().unwrap() - 1.0).abs() < 2e-4, "{s:?}");
     }
@@ -332,7 +303,7 @@ fn an_offset_alone_leaves_the_scales_at_one() {
 #[test]
 fn a_plain_box_says_that_offset_and_scales_are_one_effect() {
     let nominal = cells([6, 4, 2], 3, |_| true);
-    let s = shrink(&nominal, &cells([6, 4, 2], 5, |_| true).scaled(0.99).moved(&Noise::from(33).pose()));
+    let s = shrink(&nominal, &cells([6, 4, 2], 5, |_| true).scaled(0.99).moved(&Random(33).pose()));
     assert!(s.condition > 100.0);
     assert!(s.confounded.iter().any(|c| c == "surface offset") && s.confounded.iter().any(|c| c == "scale along z"), "{:?}", s.confounded);
     assert_eq!(s.offset_mm.value(), None);
@@ -349,7 +320,7 @@ fn the_stated_uncertainty_covers_the_scale_error_under_correlated_form_error() {
     let nominal = hollow_block(2);
     let distance = MeshDistance::build(&nominal);
     let dense = hollow_block(5);
-    let mut noise = Noise::from(34);
+    let mut noise = Random(34);
     let draws = if long() { 150 } else { 12 };
     let (mut covered, mut total) = (0, 0);
     for _ in 0..draws {

@@ -13,24 +13,6 @@ use verimetry_engine::runtime::Runtime;
 
 use support::Random;
 
-/// Random numbers with the shapes these tests need.
-struct Noise(Random);
-
-impl Noise {
-    fn from(seed: u64) -> Self {
-        Noise(Random(seed))
-    }
-    fn next(&mut self) -> f64 {
-        self.0.unit()
-    }
-    fn within(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.next()
-    }
-    fn point(&mut self, half: f64) -> Point3<f64> {
-        Point3::new(self.within(-half, half), self.within(-half, half), self.within(-half, half))
-    }
-}
-
 /// The distance by definition: the smallest over vertices, edge perpendiculars and face perpendiculars, each tested on its own.
 fn brute_force(mesh: &Mesh, p: &Point3<f64>) -> f64 {
     let mut best = f64::INFINITY;
@@ -91,7 +73,7 @@ fn box_distance(p: &Point3<f64>, half: [f64; 3]) -> f64 {
 #[test]
 fn a_box_is_measured_as_its_closed_form_inside_outside_and_on_every_feature() {
     let d = MeshDistance::build(&cuboid([-5.0, -3.0, -1.0], [5.0, 3.0, 1.0]));
-    let mut noise = Noise::from(1);
+    let mut noise = Random(1);
     let mut points: Vec<_> = (0..4000).map(|_| noise.point(8.0)).collect();
     for x in [-6.0, -5.0, 0.0, 5.0, 6.0] {
         for y in [-4.0, -3.0, 0.0, 3.0, 4.0] {
@@ -114,7 +96,7 @@ fn a_torus_is_measured_as_by_brute_force_with_no_sign_error_also_300_mm_off_the_
         let pose = verimetry_engine::frame::Pose { translation: Vector3::repeat(offset), ..verimetry_engine::frame::Pose::identity() };
         let mesh = torus(10.0, 3.0, 60, 31).moved(&pose);
         let d = MeshDistance::build(&mesh);
-        let mut noise = Noise::from(2);
+        let mut noise = Random(2);
         let mut points: Vec<_> = (0..400).map(|_| noise.point(15.0) + pose.translation).collect();
         points.extend(mesh.vertices().iter().take(100)); // on the surface itself
         points.extend((0..100).map(|t| nalgebra::center(&mesh.corners(t)[0], &mesh.corners(t)[1])));
@@ -130,7 +112,7 @@ fn a_torus_is_measured_as_by_brute_force_with_no_sign_error_also_300_mm_off_the_
 
 #[test]
 fn slivers_needles_and_degenerate_triangles_do_not_cost_a_digit() {
-    let mut noise = Noise::from(3);
+    let mut noise = Random(3);
     let mut vertices = Vec::new();
     for k in 0..200 {
         let a = noise.point(20.0);
@@ -177,7 +159,7 @@ fn equally_near_triangles_give_the_smallest_id_whatever_the_order() {
     assert_eq!(d.nearest(&p).triangle, 0);
     let doubled = Mesh::new(mesh.vertices().to_vec(), [mesh.triangles(), mesh.triangles()].concat()).unwrap();
     let d = MeshDistance::build(&doubled);
-    let mut noise = Noise::from(5);
+    let mut noise = Random(5);
     for _ in 0..500 {
         assert!(d.nearest(&noise.point(3.0)).triangle < 12);
     }
@@ -186,7 +168,7 @@ fn equally_near_triangles_give_the_smallest_id_whatever_the_order() {
 #[test]
 fn many_points_give_the_same_bits_as_one_by_one_on_one_thread_and_on_many() {
     let d = MeshDistance::build(&torus(10.0, 3.0, 90, 40));
-    let mut noise = Noise::from(6);
+    let mut noise = Random(6);
     let points: Vec<_> = (0..5000).map(|_| noise.point(14.0)).collect();
     let on = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| d.signed_all(&points, &Runtime::cpu()).unwrap())
@@ -218,7 +200,7 @@ fn winding_numbers_of_far_groups_decide_as_the_exact_sum_does() {
     let whole = torus(10.0, 3.0, 90, 40);
     let open = Mesh::new(whole.vertices().to_vec(), whole.triangles()[1..].to_vec()).unwrap();
     let (whole, open) = (MeshDistance::build(&whole), MeshDistance::build(&open));
-    let mut noise = Noise::from(8);
+    let mut noise = Random(8);
     let hole = whole.mesh().corners(0)[0];
     for _ in 0..2000 {
         let p = noise.point(14.0);
@@ -277,7 +259,7 @@ fn by_ternary_search(p: &Point3<f64>, [a, b, c]: &[Point3<f64>; 3]) -> f64 {
 #[test]
 fn hostile_triangles_are_measured_to_a_billionth_of_a_millimetre_also_300_mm_off_the_origin() {
     for (seed, offset) in [(11, 0.0), (12, 300.0)] {
-        let mut noise = Noise::from(seed);
+        let mut noise = Random(seed);
         let shift = Vector3::repeat(offset);
         let mut vertices = Vec::new();
         for k in 0..160 {
@@ -327,7 +309,7 @@ fn hostile_triangles_are_measured_to_a_billionth_of_a_millimetre_also_300_mm_off
 
 #[test]
 fn sharp_tetrahedra_have_no_sign_error_about_their_edges_and_corners() {
-    let mut noise = Noise::from(21);
+    let mut noise = Random(21);
     for k in 0..300 {
         let flat = [1.0, 1e-2, 1e-4][k % 3];
         let mut q: Vec<_> = (0..4).map(|_| noise.point(5.0)).map(|p| Point3::new(p.x, p.y, p.z * flat)).collect();
@@ -361,7 +343,7 @@ fn sharp_tetrahedra_have_no_sign_error_about_their_edges_and_corners() {
 fn a_wall_of_a_nanometre_keeps_its_sides_apart() {
     let half = [5.0, 4.0, 5e-7];
     let d = MeshDistance::build(&cuboid(half.map(|h| -h), half));
-    let mut noise = Noise::from(22);
+    let mut noise = Random(22);
     for k in 0..3000 {
         let mut p = noise.point(6.0);
         p.z *= [1.0, 1e-3, 1e-7][k % 3];

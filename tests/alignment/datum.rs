@@ -7,7 +7,7 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::parts;
 use verimetry_engine::runtime::Runtime;
 
-use super::{Noise, bracket, cells, errors, map};
+use super::{Random, bracket, cells, errors, map};
 
 const PATCH_MM: f64 = 0.8;
 
@@ -31,7 +31,7 @@ fn three_planes_place_a_part_whose_other_faces_are_wrong() {
     let nominal = bracket(6);
     // Everything beyond the datum faces is displaced: a best fit follows it, datums do not.
     let actual = map(&nominal, |p| if p.x > 9.0 { p + Vector3::new(0.15, 0.0, if p.z > 4.0 { 0.2 } else { 0.0 }) } else { *p });
-    let moved_by = Noise::from(61).pose();
+    let moved_by = Random(61).pose();
     let a = align(&nominal, &actual.moved(&moved_by), &planes(&[("A", BOTTOM), ("B", FRONT), ("C", LEFT)]));
     let (degrees, mm) = errors(&nominal, &a.nominal_from_actual, &moved_by.inverse());
     assert!(degrees < 1e-5 && mm < 1e-5, "{degrees} degrees, {mm} mm");
@@ -43,7 +43,7 @@ fn precedence_decides_where_datum_faces_are_not_square() {
     // A block whose front leans outwards by 1 in 100: material in y > 0.
     let nominal = cells([10, 7, 4], 8, |c| c != [9, 6, 3] && c != [9, 6, 2] && c != [0, 6, 3]);
     let actual = map(&nominal, |p| if p.y == 0.0 { Point3::new(p.x, -0.01 * p.z, p.z) } else { *p });
-    let moved_by = Noise::from(62).pose();
+    let moved_by = Random(62).pose();
     let placed = |names: [(&str, Include); 3]| align(&nominal, &actual.moved(&moved_by), &planes(&names)).nominal_from_actual;
 
     // The bottom first: it lies flat, and the front touches where it reaches farthest, at its top (one patch, 1.4 mm, below 16 mm).
@@ -64,7 +64,7 @@ fn a_plane_touches_from_outside_the_material() {
         if p.z == 0.0 { 0.1 * (1.0 - ((p.x - 20.0) / 20.0).powi(2)).max(0.0) * (1.0 - ((p.y - 14.0) / 14.0).powi(2)).max(0.0) } else { 0.0 }
     };
     let actual = map(&nominal, |p| p + Vector3::new(0.0, 0.0, hollow(p)));
-    let moved_by = Noise::from(63).pose();
+    let moved_by = Random(63).pose();
     let a = align(&nominal, &actual.moved(&moved_by), &planes(&[("A", BOTTOM), ("B", FRONT), ("C", LEFT)]));
     let off = moved_by.then(&a.nominal_from_actual);
     let lift = off.apply(&Point3::new(20.0, 14.0, 0.0)).z; // where the nominal's bottom centre went
@@ -98,7 +98,7 @@ fn axes_and_centres_hold_whatever_the_size_of_their_features() {
     let plane = || Datum { name: "plane", kind: DatumKind::Plane, region: BOTTOM };
     let axis = || Datum { name: "axis", kind: DatumKind::Cylinder, region: &can };
     let ball = |name, region| Datum { name, kind: DatumKind::Sphere, region };
-    let moved_by = Noise::from(64).pose();
+    let moved_by = Random(64).pose();
     let moved = actual.moved(&moved_by);
     for (datums, free) in [
         (vec![plane(), ball("one", &near_a), ball("two", &near_b)], 0),
@@ -130,7 +130,7 @@ fn six_reference_points_place_a_part_and_five_directions_leave_one_free() {
         target(36.0, 0.0, 4.0, [0.0, -1.0, 0.0]),
         target(0.0, 12.0, 4.0, [-1.0, 0.0, 0.0]),
     ];
-    let moved_by = Noise::from(65).pose();
+    let moved_by = Random(65).pose();
     let moved = actual.moved(&moved_by);
     let a = align(&nominal, &moved, &System::Points(targets.clone()));
     let (degrees, mm) = errors(&nominal, &a.nominal_from_actual, &moved_by.inverse());
@@ -168,7 +168,7 @@ fn datums_follow_a_surface_offset_and_say_so() {
 #[test]
 fn the_scatter_of_datums_under_noise_is_about_what_is_stated() {
     let nominal = bracket(6);
-    let mut noise = Noise::from(66);
+    let mut noise = Random(66);
     let (mut squares, mut stated) = (0.0, 0.0);
     let draws = if super::long() { 60 } else { 10 };
     let normals = nominal.vertex_normals();

@@ -6,7 +6,7 @@ use verimetry_engine::distance::MeshDistance;
 use verimetry_engine::frame::Pose;
 use verimetry_engine::runtime::Runtime;
 
-use super::{Noise, bracket, map};
+use super::{Random, bracket, map};
 
 fn singles(count: usize) -> Vec<Vec<(u32, f64)>> {
     (0..count as u32).map(|i| vec![(i, 1.0)]).collect()
@@ -31,7 +31,7 @@ fn a_pose_inside_all_tolerances_is_found_and_certified() {
     let total: f64 = a.binding.iter().map(|b| b.1.abs()).sum();
     assert!((total - 1.0).abs() < 1e-9 && a.stationarity < 1e-3 && a.binding.len() <= 7, "{a:?}");
     // No small motion betters it by more than the certificate leaves open.
-    let mut noise = Noise::from(71);
+    let mut noise = Random(71);
     let distance = MeshDistance::build(&nominal);
     let worst = |pose: &Pose| placed.vertices().iter().map(|p| distance.signed(&pose.apply(p)).distance_mm.abs()).fold(0.0, f64::max) / 0.1;
     assert!((worst(&a.optimal_from_ordered) - a.ratio).abs() < 1e-9);

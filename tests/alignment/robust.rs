@@ -10,7 +10,7 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::{alter, cage};
 use verimetry_engine::runtime::Runtime;
 
-use super::{Noise, bracket, cells, errors, hollow_block, long, map};
+use super::{Random, bracket, cells, errors, hollow_block, long, map};
 
 /// Scaled so that its bounds are 50 mm across their diagonal, which makes 10 µm of noise mean the same for every shape.
 fn sized(mesh: &Mesh) -> Mesh {
@@ -112,10 +112,10 @@ struct Tally {
     wrong: Vec<String>,
 }
 
-fn run(poses: usize, seed: u64, change: impl Fn(&Mesh, usize, &mut Noise) -> Mesh, allowed_mm: f64) -> Tally {
+fn run(poses: usize, seed: u64, change: impl Fn(&Mesh, usize, &mut Random) -> Mesh, allowed_mm: f64) -> Tally {
     let shapes: Vec<(String, Mesh, MeshDistance)> =
         shapes().into_iter().map(|(name, m)| (name, refined(&m), MeshDistance::build(&m))).collect();
-    let (mut noise, mut tally) = (Noise::from(seed), Tally::default());
+    let (mut noise, mut tally) = (Random(seed), Tally::default());
     for k in 0..poses {
         let (name, fine, nominal) = &shapes[k % shapes.len()];
         let changed = change(fine, k, &mut noise);
@@ -142,13 +142,13 @@ fn run(poses: usize, seed: u64, change: impl Fn(&Mesh, usize, &mut Noise) -> Mes
     tally
 }
 
-fn direction(noise: &mut Noise) -> Vector3<f64> {
+fn direction(noise: &mut Random) -> Vector3<f64> {
     Vector3::new(noise.normal(), noise.normal(), noise.normal()).normalize()
 }
 
 #[test]
 fn parts_with_a_third_missing_or_supports_left_on_are_placed_or_called_ambiguous() {
-    let change = |mesh: &Mesh, k: usize, noise: &mut Noise| match (k / 10) % 2 {
+    let change = |mesh: &Mesh, k: usize, noise: &mut Random| match (k / 10) % 2 {
         0 => broken(mesh, &direction(noise), 0.7),
         _ => supported(mesh),
     };
@@ -167,7 +167,7 @@ fn a_lattice_is_never_one_cell_off_without_a_word() {
     let nominal = lattice(1);
     let fine = lattice(3);
     let distance = MeshDistance::build(&nominal);
-    let mut noise = Noise::from(83);
+    let mut noise = Random(83);
     for k in 0..if long() { 60 } else { 4 } {
         // A face is cut off, so that the centroids do not point at each other.
         let part = alter::cropped(&fine, |p| p[k % 3] < 44.0).unwrap();
@@ -190,7 +190,7 @@ fn real_shapes_mirrored_are_called_mirrored() {
     for (name, mesh) in shapes().into_iter().filter(|(name, _)| name == "cage" || name == "bracket") {
         let vertices = mesh.vertices().iter().map(|p| Point3::new(p.x, -p.y, p.z)).collect();
         let mirrored = Mesh::new(vertices, mesh.triangles().iter().map(|t| [t[0], t[2], t[1]]).collect()).unwrap();
-        let a = align::best_fit(&MeshDistance::build(&mesh), &mirrored.moved(&Noise::from(84).pose()), None, &Runtime::cpu()).unwrap();
+        let a = align::best_fit(&MeshDistance::build(&mesh), &mirrored.moved(&Random(84).pose()), None, &Runtime::cpu()).unwrap();
         assert!(a.mirrored, "{name}: {:?}", a.ambiguities);
     }
 }

@@ -10,17 +10,19 @@
 //! Direction: actual to nominal, so missing material does not pull. `datum` aligns by features and points instead, `minimax` asks for
 //! the pose of the smallest largest deviation, beside the ordered one.
 //! Known limit: of a lattice with much of it missing the search can miss the pose; where then nothing fits well the pose is called ambiguous.
-//! Cost: about a million closest points for the global search where moments order the axes, three times that where they do not;
-//! then one closest point per vertex and iteration.
+//! Cost: some 300 000 closest points for the fields of the global search, about as many for what it finds and some million looks into the
+//! fields; then at most one closest point per vertex and iteration.
 
 mod correlated;
 mod datum;
+mod field;
 mod linear;
 mod minimax;
 mod quadratic;
 mod refine;
 mod samples;
 mod search;
+mod starts;
 
 use nalgebra::{Matrix6, Point3, Vector6};
 use thiserror::Error as ThisError;
@@ -37,7 +39,7 @@ use crate::frame::Pose;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use refine::{Problem, Refined, Until};
-use search::{Minimum, Search};
+use search::{Minimum, Search, Side};
 
 /// Eigenvalues of the normal matrix below this fraction of the largest are free directions.
 const FREE: f64 = 1e-3;
@@ -141,17 +143,10 @@ pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>,
     if !(0.5..=2.0).contains(&(actual_mm / nominal_mm)) {
         return Err(AlignError::Sizes { nominal_mm, actual_mm }.into());
     }
-    let spread = |mesh, which| Samples::spread(mesh, 2000).ok_or(AlignError::NoArea { which });
-    let mut search = Search {
-        nominal,
-        nominal_moments,
-        actual: &MeshDistance::without_edges(actual),
-        actual_moments,
-        nominal_samples: spread(nominal.mesh(), "nominal")?,
-        actual_samples: spread(actual, "actual")?,
-        reflected: false,
-        exhaustive: true,
-    };
+    let built = MeshDistance::without_edges(actual);
+    let side = |surface, moments, which| Side::of(surface, moments).ok_or(AlignError::NoArea { which });
+    let (nominal_side, actual_side) = (side(nominal, nominal_moments, "nominal")?, side(&built, actual_moments, "actual")?);
+    let mut search = Search { nominal: &nominal_side, actual: &actual_side, reflected: false, exhaustive: true };
     let minima = search.run(rt)?;
     let best = minima.first().ok_or_else(|| Error::defect("the global search gave no pose"))?;
     let mut alignment = local_fit(nominal, actual, &best.pose, include, rt)?;
@@ -208,7 +203,7 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
     for (few, step) in [(1000, 1e-3), (10_000, 1e-5)].into_iter().filter(|(few, _)| chosen.len() > 4 * few) {
         let few = all.select(chosen.iter().copied().step_by(chosen.len() / few));
         let until = Until { step_mm: step * moments.gyration_mm(), iterations: 40, kept: 1.0, near: false };
-        let refined = problem(nominal, &few, &moments).solve(&pose, &mut vec![NO_SEAT; few.len()], until, Some(rt))?;
+        let refined = problem(nominal, &few, &moments).fit(&pose, until, rt)?;
         (pose, iterations) = (refined.pose, iterations + refined.iterations);
     }
     chosen = included(all, &pose, include)?;
@@ -217,34 +212,33 @@ fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Opt
         chosen = included(all, &pose, include)?;
         let samples = all.select(chosen.iter().copied());
         let problem = problem(nominal, &samples, &moments);
-        let mut seats = vec![NO_SEAT; samples.len()];
-        let refined = problem.solve(&pose, &mut seats, JUDGED, Some(rt))?;
+        let refined = problem.fit(&pose, JUDGED, rt)?;
         pose = refined.pose;
         iterations += refined.iterations;
         if include.is_none() || included(all, &pose, include)? == chosen {
-            return Ok(describe(&problem, refined, iterations, &mut seats));
+            return Ok(describe(&problem, refined, iterations));
         }
     }
     let samples = all.select(chosen.into_iter());
     let problem = problem(nominal, &samples, &moments);
-    let mut seats = vec![NO_SEAT; samples.len()];
-    let mut refined = problem.solve(&pose, &mut seats, JUDGED, Some(rt))?;
+    let mut refined = problem.fit(&pose, JUDGED, rt)?;
     refined.converged = false; // points keep crossing the border of the region
-    Ok(describe(&problem, refined, iterations, &mut seats))
+    Ok(describe(&problem, refined, iterations))
 }
 
 fn problem<'a>(nominal: &'a MeshDistance, samples: &'a Samples, moments: &Moments) -> Problem<'a> {
     Problem { nominal, samples, centre: moments.centroid, gyration_mm: moments.gyration_mm() }
 }
 
-fn describe(problem: &Problem, refined: Refined, iterations: u32, seats: &mut [u32]) -> Alignment {
+fn describe(problem: &Problem, refined: Refined, iterations: u32) -> Alignment {
     let (values, _) = eigen(&problem.scaled(&refined.normal.matrix));
     let free_dofs = values.iter().filter(|v| **v < FREE * values[0]).count();
     let spread = problem.samples.equal_shares(POINTS);
+    let mut seat = NO_SEAT;
     let observations: Vec<Observation<6>> = spread
         .iter()
         .map(|&i| {
-            let r = problem.residual(&refined.pose, i, &mut seats[i]);
+            let r = problem.residual(&refined.pose, i, &mut seat);
             Observation { at: r.at, residual_mm: r.distance_mm, row: r.row }
         })
         .collect();

@@ -9,6 +9,7 @@
 use nalgebra::{Matrix6, Point3, Vector3, Vector6};
 use rayon::prelude::*;
 
+use super::field::{Field, Foot, foot};
 use super::linear;
 use super::samples::Samples;
 use crate::distance::{Feature, MeshDistance, Near, Nearest};
@@ -80,14 +81,8 @@ impl Problem<'_> {
     }
 
     fn residual_of(&self, x: &Point3<f64>, near: &Nearest) -> Residual {
-        let face = self.nominal.mesh().area_vector(near.triangle as usize);
-        // Turned to the front of the triangle, so that residuals change sign through the surface.
-        let (n, distance_mm) = match (x - near.point).try_normalize(1e-12) {
-            Some(n) if n.dot(&face) < 0.0 => (-n, -near.distance_mm),
-            Some(n) => (n, near.distance_mm),
-            None => (face.try_normalize(0.0).unwrap_or_else(Vector3::zeros), near.distance_mm),
-        };
-        Residual { distance_mm, at: *x, row: self.row(x, &n), triangle: near.triangle, feature: near.feature }
+        let Foot { direction, distance_mm } = foot(self.nominal, x, near);
+        Residual { distance_mm, at: *x, row: self.row(x, &direction), triangle: near.triangle, feature: near.feature }
     }
 
     /// How far a point goes along a unit vector with each parameter.
@@ -115,25 +110,18 @@ impl Problem<'_> {
         directions.into_iter().flatten().map(move |t| self.row(&at, &t))
     }
 
-    /// Residuals of all samples, in parallel; `seats` are read and renewed.
-    pub fn residuals(&self, pose: &Pose, seats: &mut [u32]) -> Vec<Residual> {
-        /// Samples that one task takes; searches, which run many small fits side by side, stay below it.
-        const RUN: usize = 2048;
-        let run = |(points, seats): (&[Point3<f64>], &mut [u32])| {
-            let there: Vec<Point3<f64>> = points.iter().map(|p| pose.apply(p)).collect();
-            let mut residuals = Vec::with_capacity(there.len());
-            self.nominal.nearest_seated(&there, seats, |x, near| residuals.push(self.residual_of(x, &near)));
-            residuals
+    /// About the residuals of all samples, as a field has them.
+    pub fn residuals_in(&self, field: &Field, pose: &Pose) -> Vec<Residual> {
+        let of = |p: &Point3<f64>| {
+            let at = pose.apply(p);
+            let Foot { direction, distance_mm } = field.at(&at);
+            Residual { distance_mm, at, row: self.row(&at, &direction), triangle: 0, feature: Feature::Face }
         };
-        let points = &self.samples.points[..];
-        match seats.len() {
-            0..=RUN => run((points, seats)),
-            _ => points.par_chunks(RUN).zip(seats.par_chunks_mut(RUN)).flat_map_iter(run).collect(),
-        }
+        self.samples.points.iter().map(of).collect()
     }
 
-    /// [`Self::residuals`] with the same bits, sooner for poses that follow each other closely.
-    fn residuals_along(&self, trail: &mut Trail, pose: &Pose) -> Vec<Residual> {
+    /// Residuals of all samples, on all cores; sooner for poses that follow each other closely.
+    pub fn residuals(&self, trail: &mut Trail, pose: &Pose) -> Vec<Residual> {
         const RUN: usize = 256;
         let moved_mm = trail.go_on(pose);
         let run = |(points, near): (&[Point3<f64>], &mut [Near])| {
@@ -200,28 +188,32 @@ impl Problem<'_> {
         pose.then(&Pose { rotation: turn.rotation, translation: shift })
     }
 
-    /// Fits within a search, which run side by side, pass no runtime: they do not look for its cancel flag, nor divide their samples among tasks.
-    pub fn solve(&self, start: &Pose, seats: &mut [u32], until: Until, rt: Option<&Runtime>) -> Result<Refined, Error> {
+    /// Fits to all samples from a start, on all cores; fails only when cancelled.
+    pub fn fit(&self, start: &Pose, until: Until, rt: &Runtime) -> Result<Refined, Error> {
+        let mut trail = Trail::of(self.samples, start);
+        let mut round = 0;
+        self.solve(start, until, |pose| {
+            rt.step("align", f64::from(round) / f64::from(until.iterations))?;
+            round += 1;
+            Ok(self.residuals(&mut trail, pose))
+        })
+    }
+
+    /// Damped Newton's steps from a start, by the residuals that `at` gives for a pose; fails only where they do.
+    pub fn solve<E>(&self, start: &Pose, until: Until, mut at: impl FnMut(&Pose) -> Result<Vec<Residual>, E>) -> Result<Refined, E> {
         let reach = 2.0 * self.gyration_mm;
         let mut pose = *start;
-        let mut trail = rt.map(|_| Trail::of(self.samples, start));
-        let mut normal_at = |pose: &Pose| match &mut trail {
-            Some(trail) => self.normal(&self.residuals_along(trail, pose), until),
-            None => self.normal(&self.residuals(pose, seats), until),
-        };
-        let mut normal = normal_at(&pose);
+        let mut normal_at = |pose: &Pose| Ok(self.normal(&at(pose)?, until));
+        let mut normal = normal_at(&pose)?;
         let (mut damping, mut last_step_mm) = (0.0, f64::INFINITY);
         for iteration in 1..=until.iterations {
-            if let Some(rt) = rt {
-                rt.step("align", f64::from(iteration) / f64::from(until.iterations))?;
-            }
             let step = self.step(&normal, damping);
             last_step_mm = step.fixed_rows::<3>(0).norm() * reach + step.fixed_rows::<3>(3).norm();
             if last_step_mm < until.step_mm {
                 return Ok(Refined { pose, normal, iterations: iteration, converged: damping < 1.0, last_step_mm });
             }
             let trial = self.moved(&pose, &step);
-            let there = normal_at(&trial);
+            let there = normal_at(&trial)?;
             // Rounding may lift a cost that is at its floor; a trimmed cost may rise as its members change.
             if there.cost <= normal.cost * (1.0 + 1e-13) + 1e-28 || until.kept < 1.0 {
                 (pose, normal, damping) = (trial, there, if damping > 1e-7 { damping * 0.1 } else { 0.0 });
@@ -237,14 +229,14 @@ impl Problem<'_> {
 }
 
 /// Samples on their way from pose to pose: what can be nearest to each while it moves little.
-struct Trail {
+pub(super) struct Trail {
     near: Vec<Near>,
     at: Pose,
     bounds: Bounds,
 }
 
 impl Trail {
-    fn of(samples: &Samples, at: &Pose) -> Self {
+    pub fn of(samples: &Samples, at: &Pose) -> Self {
         Trail { near: vec![Near::UNKNOWN; samples.len()], at: *at, bounds: Bounds::of(&samples.points) }
     }
 
@@ -307,7 +299,10 @@ mod tests {
         let problem = Problem { nominal: &nominal, samples: &samples, centre: Point3::origin(), gyration_mm: 4.0 };
         let normal = |shift: Vector3<f64>| {
             let pose = Pose { translation: shift, ..Pose::identity() };
-            problem.normal(&problem.residuals(&pose, &mut vec![0; 500]), Until { step_mm: 0.0, iterations: 1, kept: 1.0, near: true })
+            problem.normal(
+                &problem.residuals(&mut Trail::of(&samples, &pose), &pose),
+                Until { step_mm: 0.0, iterations: 1, kept: 1.0, near: true },
+            )
         };
         let here = normal(Vector3::zeros());
         let bends = here.bends.expect("asked for near the minimum");

@@ -3,20 +3,25 @@
 //! Principal axes of the two surfaces give 4 proper rotations, 24 where eigenvalues are close; where the moments say little (spheres,
 //! cubes) or the best of those fits badly or leaves much of the nominal uncovered (missing material), an even grid over all rotations
 //! (super-Fibonacci spirals, Alexa 2022) joins them. Each is refined on few points with the farthest trimmed, so that missing material,
-//! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much as excess.
+//! supports and a few per cent of scale do not pull, and scored by trimmed distances in both directions: a hole that the part lacks counts as much
+//! as excess. Distances come from a grid (see `field`) until few poses are left; those are refined by the surfaces themselves.
 //! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
 //! where it does not fit well untrimmed, it is shifted too. Where that does not fit well either, or leaves some of the nominal uncovered, the best
 //! are moved by what maps either surface to itself. Nothing here is judged; everything is deterministic.
 
+use std::convert::Infallible;
+
 use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
 
+use super::field::Field;
 use super::linear;
-use super::refine::{Problem, Until};
+use super::refine::{Problem, Refined, Trail, Until};
 use super::samples::{Moments, Samples, reflect};
+use super::starts::{cube, grid, shifted, turned_about};
 use crate::distance::{MeshDistance, NO_SEAT};
 use crate::error::Error;
-use crate::frame::{Pose, rotation_of};
+use crate::frame::Pose;
 use crate::runtime::Runtime;
 
 /// Eigenvalues closer than this ratio do not order the axes.
@@ -51,6 +56,10 @@ const EQUAL_MM: f64 = 1e-3;
 /// Minima closer than this fraction of the radius of gyration are one.
 const APART: f64 = 0.05;
 const BLOCKS: usize = 48;
+/// Samples that tell whether a pose is good.
+const FEW: usize = 500;
+/// Points spread over each surface; searches take some of them.
+const SPREAD: usize = 2000;
 
 /// A local minimum of the mean squared distance over the middle-sized sample.
 pub(super) struct Minimum {
@@ -62,14 +71,28 @@ pub(super) struct Minimum {
     pub standard_error: f64,
 }
 
+/// A pose after its trimmed mean square in both directions, mm².
+type Scored = (f64, Pose);
+
+/// A surface as a search sees it.
+pub(super) struct Side<'a> {
+    surface: &'a MeshDistance,
+    pub moments: Moments,
+    field: Field,
+    samples: Samples,
+}
+
+impl<'a> Side<'a> {
+    /// `None` for a surface without area.
+    pub fn of(surface: &'a MeshDistance, moments: Moments) -> Option<Self> {
+        Some(Side { surface, moments, field: Field::of(surface), samples: Samples::spread(surface.mesh(), SPREAD)? })
+    }
+}
+
 /// The two surfaces of a search.
 pub(super) struct Search<'a> {
-    pub nominal: &'a MeshDistance,
-    pub nominal_moments: Moments,
-    pub actual: &'a MeshDistance,
-    pub actual_moments: Moments,
-    pub nominal_samples: Samples,
-    pub actual_samples: Samples,
+    pub nominal: &'a Side<'a>,
+    pub actual: &'a Side<'a>,
     pub reflected: bool,
     /// Whether the grid joins where the axes are not enough.
     pub exhaustive: bool,
@@ -78,48 +101,12 @@ pub(super) struct Search<'a> {
 impl Search<'_> {
     /// Distinct minima, the most plausible first.
     pub fn run(&self, rt: &Runtime) -> Result<Vec<Minimum>, Error> {
-        let gyration = self.nominal_moments.gyration_mm();
-        let mut found = self.refine(&self.rotations_of_axes(), rt)?;
-        let bad = |mean_square: f64| mean_square > (BAD * gyration) * (BAD * gyration);
-        // What does not cover the nominal may fit at more than one of its places.
-        let partial = |pose: &Pose| bad(trimmed(self.backward(pose, 500), WHOLE));
-        let unsure = self.exhaustive && (self.is_isotropic() || found.first().is_none_or(|f| bad(f.0) || partial(&f.1)));
-        if unsure {
-            found.extend(self.refine(&grid(GRID), rt)?);
-            found.sort_by(|a, b| a.0.total_cmp(&b.0));
-        }
-        if let Some(&(_, best)) = found.first() {
-            found.extend(self.refine_poses(self.companions(&best), rt)?);
-            found.sort_by(|a, b| a.0.total_cmp(&b.0));
-        }
-        if let Some(&(_, best)) = found.first().filter(|_| !self.reflected) {
-            let mut starts = vec![best];
-            if !self.fits_well(&found) {
-                starts.extend(self.quarter_turns(&best));
-                starts.extend(self.turned(&found, SHIFTED));
-            }
-            // Shifts along one axis at a time: the best of each round goes on along the others.
-            for _ in 0..ROUNDS {
-                let before = found.first().map_or(0.0, |f| f.0);
-                found.extend(self.refine_poses(starts.iter().flat_map(|pose| shifted(pose, SHIFT * gyration)).collect(), rt)?);
-                found.sort_by(|a, b| a.0.total_cmp(&b.0));
-                if self.fits_well(&found) || found.first().is_none_or(|f| f.0 > 0.9 * before) {
-                    break;
-                }
-                starts = self.turned(&found, SHIFTED);
-            }
-        }
-        if !(self.fits_well(&found) && self.is_whole(&found)) {
-            found.extend(self.refine_poses(self.twins(&self.turned(&found, TWINNED), unsure, rt)?, rt)?);
-            found.sort_by(|a, b| a.0.total_cmp(&b.0));
-        }
-        // Only what may rival the best goes on, and a few more to say how far the next is.
-        let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + (BAD * gyration) * (BAD * gyration));
-        let rivals = found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1);
-        let distinct = self.distinct(rivals, MINIMA);
+        let (found, few) = (self.candidates(rt)?, self.samples(FEW));
         rt.step("align: minima", 0.5)?;
-        let mut minima: Vec<Minimum> = distinct.par_iter().map(|pose| self.minimum(pose)).collect();
+        let fine = sorted(self.rivals(&found, MINIMA).par_iter().map(|pose| self.fine(&few, pose)));
+        let mut minima: Vec<Minimum> = self.rivals(&fine, MINIMA).par_iter().map(|pose| self.minimum(pose)).collect();
         minima.sort_by(|a, b| a.score.total_cmp(&b.score));
+        let gyration = self.nominal.moments.gyration_mm();
         let equal = minima.first().map_or(0.0, |best| EQUAL * best.score + (EQUAL_MM * gyration) * (EQUAL_MM * gyration));
         let leading = minima.iter().take_while(|m| m.score <= equal).count();
         minima[..leading].sort_by(|a, b| a.mean_square.total_cmp(&b.mean_square));
@@ -132,95 +119,171 @@ impl Search<'_> {
         Ok(apart)
     }
 
+    /// Poses with their scores, best first: from everywhere, and from the best to where others like it may lie.
+    fn candidates(&self, rt: &Runtime) -> Result<Vec<Scored>, Error> {
+        let gyration = self.nominal.moments.gyration_mm();
+        let mut found = self.refine(&self.rotations_of_axes(), rt)?;
+        let add = |found: &mut Vec<Scored>, poses: Vec<Pose>| -> Result<(), Error> {
+            found.extend(self.refine_poses(poses, rt)?);
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Ok(())
+        };
+        let bad = |mean_square: f64| mean_square > (BAD * gyration) * (BAD * gyration);
+        // What does not cover the nominal may fit at more than one of its places.
+        let partial = |pose: &Pose| bad(trimmed(self.backward(pose, FEW), WHOLE));
+        let unsure = self.exhaustive && (self.is_isotropic() || found.first().is_none_or(|f| bad(f.0) || partial(&f.1)));
+        if unsure {
+            add(&mut found, self.about_centroids(&grid(GRID)))?;
+        }
+        if let Some(&(_, best)) = found.first() {
+            add(&mut found, self.companions(&best))?;
+        }
+        if let Some(&(_, best)) = found.first().filter(|_| !self.reflected) {
+            let mut starts = vec![best];
+            if !self.fits_well(&found) {
+                starts.extend(self.quarter_turns(&best));
+                starts.extend(self.turned(&found, SHIFTED));
+            }
+            // Shifts along one axis at a time: the best of each round goes on along the others.
+            for _ in 0..ROUNDS {
+                let before = found.first().map_or(0.0, |f| f.0);
+                add(&mut found, starts.iter().flat_map(|pose| shifted(pose, SHIFTS, SHIFT * gyration)).collect())?;
+                if self.fits_well(&found) || found.first().is_none_or(|f| f.0 > 0.9 * before) {
+                    break;
+                }
+                starts = self.turned(&found, SHIFTED);
+            }
+        }
+        if !(self.fits_well(&found) && self.is_whole(&found)) {
+            let twins = self.twins(&self.turned(&found, TWINNED), unsure, rt)?;
+            add(&mut found, twins)?;
+        }
+        Ok(found)
+    }
+
     fn samples(&self, count: usize) -> Samples {
-        let thin = self.actual_samples.thinned(count);
+        let thin = self.actual.samples.thinned(count);
         if self.reflected { thin.reflected() } else { thin }
     }
 
     fn actual_centroid(&self) -> Point3<f64> {
-        let c = self.actual_moments.centroid;
+        let c = self.actual.moments.centroid;
         if self.reflected { reflect(&c) } else { c }
     }
 
-    /// Two short rounds of trimmed fits; the survivors, best first.
-    fn refine(&self, rotations: &[Matrix3<f64>], rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
-        let (from, to) = (self.actual_centroid(), self.nominal_moments.centroid);
-        self.refine_poses(rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect(), rt)
+    fn refine(&self, rotations: &[Matrix3<f64>], rt: &Runtime) -> Result<Vec<Scored>, Error> {
+        self.refine_poses(self.about_centroids(rotations), rt)
     }
 
-    fn refine_poses(&self, mut poses: Vec<Pose>, rt: &Runtime) -> Result<Vec<(f64, Pose)>, Error> {
-        let mut scored = Vec::new();
-        for (points, iterations, survivors) in [(120, 8, FINALISTS), (500, 16, MINIMA)] {
+    /// The poses that turn by these and bring one centroid to the other.
+    fn about_centroids(&self, rotations: &[Matrix3<f64>]) -> Vec<Pose> {
+        let (from, to) = (self.actual_centroid(), self.nominal.moments.centroid);
+        rotations.iter().map(|r| Pose { rotation: *r, translation: to.coords - r * from.coords }).collect()
+    }
+
+    /// Two rounds of trimmed fits by the fields, then the foremost by the surfaces themselves; what survives, best first.
+    fn refine_poses(&self, mut poses: Vec<Pose>, rt: &Runtime) -> Result<Vec<Scored>, Error> {
+        let mut found = vec![];
+        for (points, iterations, survivors) in [(120, 8, FINALISTS), (FEW, 16, MINIMA)] {
             rt.step("align: hypotheses", points as f64 / 1000.0)?;
             let samples = self.samples(points);
-            scored = poses.par_iter().map(|pose| self.coarse(&samples, pose, iterations)).collect::<Result<Vec<_>, Error>>()?;
-            scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-            poses = self.distinct(scored.iter().map(|s| s.1), survivors);
+            found = sorted(poses.par_iter().map(|pose| self.coarse(&samples, pose, iterations)));
+            poses = self.rivals(&found, survivors);
         }
-        Ok(scored)
+        let samples = self.samples(FEW);
+        let foremost = sorted(poses[..poses.len().min(RUNNERS_UP)].par_iter().map(|pose| self.fine(&samples, pose)));
+        Ok(sorted([foremost, found].concat().into_par_iter()))
     }
 
-    fn coarse(&self, samples: &Samples, pose: &Pose, iterations: u32) -> Result<(f64, Pose), Error> {
+    /// Only what may rival the best goes on, and a few more to say how far the next is; of poses that are about one, the first.
+    fn rivals(&self, found: &[Scored], most: usize) -> Vec<Pose> {
+        let bad = BAD * self.nominal.moments.gyration_mm();
+        let limit = found.first().map_or(0.0, |best| RIVAL * best.0 + bad * bad);
+        self.distinct(found.iter().enumerate().filter(|(rank, f)| *rank < RUNNERS_UP || f.0 <= limit).map(|(_, f)| f.1), most)
+    }
+
+    /// A trimmed fit and its score, by the fields of both surfaces.
+    fn coarse(&self, samples: &Samples, pose: &Pose, iterations: u32) -> Scored {
         let problem = self.problem(samples);
-        let mut seats = vec![NO_SEAT; samples.len()];
         let until = Until { step_mm: 1e-3 * problem.gyration_mm, iterations, kept: 0.85, near: false };
-        let refined = problem.solve(pose, &mut seats, until, None)?;
-        Ok((self.score(samples, &refined.pose, &mut seats), refined.pose))
+        let Ok(Refined { pose, .. }) =
+            problem.solve(pose, until, |pose| Ok::<_, Infallible>(problem.residuals_in(&self.nominal.field, pose)));
+        let forward = samples.points.iter().map(|p| self.nominal.field.at(&pose.apply(p)).distance_mm.abs()).collect();
+        let backward = self.nominal_points_in_actual(&pose, samples.len()).map(|p| self.actual.field.at(&p).distance_mm.abs()).collect();
+        (score(forward, backward), pose)
+    }
+
+    /// A trimmed fit and its score, by the surfaces themselves.
+    fn fine(&self, samples: &Samples, pose: &Pose) -> Scored {
+        let problem = self.problem(samples);
+        let until = Until { step_mm: 1e-3 * problem.gyration_mm, iterations: 6, kept: 0.85, near: false };
+        let pose = self.solve(&problem, pose, until);
+        (score(self.forward(samples, &pose), self.backward(&pose, samples.len())), pose)
+    }
+
+    fn solve(&self, problem: &Problem, pose: &Pose, until: Until) -> Pose {
+        let mut trail = Trail::of(problem.samples, pose);
+        let Ok(Refined { pose, .. }) = problem.solve(pose, until, |pose| Ok::<_, Infallible>(problem.residuals(&mut trail, pose)));
+        pose
     }
 
     /// Untrimmed, to convergence, on the middle-sized sample; where trimming says otherwise (missing material), the trimmed pose.
     fn minimum(&self, pose: &Pose) -> Minimum {
         let samples = self.samples(1200);
         let problem = self.problem(&samples);
-        let mut seats = vec![NO_SEAT; samples.len()];
-        let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0, near: false };
-        let pose = problem.solve(pose, &mut seats, until, None).map_or(*pose, |r| r.pose);
-        let squares: Vec<f64> = (0..samples.len()).map(|i| problem.residual(&pose, i, &mut seats[i]).distance_mm).map(|d| d * d).collect();
-        let (mean_square, standard_error) = mean_of_blocks(&squares);
-        Minimum { pose, score: self.score(&samples, &pose, &mut seats), mean_square, standard_error }
+        let until = Until { step_mm: 1e-6 * problem.gyration_mm, iterations: 40, kept: 1.0, near: true };
+        let pose = self.solve(&problem, pose, until);
+        let forward = self.forward(&samples, &pose);
+        let (mean_square, standard_error) = mean_of_blocks(&forward.iter().map(|d| d * d).collect::<Vec<f64>>());
+        Minimum { pose, score: score(forward, self.backward(&pose, samples.len())), mean_square, standard_error }
     }
 
     fn problem<'s>(&'s self, samples: &'s Samples) -> Problem<'s> {
-        Problem { nominal: self.nominal, samples, centre: self.nominal_moments.centroid, gyration_mm: self.nominal_moments.gyration_mm() }
+        Problem {
+            nominal: self.nominal.surface,
+            samples,
+            centre: self.nominal.moments.centroid,
+            gyration_mm: self.nominal.moments.gyration_mm(),
+        }
     }
 
-    /// Mean square of the nearest 85 % from the actual side plus that of the nearest 65 % from the nominal side.
-    fn score(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> f64 {
-        trimmed(self.forward(samples, pose, seats), 0.85) + trimmed(self.backward(pose, samples.len()), 0.65)
-    }
-
-    fn forward(&self, samples: &Samples, pose: &Pose, seats: &mut [u32]) -> Vec<f64> {
-        let problem = self.problem(samples);
-        (0..samples.len()).map(|i| problem.residual(pose, i, &mut seats[i]).distance_mm.abs()).collect()
+    /// Distances of samples from the nominal.
+    fn forward(&self, samples: &Samples, pose: &Pose) -> Vec<f64> {
+        let mut seat = NO_SEAT;
+        samples.points.iter().map(|p| self.nominal.surface.nearest_from(&pose.apply(p), &mut seat).distance_mm).collect()
     }
 
     /// Distances from about so many points of the nominal to the actual.
     fn backward(&self, pose: &Pose, count: usize) -> Vec<f64> {
-        let (back, mut seat) = (pose.inverse(), 0);
-        let points = self.nominal_samples.thinned(count).points;
-        let there = points.iter().map(|p| back.apply(p)).map(|p| if self.reflected { reflect(&p) } else { p });
-        there.map(|p| self.actual.nearest_from(&p, &mut seat).distance_mm).collect()
+        let mut seat = NO_SEAT;
+        self.nominal_points_in_actual(pose, count).map(|p| self.actual.surface.nearest_from(&p, &mut seat).distance_mm).collect()
+    }
+
+    fn nominal_points_in_actual(&self, pose: &Pose, count: usize) -> impl Iterator<Item = Point3<f64>> {
+        let (back, reflected) = (pose.inverse(), self.reflected);
+        let there = self.nominal.samples.thinned(count).points.into_iter().map(move |p| back.apply(&p));
+        there.map(move |p| if reflected { reflect(&p) } else { p })
     }
 
     /// Without trimming, which may hide the one place that tells a pose from its companions.
-    fn fits_well(&self, found: &[(f64, Pose)]) -> bool {
-        let samples = self.samples(500);
-        found.first().is_some_and(|(_, pose)| self.is_good(self.forward(&samples, pose, &mut vec![NO_SEAT; samples.len()])))
+    fn fits_well(&self, found: &[Scored]) -> bool {
+        let samples = self.samples(FEW);
+        found.first().is_some_and(|(_, pose)| self.is_good(self.forward(&samples, pose)))
     }
 
     /// Whether the best pose leaves nothing of the nominal uncovered.
-    fn is_whole(&self, found: &[(f64, Pose)]) -> bool {
-        found.first().is_some_and(|(_, pose)| self.is_good(self.backward(pose, 500)))
+    fn is_whole(&self, found: &[Scored]) -> bool {
+        found.first().is_some_and(|(_, pose)| self.is_good(self.backward(pose, FEW)))
     }
 
     fn is_good(&self, distances: Vec<f64>) -> bool {
-        let good = super::GOOD * self.nominal_moments.gyration_mm();
+        let good = super::GOOD * self.nominal.moments.gyration_mm();
         trimmed(distances, 1.0) <= good * good
     }
 
     /// The pose turned by the rotations of a cube about the axes of the nominal through its centroid.
     fn quarter_turns(&self, pose: &Pose) -> Vec<Pose> {
-        let c = self.nominal_moments.centroid.coords;
+        let c = self.nominal.moments.centroid.coords;
         cube().iter().map(|rotation| turned_about(pose, &c, rotation)).collect()
     }
 
@@ -228,8 +291,8 @@ impl Search<'_> {
     /// such poses apart may be small, or missing. By the rotations of a cube about its own and its principal axes, and in steps about an axis
     /// beside which the moments are about equal.
     fn companions(&self, pose: &Pose) -> Vec<Pose> {
-        let centres = [self.nominal_moments.centroid, self.nominal.mesh().bounds().centre()].map(|c| c.coords);
-        let (values, axes) = linear::eigen(&self.nominal_moments.covariance);
+        let centres = [self.nominal.moments.centroid, self.nominal.surface.mesh().bounds().centre()].map(|c| c.coords);
+        let (values, axes) = linear::eigen(&self.nominal.moments.covariance);
         let mut turns: Vec<Matrix3<f64>> = cube();
         turns.extend(cube().into_iter().map(|turn| axes * turn * axes.transpose()));
         let about = |axis: usize, angle: f64| Pose::from_rotation_vector(axes.column(axis) * angle, Vector3::zeros()).rotation;
@@ -244,31 +307,22 @@ impl Search<'_> {
     /// Where poses lead by the motions that nearly map the nominal, or what is left of the part, to itself: who is at one of its like places is told
     /// of the others, wherever their axes lie.
     fn twins(&self, poses: &[Pose], unsure: bool, rt: &Runtime) -> Result<Vec<Pose>, Error> {
-        let own = |surface, moments: &Moments, samples: &Samples| -> Result<Vec<Pose>, Error> {
-            let own = Search {
-                nominal: surface,
-                nominal_moments: *moments,
-                nominal_samples: samples.clone(),
-                actual: surface,
-                actual_moments: *moments,
-                actual_samples: samples.clone(),
-                reflected: false,
-                exhaustive: false,
-            };
+        let own = |side| -> Result<Vec<Pose>, Error> {
+            let own = Search { nominal: side, actual: side, reflected: false, exhaustive: false };
             let rotations: Vec<Matrix3<f64>> =
                 own.rotations_of_axes().into_iter().chain(cube()).chain(grid(if unsure { GRID } else { 0 })).collect();
             Ok(own.refine(&rotations, rt)?.into_iter().map(|(_, motion)| motion).collect())
         };
-        let after = own(self.nominal, &self.nominal_moments, &self.nominal_samples)?;
+        let after = own(self.nominal)?;
         // A reflection moves otherwise.
-        let before = if self.reflected { vec![] } else { own(self.actual, &self.actual_moments, &self.actual_samples)? };
+        let before = if self.reflected { vec![] } else { own(self.actual)? };
         let of =
             |pose: &Pose| [after.iter().map(|m| pose.then(m)).collect(), before.iter().map(|m| m.then(pose)).collect::<Vec<_>>()].concat();
         Ok(poses.iter().flat_map(of).collect())
     }
 
     /// The best pose of each of the first few rotations.
-    fn turned(&self, found: &[(f64, Pose)], count: usize) -> Vec<Pose> {
+    fn turned(&self, found: &[Scored], count: usize) -> Vec<Pose> {
         let mut kept: Vec<Pose> = Vec::new();
         for (_, pose) in found {
             if kept.len() < count && kept.iter().all(|k| k.inverse().then(pose).angle() > TURNED) {
@@ -279,15 +333,15 @@ impl Search<'_> {
     }
 
     fn is_isotropic(&self) -> bool {
-        [&self.nominal_moments, &self.actual_moments].iter().any(|m| {
+        [&self.nominal.moments, &self.actual.moments].iter().any(|m| {
             let (values, _) = linear::eigen(&m.covariance);
             values[1] > CLOSE * values[0] && values[2] > CLOSE * values[1]
         })
     }
 
     fn rotations_of_axes(&self) -> Vec<Matrix3<f64>> {
-        let (values, to) = linear::eigen(&self.nominal_moments.covariance);
-        let (_, mut from) = linear::eigen(&self.actual_moments.covariance);
+        let (values, to) = linear::eigen(&self.nominal.moments.covariance);
+        let (_, mut from) = linear::eigen(&self.actual.moments.covariance);
         if self.reflected {
             from.row_mut(0).neg_mut();
         }
@@ -309,7 +363,7 @@ impl Search<'_> {
 
     /// The largest distance (mm) by which two poses place a point of the part apart, over the corners of its gyration box.
     pub fn displacement(&self, a: &Pose, b: &Pose) -> f64 {
-        let (c, g) = (self.actual_centroid(), self.nominal_moments.gyration_mm());
+        let (c, g) = (self.actual_centroid(), self.nominal.moments.gyration_mm());
         (0..8)
             .map(|k| c + nalgebra::Vector3::new([-g, g][k & 1], [-g, g][k >> 1 & 1], [-g, g][k >> 2]))
             .map(|p| (a.apply(&p) - b.apply(&p)).norm())
@@ -317,7 +371,7 @@ impl Search<'_> {
     }
 
     fn distinct(&self, poses: impl Iterator<Item = Pose>, count: usize) -> Vec<Pose> {
-        let apart = APART * self.nominal_moments.gyration_mm();
+        let apart = APART * self.nominal.moments.gyration_mm();
         let mut kept: Vec<Pose> = Vec::new();
         for pose in poses {
             if kept.len() < count && kept.iter().all(|k| self.displacement(k, &pose) > apart) {
@@ -326,32 +380,6 @@ impl Search<'_> {
         }
         kept
     }
-}
-
-/// The pose, then a turn about a point of the nominal.
-fn turned_about(pose: &Pose, centre: &Vector3<f64>, turn: &Matrix3<f64>) -> Pose {
-    pose.then(&Pose { rotation: *turn, translation: centre - turn * centre })
-}
-
-/// The 24 rotations of a cube.
-fn cube() -> Vec<Matrix3<f64>> {
-    const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    let signed = |order: [usize; 3], signs: usize| {
-        Matrix3::from_fn(|r, c| if r == order[c] { if signs >> c & 1 == 1 { -1.0 } else { 1.0 } } else { 0.0 })
-    };
-    ORDERS.iter().flat_map(|&order| (0..8).map(move |signs| signed(order, signs))).filter(|r| r.determinant() > 0.0).collect()
-}
-
-fn shifted(pose: &Pose, step_mm: f64) -> Vec<Pose> {
-    let along = |axis: usize, steps: f64| {
-        let mut shifted = *pose;
-        shifted.translation[axis] += steps * step_mm;
-        shifted
-    };
-    (1..=SHIFTS)
-        .flat_map(|k| (0..3).flat_map(move |axis| [(axis, f64::from(k)), (axis, -f64::from(k))]))
-        .map(|(a, s)| along(a, s))
-        .collect()
 }
 
 /// Mean, and its standard error from the means of neighbouring blocks, so that residuals that vary together count once.
@@ -364,28 +392,20 @@ fn mean_of_blocks(values: &[f64]) -> (f64, f64) {
     (mean, (scatter / (n * (n - 1.0).max(1.0))).sqrt())
 }
 
+/// Mean square of the nearest 85 % from the actual side plus that of the nearest 65 % from the nominal side.
+fn score(forward: Vec<f64>, backward: Vec<f64>) -> f64 {
+    trimmed(forward, 0.85) + trimmed(backward, 0.65)
+}
+
+/// Best first.
+fn sorted(found: impl IndexedParallelIterator<Item = Scored>) -> Vec<Scored> {
+    let mut found: Vec<Scored> = found.collect();
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found
+}
+
 fn trimmed(mut distances: Vec<f64>, kept: f64) -> f64 {
     distances.sort_unstable_by(f64::total_cmp);
     let n = ((distances.len() as f64 * kept) as usize).max(1).min(distances.len());
     distances[..n].iter().map(|d| d * d).sum::<f64>() / n as f64
-}
-
-/// `count` rotations spread evenly over all (Alexa 2022, "Super-Fibonacci Spirals", algorithm 1).
-fn grid(count: usize) -> Vec<Matrix3<f64>> {
-    let (phi, psi) = (2.0_f64.sqrt(), 1.533_751_168_755_204_3);
-    (0..count)
-        .map(|i| {
-            let s = i as f64 + 0.5;
-            let (t, d) = (s / count as f64, std::f64::consts::TAU * s);
-            let (inner, outer) = (t.sqrt(), (1.0 - t).sqrt());
-            let (alpha, beta) = (d / phi, d / psi);
-            let q = nalgebra::Quaternion::new(
-                outer * libm::cos(beta),
-                inner * libm::sin(alpha),
-                inner * libm::cos(alpha),
-                outer * libm::sin(beta),
-            );
-            rotation_of(&nalgebra::UnitQuaternion::new_unchecked(q))
-        })
-        .collect()
 }

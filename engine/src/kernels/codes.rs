@@ -13,8 +13,9 @@ use super::keys;
 
 /// The largest code.
 pub(super) const LARGEST: u16 = u16::MAX;
-/// Voxels a task.
+/// Voxels a task, of the pass for their codes and of that for their range.
 const VOXELS_PER_TASK: usize = 1 << 18;
+const RANGED_PER_TASK: usize = 1 << 20;
 
 /// Which stored value a code stands for: `zero + step * code`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,8 +48,7 @@ impl Coding {
 
     /// The coding of a volume: one pass over the values of wide types.
     pub fn of<T: Voxel>(volume: &Volume<T>) -> Coding {
-        let (min, max) =
-            Coding::of_type::<T>().map_or_else(|| super::histogram::value_range(volume.data()).unwrap_or((0.0, 0.0)), |_| (0.0, 0.0));
+        let (min, max) = Coding::of_type::<T>().map_or_else(|| value_range(volume.data()).unwrap_or((0.0, 0.0)), |_| (0.0, 0.0));
         Coding::of_range::<T>(min, max)
     }
 
@@ -83,6 +83,22 @@ impl Coding {
         codes.par_chunks_mut(VOXELS_PER_TASK).zip(values.par_chunks(VOXELS_PER_TASK)).for_each(|(c, v)| self.encode(v, c));
         codes
     }
+}
+
+/// Smallest and largest finite value; `None` where there is none.
+pub fn value_range<T: Voxel>(data: &[T]) -> Option<(f64, f64)> {
+    let join = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
+    let empty = (f64::INFINITY, f64::NEG_INFINITY);
+    let of = |chunk: &[T]| {
+        if keys::is_float::<T>() {
+            return chunk.iter().map(|v| v.to_f64()).filter(|v| v.is_finite()).fold(empty, |a, v| (a.0.min(v), a.1.max(v)));
+        }
+        // Integers are compared as they are: half the time.
+        let (low, high) = chunk.iter().fold((chunk[0], chunk[0]), |(a, b), &v| (if v < a { v } else { a }, if v > b { v } else { b }));
+        (low.to_f64(), high.to_f64())
+    };
+    let (min, max) = data.par_chunks(RANGED_PER_TASK).map(of).reduce(|| empty, join);
+    (min <= max).then_some((min + 0.0, max + 0.0))
 }
 
 /// A rescale that volumes may have.

@@ -15,13 +15,11 @@ use crate::gpu::Gpu;
 use crate::runtime::Runtime;
 use crate::volume::{Slices, Volume, Voxel};
 
-use super::codes::Coding;
+use super::codes::{Coding, value_range};
 use super::keys;
 
 /// Bins for types wider than 16 bits.
 pub const BINS: usize = 1 << 16;
-/// Voxels a task of the pass for the range.
-const VOXELS_PER_TASK: usize = 1 << 20;
 /// Tables that take the codes in turn.
 const WAYS: usize = 4;
 /// Codes a task of their count, and at once: no table's count overflows.
@@ -224,22 +222,6 @@ impl Bins {
         }
         bin
     }
-}
-
-/// Smallest and largest finite value; `None` where there is none.
-pub fn value_range<T: Voxel>(data: &[T]) -> Option<(f64, f64)> {
-    let join = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
-    let empty = (f64::INFINITY, f64::NEG_INFINITY);
-    let of = |chunk: &[T]| {
-        if keys::is_float::<T>() {
-            return chunk.iter().map(|v| v.to_f64()).filter(|v| v.is_finite()).fold(empty, |a, v| (a.0.min(v), a.1.max(v)));
-        }
-        // Integers are compared as they are: half the time.
-        let (low, high) = chunk.iter().fold((chunk[0], chunk[0]), |(a, b), &v| (if v < a { v } else { a }, if v > b { v } else { b }));
-        (low.to_f64(), high.to_f64())
-    };
-    let (min, max) = data.par_chunks(VOXELS_PER_TASK).map(of).reduce(|| empty, join);
-    (min <= max).then_some((min + 0.0, max + 0.0))
 }
 
 /// Width of a bin and number of bins.

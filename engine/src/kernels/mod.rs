@@ -20,13 +20,13 @@ mod thickness;
 mod threshold;
 
 pub use cells::{CellCounts, cells};
-pub use codes::Coding;
+pub use codes::{Coding, value_range};
 pub use components::{Component, Components, Connectivity, components};
 pub use distance_transform::{Border, NO_BACKGROUND, distance_transform, distance_transform_mm2};
 pub use euler::{euler_eighths_within, euler_number};
 pub use gaussian::{Gaussian, gaussian};
 pub use gradient::gradient;
-pub use histogram::{BINS, Counting, Histogram, histogram, histogram_of_slices, value_range};
+pub use histogram::{BINS, Counting, Histogram, histogram, histogram_of_slices};
 pub use median::{median, medians};
 pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
 pub use passage::{Ends, Opening, beside, place_of, widest_passages};

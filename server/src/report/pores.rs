@@ -57,11 +57,11 @@ fn note(area: &Area, text: &str) -> Result<(), ReportError> {
     area.draw(&Text::new(text.to_owned(), (24, 24), font(17))).map_err(failed)
 }
 
-/// End of both axes of diameters (mm): the last class with a share, the spheres and the range.
+/// End of both axes of diameters (mm): beyond the last class with a share, the spheres and the range by the room of a label.
 fn widest(summary: &PoreSummary, sizes: &SizeDistribution) -> f64 {
     let filled = sizes.volume_share.iter().rposition(|s| *s > 0.0).map_or(0.0, |n| sizes.edges_mm[n + 1]);
     let others = summary.range_mm.into_iter().flatten().chain(summary.throats_mm.into_iter().flatten());
-    others.chain(summary.accessible.iter().map(|r| r.diameter_mm)).fold(filled, f64::max) * 1.04
+    others.chain(summary.accessible.iter().map(|r| r.diameter_mm)).fold(filled, f64::max) * 1.18
 }
 
 /// Axes of a drawing, the asked range shaded behind them.
@@ -103,14 +103,12 @@ fn axes<'a, 'b>(
     Ok(chart)
 }
 
-/// A labelled line at a diameter; labels of neighbours stand on different steps, those of the last lines to their left.
+/// A line at a diameter that ends beside its label; each is a step lower than the one before, so that no line crosses a label.
 fn mark(chart: &mut Chart, at: f64, top: f64, step: usize, label: String) -> Result<(), ReportError> {
-    let end = chart.x_range().end;
-    chart.draw_series([PathElement::new(vec![(at, 0.0), (at, top)], INK.stroke_width(2))]).map_err(failed)?;
     let y = top * (0.97 - 0.085 * step as f64);
-    let (side, anchor) = if at > 0.85 * end { (-6, HPos::Right) } else { (6, HPos::Left) };
-    let style = font(15).pos(Pos::new(anchor, VPos::Top));
-    chart.draw_series([EmptyElement::at((at, y)) + Text::new(label, (side, 0), style)]).map_err(failed)?;
+    chart.draw_series([PathElement::new(vec![(at, 0.0), (at, y)], INK.stroke_width(2))]).map_err(failed)?;
+    let style = font(15).pos(Pos::new(HPos::Left, VPos::Top));
+    chart.draw_series([EmptyElement::at((at, y)) + Text::new(label, (6, 0), style)]).map_err(failed)?;
     Ok(())
 }
 
@@ -136,8 +134,10 @@ fn reached(area: &Area, summary: &PoreSummary, end: f64) -> Result<(), ReportErr
     let points: Vec<(f64, f64)> = summary.accessible.iter().map(|r| (r.diameter_mm, 100.0 * r.share)).collect();
     chart.draw_series([PathElement::new(points.clone(), BARS.stroke_width(3))]).map_err(failed)?;
     chart.draw_series(points.iter().map(|&p| Circle::new(p, 4, BARS.filled()))).map_err(failed)?;
-    let throats = ["x", "y", "z"].into_iter().zip(summary.throats_mm).filter_map(|(axis, throat)| throat.map(|t| (axis, t)));
-    for (step, (axis, throat)) in throats.enumerate() {
+    let throats = ["x", "y", "z"].into_iter().zip(summary.throats_mm);
+    let mut throats: Vec<(&str, f64)> = throats.filter_map(|(axis, throat)| throat.map(|t| (axis, t))).collect();
+    throats.sort_by(|a, b| a.1.total_cmp(&b.1));
+    for (step, (axis, throat)) in throats.into_iter().enumerate() {
         mark(&mut chart, throat, 104.0, step, format!("喉道 throat {axis} {throat:.3}"))?;
     }
     Ok(())

@@ -14,8 +14,9 @@ mod solve;
 
 use nalgebra::{Matrix6, Point3, Vector3, Vector6};
 
+use super::refine::Trail;
 use super::{AlignError, Alignment, Include, STEP_MM, moments, problem};
-use crate::distance::{MeshDistance, NO_SEAT};
+use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Pose;
 use crate::mesh::{Mesh, Samples as Fine};
@@ -172,7 +173,7 @@ fn describe(
 fn rms_mm(nominal: &MeshDistance, actual: &Mesh, frame: &Frame, pose: &Pose) -> f64 {
     super::Samples::judged(actual).map_or(0.0, |samples| {
         let moments = super::Moments { centroid: frame.centre, covariance: nalgebra::Matrix3::zeros() };
-        let residuals = problem(nominal, &samples, &moments).residuals(pose, &mut vec![NO_SEAT; samples.len()]);
+        let residuals = problem(nominal, &samples, &moments).residuals(&mut Trail::of(&samples, pose), pose);
         sum::sum(residuals.len(), |i| samples.weights[i] * residuals[i].distance_mm * residuals[i].distance_mm).sqrt()
     })
 }
