@@ -31,7 +31,6 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::order::AlignmentMethod;
 use verimetry_engine::phantom::{self, Ct, Solid, alter, parts};
 use verimetry_engine::quantities::{self, DEFAULT_CONTACT_MM, DEFAULT_PATCH_MM, Scope};
-use verimetry_engine::region::Region;
 use verimetry_engine::runtime::Runtime;
 
 /// Files of one test, gone when it ends.

@@ -44,7 +44,8 @@ fn of_walls(walls: &Walls, residue: &Residue) -> Vec<Finding> {
 fn of_cell(cell: &Cell) -> Finding {
     let [a, b, c] = cell.vectors.map(|v| v.norm());
     let name = cell.form.name();
-    let half = if cell.form == UnitCell::SchwarzD { " (of walls whose sides are alike, half the edge of either channel's cell)" } else { "" };
+    let half =
+        if cell.form == UnitCell::SchwarzD { " (of walls whose sides are alike, half the edge of either channel's cell)" } else { "" };
     let text = format!("the design repeats by {a:.3}, {b:.3} and {c:.3} mm; its unit cell is {name}{half}");
     Finding::note("lattice.unit_cell", text).clause(CLAUSE)
 }

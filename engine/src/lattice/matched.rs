@@ -15,7 +15,7 @@ use super::room::Room;
 use crate::align::eigen;
 use crate::distance::MeshDistance;
 use crate::frame::Bounds;
-use crate::mesh::Samples;
+use crate::mesh::{Mesh, Samples};
 
 /// How far a wall may lie from where the translation puts it to be its like, in walls; first, and when the share of walls is counted.
 const GATE: f64 = 0.5;
@@ -32,6 +32,8 @@ const ROUNDS: usize = 8;
 const LONGEST: f64 = 0.67;
 /// Blocks along an axis.
 const BLOCKS: usize = 3;
+/// Samples of a surface at most.
+const MOST_SAMPLES: f64 = 8e6;
 
 /// A place on the surface with its outward direction.
 pub(super) struct Place {
@@ -42,7 +44,7 @@ pub(super) struct Place {
 /// `count` places, each of the same area, those in the room and off its border.
 pub(super) fn places(surface: &MeshDistance, room: &Room, wall_mm: f64, count: usize) -> Vec<Place> {
     let mesh = surface.mesh();
-    let samples = Samples::of(mesh, wall_mm);
+    let samples = Samples::of(mesh, affordable_mm(mesh, wall_mm));
     let inside: Vec<usize> =
         (0..samples.len()).filter(|&i| samples.weights_mm2[i] > 0.0 && room.holds(&samples.points[i], wall_mm)).collect();
     let each = inside.iter().map(|&i| samples.weights_mm2[i]).sum::<f64>() / count as f64;
@@ -56,6 +58,22 @@ pub(super) fn places(surface: &MeshDistance, room: &Room, wall_mm: f64, count: u
         }
     }
     found
+}
+
+/// The step, or a longer one that gives no more samples than there is room for: long slivers are divided along both edges.
+pub(super) fn affordable_mm(mesh: &Mesh, step_mm: f64) -> f64 {
+    let longest = |t: usize| {
+        let [a, b, c] = mesh.corners(t);
+        (b - a).norm().max((c - b).norm()).max((a - c).norm())
+    };
+    let edges: Vec<f64> = (0..mesh.triangles().len()).map(longest).collect();
+    let samples = |step: f64| edges.iter().map(|e| (e / step).ceil()).map(|parts| 0.5 * parts * parts).sum::<f64>();
+    let mut step = step_mm;
+    // Triangles of one part each have nothing left to save.
+    while step > 0.0 && samples(step) > MOST_SAMPLES.max(edges.len() as f64) {
+        step *= 1.3;
+    }
+    step
 }
 
 /// A translation as the walls show it.
@@ -180,7 +198,8 @@ impl Matcher<'_> {
             }
             let step = sums.solved()?;
             vector += step.xyz();
-            let mut left: Vec<f64> = pairs.found.iter().map(|p| (p.beyond_mm - step.xyz().dot(&p.normal) * p.times - step.w).abs()).collect();
+            let mut left: Vec<f64> =
+                pairs.found.iter().map(|p| (p.beyond_mm - step.xyz().dot(&p.normal) * p.times - step.w).abs()).collect();
             let middle = left.len() / 2;
             let median = *left.select_nth_unstable_by(middle, f64::total_cmp).1;
             gate_mm = (step.w.abs() + 4.0 * 1.4826 * median).clamp(0.02 * self.wall_mm, GATE * self.wall_mm);

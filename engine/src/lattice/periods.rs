@@ -101,7 +101,11 @@ impl Window {
         let value = |s: Shift| {
             let s = if s[2] < 0 { s.map(|d| -d) } else { s };
             let within = (0..3).all(|a| s[a].abs() <= half[a]);
-            if within { values[((s[2] as usize) * h + (s[1] + half[1]) as usize) * w + (s[0] + half[0]) as usize] } else { f64::NEG_INFINITY }
+            if within {
+                values[((s[2] as usize) * h + (s[1] + half[1]) as usize) * w + (s[0] + half[0]) as usize]
+            } else {
+                f64::NEG_INFINITY
+            }
         };
         let stands_out = |s: Shift| {
             let own = value(s);
@@ -163,4 +167,31 @@ fn fullest(mesh: &Mesh, room: &Room, side_mm: f64) -> Option<Bounds> {
     let min = Point3::from([0, 1, 2].map(|a| all.min[a] + best[a] as f64 * hop_mm[a]));
     let max = Point3::from([0, 1, 2].map(|a| if hops[a] == 1 { all.max[a] } else { (min[a] + side_mm).min(all.max[a]) }));
     Some(Bounds { min, max })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::hash;
+
+    #[test]
+    fn cells_in_both_places_are_those_that_counting_one_by_one_finds_on_any_number_of_threads() {
+        let dims = [83, 9, 11];
+        let solid = |i: i32, j: i32, k: i32| {
+            let inside = [i, j, k].iter().zip(dims).all(|(x, n)| (0..n as i32).contains(x));
+            inside && hash(3, ((k * 9 + j) * 83 + i) as u64) % 3 == 0
+        };
+        let row = |n: i32| (0..83).fold(0u128, |bits, i| bits | u128::from(solid(i, n % 9, n / 9)) << i);
+        let window = Window { dims, step_mm: 1.0, solid: (0..99).map(row).collect(), room: vec![(1 << 83) - 1; 99] };
+        for shift in [[0, 0, 0], [5, 0, 0], [-7, 2, 3], [64, -3, 1], [82, 8, 10], [-82, -8, 10], [3, 9, 0]] {
+            let [di, dj, dk] = shift;
+            let each = |i: i32, j: i32, k: i32| solid(i, j, k) && solid(i + di, j + dj, k + dk);
+            let count = (0..83 * 99).filter(|n| each(n % 83, n / 83 % 9, n / 747)).count() as u64;
+            assert_eq!(window.both(&window.solid, shift), count, "{shift:?}");
+            let room = [83 - di.abs(), 9 - dj.abs(), 11 - dk.abs()].iter().map(|n| n.max(&0)).product::<i32>() as u64;
+            assert_eq!(window.both(&window.room, shift), room, "{shift:?}");
+        }
+        let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| window.peaks());
+        assert_eq!(on(1), on(5));
+    }
 }

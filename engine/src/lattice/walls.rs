@@ -1,17 +1,18 @@
 //! Sheet lattices, designed against built: every place of every designed wall looked up in the built part.
 //!
 //! At each site in the middle of a designed wall (see `sheet`) the built wall is looked for across it, as far as half a wall beyond
-//! the designed faces. Where no built material lies on that line the wall is open there. Open sites that touch make a hole; what it takes
-//! of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its thickness, sub-voxel as the surface
+//! the designed faces. Where no built material lies on that line the wall is open there. Open sites that touch make a hole, with the bare
+//! ones at its rim; what it takes of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its thickness, sub-voxel as the surface
 //! is.
-//! Accepts closed meshes in the nominal frame. Known limits: holes narrower than two sites or a cell of the scan are not told; walls
-//! displaced by more than their thickness count as open; walls that the scan does not resolve are not measured.
+//! Accepts closed meshes in the nominal frame. Known limits: holes narrower than two sites or a cell of the scan are not told; their
+//! rims are rounded by the scan's blur, so that they come out up to a voxel narrower; walls displaced by more than their thickness count as
+//! open; walls that the scan does not resolve are not measured.
 //! Cost: some twenty microseconds a site.
 
 use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
 
-use super::sheet::{Sheet, Site};
+use super::sheet::{BATCH, Sheet, Site};
 use super::{FaultLimits, Scan, State};
 use crate::distance::MeshDistance;
 use crate::error::Error;
@@ -21,12 +22,16 @@ use crate::runtime::Runtime;
 
 /// How far from its designed middle a wall is looked for, in thicknesses.
 const REACH: f64 = 1.0;
+/// How near to an open site a bare one belongs to the hole, in thicknesses.
+const RIM: f64 = 0.5;
 /// Steps of the search at least: surfaces as near as this to the line are met.
 const SEARCH: f64 = 0.02;
 /// A built wall is this many designed ones thick; more is a lump.
 const WALLS: [f64; 2] = [0.1, 3.0];
 /// A cell more of whose walls is open is missing.
 const MISSING: f64 = 0.5;
+/// A cell with less than this share of the typical (median) cell's walls is only a corner of one, of which this is not said.
+const CORNER: f64 = 0.1;
 
 /// The wall at a site as built.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +40,10 @@ pub enum Seen {
     Open,
     /// Material that is no wall: too thick, or its edge.
     Lump,
-    Wall { thickness_mm: f64, offset_mm: f64 },
+    Wall {
+        thickness_mm: f64,
+        offset_mm: f64,
+    },
 }
 
 /// A hole through a wall.
@@ -97,35 +105,60 @@ pub(crate) fn walls(
     limits: &FaultLimits,
     rt: &Runtime,
 ) -> Result<Walls, Error> {
-    rt.step("walls", 0.5)?;
     let unmeasured = (sheet.thickness_mm < scan.resolved_mm).then(|| {
         format!("walls of {:.3} mm are thinner than the {:.3} mm that the scan resolves: scan finer", sheet.thickness_mm, scan.resolved_mm)
     });
-    let seen: Vec<Seen> = sheet.sites.par_iter().map(|site| seen(site, surface, bulge)).collect();
+    let mut all: Vec<Looked> = Vec::with_capacity(sheet.sites.len());
+    for batch in sheet.sites.chunks(BATCH) {
+        rt.step("walls", 0.5 + 0.5 * all.len() as f64 / sheet.sites.len() as f64)?;
+        all.extend(batch.par_iter().map(|site| seen(site, surface, bulge)).collect::<Vec<_>>());
+    }
+    let all = with_rims(sheet, &all);
     let told_mm = limits.gap_mm.max(scan.cell_mm).max(2.0 * sheet.step_mm);
-    let breaks = if unmeasured.is_some() { vec![] } else { breaks(sheet, &seen, told_mm) };
-    let mut walls = Walls { sheet: sheet.clone(), limits: *limits, seen, breaks, blocks: vec![], told_mm, unmeasured };
+    let breaks = if unmeasured.is_some() { vec![] } else { breaks(sheet, &all, told_mm) };
+    let mut walls = Walls { sheet: sheet.clone(), limits: *limits, seen: all, breaks, blocks: vec![], told_mm, unmeasured };
     walls.blocks = blocks(&walls);
     Ok(walls)
 }
 
-fn seen(site: &Site, surface: &MeshDistance, bulge: Option<&Bulge>) -> Seen {
-    let Some((face, outward)) = face(site, surface) else { return Seen::Open };
-    match wall_at(surface, bulge, &face, &outward, WALLS.map(|w| w * site.thickness_mm)) {
-        Some(wall) => Seen::Wall { thickness_mm: wall.thickness_mm, offset_mm: (wall.centre - site.middle).dot(&site.normal) },
-        None => Seen::Lump,
-    }
+/// What is seen at a site, and whether its very place is without material.
+struct Looked {
+    seen: Seen,
+    bare: bool,
 }
 
-/// A point of the built surface at the material that lies nearest to a site across the wall.
-fn face(site: &Site, surface: &MeshDistance) -> Option<(Point3<f64>, Vector3<f64>)> {
-    let reach = REACH * site.thickness_mm;
+fn seen(site: &Site, surface: &MeshDistance, bulge: Option<&Bulge>) -> Looked {
     let here = surface.signed(&site.middle);
-    if here.distance_mm <= 0.0 {
-        return Some((here.point, here.normal));
-    }
+    let bare = here.distance_mm > 0.0;
+    let face = if bare { face(site, here.distance_mm, surface) } else { Some((here.point, here.normal)) };
+    let Some((face, outward)) = face else { return Looked { seen: Seen::Open, bare } };
+    let seen = match wall_at(surface, bulge, &face, &outward, WALLS.map(|w| w * site.thickness_mm)) {
+        Some(wall) => Seen::Wall { thickness_mm: wall.thickness_mm, offset_mm: (wall.centre - site.middle).dot(&site.normal) },
+        None => Seen::Lump,
+    };
+    Looked { seen, bare }
+}
+
+/// What is seen, holes out to their rims: across a curved wall the line near a rim leans over it, so that a bare site near an open one is
+/// open too.
+fn with_rims(sheet: &Sheet, looked: &[Looked]) -> Vec<Seen> {
+    let open: Vec<&Site> = sheet.sites.iter().zip(looked).filter(|(_, l)| l.seen == Seen::Open).map(|(site, _)| site).collect();
+    let in_hole = |site: &Site| {
+        let near = RIM * site.thickness_mm;
+        let cells = (near / sheet.step_mm).ceil() as i32 + 1;
+        let from = open.partition_point(|s| s.key[0] < site.key[0] - cells);
+        let beside = open[from..].iter().take_while(|s| s.key[0] <= site.key[0] + cells);
+        beside.into_iter().any(|s| (s.middle - site.middle).norm() <= near)
+    };
+    let of = |(site, l): (&Site, &Looked)| if l.bare && l.seen != Seen::Open && in_hole(site) { Seen::Open } else { l.seen };
+    sheet.sites.iter().zip(looked).map(of).collect()
+}
+
+/// A point of the built surface at the material that lies nearest across the wall to a site with so much room about it.
+fn face(site: &Site, room_mm: f64, surface: &MeshDistance) -> Option<(Point3<f64>, Vector3<f64>)> {
+    let reach = REACH * site.thickness_mm;
     let along = |sign: f64| {
-        let mut x = here.distance_mm;
+        let mut x = room_mm;
         while x <= reach {
             let there = surface.signed(&(site.middle + site.normal * (sign * x)));
             if there.distance_mm <= 0.0 {
@@ -219,16 +252,20 @@ fn blocks(walls: &Walls) -> Vec<Block> {
     for (n, found) in breaks.iter().enumerate() {
         cells.entry(index(&found.centre)).or_default().1.push(n);
     }
+    let mut areas: Vec<f64> = cells.values().map(|(sums, _)| sums.area).collect();
+    areas.sort_unstable_by(f64::total_cmp);
+    let corner_mm2 = CORNER * areas.get(areas.len() / 2).copied().unwrap_or(0.0);
     let block = |(index, (sums, breaks)): ([i32; 3], (Sums, Vec<usize>))| {
+        let whole = sums.area > corner_mm2;
         let designed_mm = sums.designed / sums.area;
         let stands = sums.standing > 0.0 && walls.unmeasured.is_none();
         let of = |x: f64| stands.then_some(x / sums.standing);
         let thickness_mm = of(sums.thickness);
         let state = match thickness_mm {
             _ if walls.unmeasured.is_some() => State::Unmeasured,
-            _ if sums.open > MISSING * sums.area => State::Missing,
+            _ if whole && sums.open > MISSING * sums.area => State::Missing,
             _ if !breaks.is_empty() => State::Broken,
-            Some(t) if t < limits.thin * designed_mm => State::Thin,
+            Some(t) if whole && t < limits.thin * designed_mm => State::Thin,
             Some(_) => State::Present,
             None => State::Unmeasured,
         };

@@ -15,9 +15,9 @@ mod ct;
 mod files;
 mod nets;
 pub mod parts;
+pub mod sheets;
 mod simplify;
 mod solid;
-pub mod sheets;
 pub mod struts;
 
 use thiserror::Error;

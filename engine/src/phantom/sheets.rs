@@ -36,10 +36,9 @@ impl Minimal {
         match self {
             Minimal::Gyroid => (s * d + t * e + u * c, Vector3::new(c * d - u * s, d * e - s * t, e * c - t * u)),
             Minimal::SchwarzP => (c + d + e, Vector3::new(-s, -t, -u)),
-            Minimal::SchwarzD => (
-                c * d * e - s * t * u,
-                Vector3::new(-s * d * e - c * t * u, -c * t * e - s * d * u, -c * d * u - s * t * e),
-            ),
+            Minimal::SchwarzD => {
+                (c * d * e - s * t * u, Vector3::new(-s * d * e - c * t * u, -c * t * e - s * d * u, -c * d * u - s * t * e))
+            }
         }
     }
 
@@ -65,7 +64,7 @@ impl Sheet {
             let step = aside - slope * ((aside.dot(&slope) + left) / n2);
             foot += step;
             (left, slope) = self.surface.at(&foot);
-            if step.norm_squared() < 1e-24 {
+            if step.norm_squared() < 1e-16 {
                 break;
             }
         }
