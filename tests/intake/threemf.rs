@@ -3,11 +3,12 @@
 use std::io::{Cursor, Write};
 
 use nalgebra::Point3;
+use proptest::prelude::*;
 use verimetry_engine::health;
 use verimetry_engine::io::{self, Loaded, MeshFile};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::super::{folder, put, real};
+use super::super::{damaged, folder, put, real, survives};
 
 const CORE: &str = "http://schemas.microsoft.com/3dmanufacturing/core/2015/02";
 const PRODUCTION: &str = "http://schemas.microsoft.com/3dmanufacturing/production/2015/06";
@@ -193,5 +194,23 @@ fn real_files_are_what_is_known_of_them() {
         assert_eq!((mesh.triangles().len(), health::examine(mesh).closed()), (triangles, true), "{path}");
         assert!((bounds.max - bounds.min - nalgebra::Vector3::from(size)).norm() < 1e-9, "{path}: {bounds:?}");
         assert!((mesh.volume_mm3() / volume - 1.0).abs() < 1e-12, "{path}: {}", mesh.volume_mm3());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if std::env::var_os("VERIMETRY_LONG").is_some() { 20_000 } else { 400 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Damage to the text of a whole package, which its check sums would find out before the reader of models does, and to the package.
+    #[test]
+    fn a_damaged_model_or_package_gives_a_mesh_or_an_error(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), keep in any::<prop::sample::Index>(), cut in any::<bool>(), inside in any::<bool>()) {
+        let parts = object(1, &mesh_of_box()) + &object(2, "<components><component objectid=\"1\" transform=\"0 2 0 -1 0 0 0 0 1 5 6 7\"/></components>");
+        let whole = model("unit=\"inch\"", &parts, "<item objectid=\"2\"/><item objectid=\"1\" transform=\"1 0 0 0 1 0 0 0 -1 0 0 0\"/>");
+        let keep = cut.then_some(keep);
+        if inside {
+            let text = damaged(whole.into_bytes(), &flips, keep);
+            survives("x.3mf", &package(&[("3D/3dmodel.model", &String::from_utf8_lossy(&text))]));
+        } else {
+            survives("x.3mf", &damaged(package(&[("3D/3dmodel.model", &whole)]), &flips, keep));
+        }
     }
 }
