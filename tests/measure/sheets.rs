@@ -149,7 +149,7 @@ fn codes(m: &Measurement) -> Vec<&str> {
 /// Finds every hole of a draw and none else; how far cells and thickness are from the truth, in their U.
 fn finds_every_hole_and_none_else(kind: &Kind, nominal: &[u8], draw: u64) -> Vec<f64> {
     let (folder, holes) = (Folder::new(), kind.holes(draw, 4));
-    let factor = if draw % 2 == 0 { 1.005 } else { 0.995 };
+    let factor = if draw.is_multiple_of(2) { 1.005 } else { 0.995 };
     let actual = scan(&folder, kind.with(&holes).scaled(Vector3::repeat(factor)), &kind.bounds(), pose(draw), draw);
     let table = folder.0.path().join("cells.csv");
     let job = Lattice {

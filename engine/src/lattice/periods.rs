@@ -179,7 +179,7 @@ mod tests {
         let dims = [83, 9, 11];
         let solid = |i: i32, j: i32, k: i32| {
             let inside = [i, j, k].iter().zip(dims).all(|(x, n)| (0..n as i32).contains(x));
-            inside && hash(3, ((k * 9 + j) * 83 + i) as u64) % 3 == 0
+            inside && hash(3, ((k * 9 + j) * 83 + i) as u64).is_multiple_of(3)
         };
         let row = |n: i32| (0..83).fold(0u128, |bits, i| bits | u128::from(solid(i, n % 9, n / 9)) << i);
         let window = Window { dims, step_mm: 1.0, solid: (0..99).map(row).collect(), room: vec![(1 << 83) - 1; 99] };

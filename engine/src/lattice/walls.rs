@@ -142,16 +142,28 @@ fn seen(site: &Site, surface: &MeshDistance, bulge: Option<&Bulge>) -> Looked {
 /// What is seen, holes out to their rims: across a curved wall the line near a rim leans over it, so that a bare site near an open one is
 /// open too.
 fn with_rims(sheet: &Sheet, looked: &[Looked]) -> Vec<Seen> {
-    let open: Vec<&Site> = sheet.sites.iter().zip(looked).filter(|(_, l)| l.seen == Seen::Open).map(|(site, _)| site).collect();
-    let in_hole = |site: &Site| {
-        let near = RIM * site.thickness_mm;
-        let cells = (near / sheet.step_mm).ceil() as i32 + 1;
-        let from = open.partition_point(|s| s.key[0] < site.key[0] - cells);
-        let beside = open[from..].iter().take_while(|s| s.key[0] <= site.key[0] + cells);
-        beside.into_iter().any(|s| (s.middle - site.middle).norm() <= near)
-    };
-    let of = |(site, l): (&Site, &Looked)| if l.bare && l.seen != Seen::Open && in_hole(site) { Seen::Open } else { l.seen };
-    sheet.sites.iter().zip(looked).map(of).collect()
+    let mut seen: Vec<Seen> = looked.iter().map(|l| l.seen).collect();
+    let mut front: Vec<usize> = (0..seen.len()).filter(|&n| seen[n] == Seen::Open).collect();
+    for _ in 0..(RIM * sheet.thickness_mm / sheet.step_mm).ceil() as usize {
+        let mut next = vec![];
+        for key in front.iter().flat_map(|&n| beside(sheet.sites[n].key)) {
+            // Sites are in the order of their keys.
+            if let Ok(n) = sheet.sites.binary_search_by(|s| s.key.cmp(&key))
+                && looked[n].bare
+                && seen[n] != Seen::Open
+            {
+                seen[n] = Seen::Open;
+                next.push(n);
+            }
+        }
+        front = next;
+    }
+    seen
+}
+
+/// A cell of the sites' grid and those around it.
+fn beside(key: [i32; 3]) -> impl Iterator<Item = [i32; 3]> {
+    (0..27).map(move |n| [key[0] + n % 3 - 1, key[1] + n / 3 % 3 - 1, key[2] + n / 9 - 1])
 }
 
 /// A point of the built surface at the material that lies nearest across the wall to a site with so much room about it.
@@ -187,8 +199,7 @@ fn breaks(sheet: &Sheet, seen: &[Seen], told_mm: f64) -> Vec<Break> {
         group[first] = number;
         while let Some(at) = stack.pop() {
             members.push(at);
-            for n in 0..27 {
-                let key = [0, 1, 2].map(|a| open[at].key[a] + [n % 3, n / 3 % 3, n / 9][a] - 1);
+            for key in beside(open[at].key) {
                 if let Ok(next) = open.binary_search_by(|s| s.key.cmp(&key))
                     && group[next] == usize::MAX
                 {
