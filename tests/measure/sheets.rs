@@ -208,9 +208,10 @@ fn finds_every_hole_and_none_else(kind: &Kind, nominal: &[u8], draw: u64) -> Vec
 
 #[test]
 fn every_seeded_hole_of_a_scanned_sheet_is_found_and_none_is_invented() {
-    let draws = if long() { 8 } else { 1 };
+    let (draws, kinds) = if long() { (8, vec![0, 1, 2]) } else { (1, vec![0, 2]) };
     let mut off = vec![];
-    for (n, kind) in KINDS.iter().enumerate() {
+    for n in kinds {
+        let kind = &KINDS[n];
         let nominal = kind.nominal();
         off.extend((0..draws).flat_map(|draw| finds_every_hole_and_none_else(kind, &nominal, draw * KINDS.len() as u64 + n as u64)));
     }
