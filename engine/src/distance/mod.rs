@@ -29,8 +29,8 @@ use crate::mesh::Mesh;
 use crate::mesh::edges::Edges;
 use crate::runtime::Runtime;
 use topology::Lately;
-pub(crate) use tree::Near;
-use tree::{GROUP, Hit, Tree};
+pub(crate) use tree::{GROUP, Near};
+use tree::{Hit, Tree};
 pub use triangle::Feature;
 use winding::Winding;
 

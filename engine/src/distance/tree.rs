@@ -23,7 +23,7 @@ const LEVELS: usize = 11;
 /// Below this many triangles a split is not worth a task of its own.
 const GRAIN: usize = 4096;
 /// Points that are searched for together.
-pub(super) const GROUP: usize = 16;
+pub(crate) const GROUP: usize = 16;
 /// Candidates that wait for f64; more are settled on the way.
 const WAITING: usize = 24;
 

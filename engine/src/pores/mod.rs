@@ -19,8 +19,8 @@ mod summary;
 mod surface;
 mod table;
 mod voids;
+mod wall;
 
-pub(crate) use grow::{Wall, wall_at};
 pub use open::OpenPore;
 pub(crate) use open::open_pores;
 pub(crate) use passage::{accessible, throats};
@@ -34,3 +34,4 @@ pub(crate) use surface::Surface;
 pub use table::csv;
 pub use voids::ClosedVoid;
 pub(crate) use voids::closed_voids;
+pub(crate) use wall::{Wall, wall_at};

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::Surface;
 use super::sizes::{both, centre};
+use crate::distance::NO_SEAT;
 use crate::error::Error;
 use crate::kernels::{self, Border, Connectivity, Ends, Opening, components, distance_transform, first_ball, place_of, widest_passages};
 use crate::porosity::Scene;
@@ -87,11 +88,15 @@ fn distances(cells: &[u32], lattice: &Lattice, surface: Surface, rt: &Runtime) -
         if task % 1024 == 0 {
             rt.step("distances", (task * AT_ONCE) as f64 / lattice.dims.iter().product::<usize>() as f64)?;
         }
-        let mut seat = 0;
-        for (distance, &n) in found.iter_mut().zip(cells) {
+        let place = |&n: &u32| {
             let [i, j, k] = place_of(n as usize, lattice.dims);
-            *distance = surface.room_mm(&centre(lattice, i, j, k), &mut seat);
-        }
+            centre(lattice, i, j, k)
+        };
+        let places: Vec<Point3<f64>> = cells.iter().map(place).collect();
+        let mut found = found.iter_mut();
+        surface.facets.nearest_seated(&places, &mut vec![NO_SEAT; places.len()], |_, near| {
+            found.next().into_iter().for_each(|distance| *distance = surface.room_mm(&near));
+        });
         Ok::<(), Error>(())
     })?;
     Ok(found)
@@ -144,13 +149,13 @@ fn passage_direction(cell: &Point3<f64>, step_mm: f64, surface: Surface, seat: &
 fn widest_across(start: &Point3<f64>, sides: [Vector3<f64>; 2], step_mm: f64, surface: Surface, seat: &mut u32) -> f64 {
     let diagonals = [sides[0] + sides[1], sides[0] - sides[1]].map(|d| d * 0.5_f64.sqrt());
     let mut at = *start;
-    let mut widest = surface.room_mm(&at, seat);
+    let mut widest = surface.room_at_mm(&at, seat);
     let mut step = 0.5 * step_mm;
     while step > 1e-3 * step_mm {
         let tries = [sides[0], -sides[0], sides[1], -sides[1], diagonals[0], -diagonals[0], diagonals[1], -diagonals[1]];
         let mut better = false;
         for p in tries.map(|d| at + d * step) {
-            let wide = surface.room_mm(&p, seat);
+            let wide = surface.room_at_mm(&p, seat);
             if wide > widest && (p - start).norm() <= ASIDE * step_mm {
                 (at, widest, better) = (p, wide, true);
                 break;

@@ -4,7 +4,7 @@ use nalgebra::Point3;
 use rayon::prelude::*;
 
 use super::Surface;
-use super::grow::{Ball, climbed, grown};
+use super::grow::{Ball, Reach, grown_from};
 use crate::error::Error;
 use crate::kernels::{self, Border, distance_transform, first_ball, maximal_balls};
 use crate::porosity::Scene;
@@ -129,23 +129,25 @@ pub(super) fn centre(lattice: &Lattice, i: usize, j: usize, k: usize) -> Point3<
     Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
 }
 
+/// Slices whose balls grow side by side: thick enough for neighbours, and few enough for what becomes of them to be held.
+const SIDE_BY_SIDE: usize = 8;
+
 fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<Ball>, Error> {
     let nx = lattice.dims[0];
-    let in_slice = |(k, slice): (usize, &Vec<kernels::Centre>)| -> Result<Vec<Ball>, Error> {
-        rt.step("balls", k as f64 / lattice.dims[2] as f64)?;
-        let mut seat = 0;
-        let mut balls = vec![];
-        for &(place, _) in slice {
-            let start = centre(lattice, place as usize % nx, place as usize / nx, k);
-            let Some(ball) = grown(surface, &start, REACH_CELLS * lattice.step_mm, &mut seat) else { continue };
-            balls.extend(climbed(surface, &ball, lattice.step_mm, &mut seat));
-            balls.push(ball);
-        }
-        Ok(balls)
+    let reach = Reach { grow_mm: REACH_CELLS * lattice.step_mm, climb_mm: Some(lattice.step_mm) };
+    let in_slices = |(task, slices): (usize, &[Vec<kernels::Centre>])| -> Result<Vec<Ball>, Error> {
+        let first = task * SIDE_BY_SIDE;
+        rt.step("balls", first as f64 / lattice.dims[2] as f64)?;
+        let starts: Vec<Point3<f64>> = (slices.iter().enumerate())
+            .flat_map(|(k, slice)| slice.iter().map(move |&(place, _)| (place as usize, first + k)))
+            .map(|(place, k)| centre(lattice, place % nx, place / nx, k))
+            .collect();
+        let found = grown_from(surface, &starts, reach);
+        Ok(found.into_iter().flatten().flat_map(|g| g.climbed.into_iter().chain([g.ball])).collect())
     };
-    let slices: Vec<Vec<Ball>> = centres.par_iter().enumerate().map(in_slice).collect::<Result<_, _>>()?;
-    let mut all = Vec::with_capacity(slices.iter().map(Vec::len).sum());
-    slices.into_iter().for_each(|balls| all.extend(balls));
+    let parts: Vec<Vec<Ball>> = centres.par_chunks(SIDE_BY_SIDE).enumerate().map(in_slices).collect::<Result<_, _>>()?;
+    let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    parts.into_iter().for_each(|balls| all.extend(balls));
     Ok(all)
 }
 
@@ -160,19 +162,14 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
 /// Radii of the balls that grow from the cells that no ball holds.
 fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
+    let reach = Reach { grow_mm: REACH_CELLS * lattice.step_mm, climb_mm: None };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;
-        let mut seat = 0;
-        let mut radii = vec![];
-        for j in 0..ny {
-            for i in 0..nx {
-                if numbers[(k * ny + j) * nx + i] == 0 && counted.get(i, j, k) {
-                    let ball = grown(surface, &centre(lattice, i, j, k), REACH_CELLS * lattice.step_mm, &mut seat);
-                    radii.push(ball.map_or(0.0, |b| b.radius_mm));
-                }
-            }
-        }
-        Ok(radii)
+        let cells = (0..ny).flat_map(|j| (0..nx).map(move |i| (i, j)));
+        let left = cells.filter(|&(i, j)| numbers[(k * ny + j) * nx + i] == 0 && counted.get(i, j, k));
+        let starts: Vec<Point3<f64>> = left.map(|(i, j)| centre(lattice, i, j, k)).collect();
+        let found = grown_from(surface, &starts, reach);
+        Ok(found.into_iter().map(|grown| grown.map_or(0.0, |g| g.ball.radius_mm)).collect())
     };
     let slices: Vec<Vec<f64>> = (0..nz).into_par_iter().map(in_slice).collect::<Result<_, _>>()?;
     Ok(slices.concat())

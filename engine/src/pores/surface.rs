@@ -17,10 +17,14 @@ pub(crate) struct Surface<'a> {
 }
 
 impl Surface<'_> {
+    /// Radius of the largest ball about a place of the phase, by what is nearest to it (mm).
+    pub fn room_mm(&self, near: &Nearest) -> f64 {
+        (near.distance_mm + self.beyond_mm(near)).max(0.0)
+    }
+
     /// Radius of the largest ball about a place of the phase (mm).
-    pub fn room_mm(&self, p: &Point3<f64>, seat: &mut u32) -> f64 {
-        let near = self.facets.nearest_from(p, seat);
-        (near.distance_mm + self.beyond_mm(&near)).max(0.0)
+    pub fn room_at_mm(&self, p: &Point3<f64>, seat: &mut u32) -> f64 {
+        self.room_mm(&self.facets.nearest_from(p, seat))
     }
 
     /// Volume between a facet and the curved surface beyond it (mm³).

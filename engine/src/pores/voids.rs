@@ -3,7 +3,7 @@
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::Surface;
-use super::grow::{climbed, grown};
+use super::grow::{Reach, grown_from};
 use super::sizes::{centre, keep_only};
 use crate::align::eigen;
 use crate::distance::MeshDistance;
@@ -220,12 +220,13 @@ pub(super) fn inscribed(
     };
     let mut largest = vec![0.0f64; components.count() + 1];
     all().for_each(|(at, away)| largest[label(at)] = largest[label(at)].max(away));
-    let (mut radii, mut seat) = (vec![0.0f64; components.count() + 1], 0);
-    for (at, _) in all().filter(|&(at, away)| away >= largest[label(at)] - within_cells) {
-        let [i, j, k] = at;
-        let Some(ball) = grown(surface, &centre(lattice, i, j, k), 2.0 * lattice.step_mm, &mut seat) else { continue };
-        let radius = &mut radii[label(at)];
-        *radius = radius.max(climbed(surface, &ball, lattice.step_mm, &mut seat).unwrap_or(ball).radius_mm);
+    let candidates: Vec<[usize; 3]> = all().filter(|&(at, away)| away >= largest[label(at)] - within_cells).map(|c| c.0).collect();
+    let starts: Vec<Point3<f64>> = candidates.iter().map(|&[i, j, k]| centre(lattice, i, j, k)).collect();
+    let reach = Reach { grow_mm: 2.0 * lattice.step_mm, climb_mm: Some(lattice.step_mm) };
+    let mut radii = vec![0.0f64; components.count() + 1];
+    for (at, grown) in candidates.iter().zip(grown_from(surface, &starts, reach)) {
+        let radius = &mut radii[label(*at)];
+        *radius = radius.max(grown.map_or(0.0, |g| g.largest().radius_mm));
     }
     Ok(radii)
 }
