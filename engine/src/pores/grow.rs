@@ -83,7 +83,8 @@ fn grow(surface: Surface, starts: &[Point3<f64>], reach: Reach, mut found: impl 
             let (n, growth) = &mut lanes[lane];
             if !growth.goes_on(&near, surface, &reach) {
                 found(*n, growth.found);
-                (lanes.swap_remove(lane), seats.swap_remove(lane));
+                lanes.swap_remove(lane);
+                seats.swap_remove(lane);
             }
         }
     }
