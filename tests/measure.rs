@@ -14,6 +14,8 @@ mod maps;
 mod microct;
 #[path = "measure/pores.rs"]
 mod pores;
+#[path = "measure/sheets.rs"]
+mod sheets;
 mod support;
 #[path = "measure/thin.rs"]
 mod thin;

@@ -17,8 +17,9 @@ pub const DEVIATION_VIEWS_LAYOUT: &str = "deviation_views.json";
 /// What the names of drawings (`.svg`) and tables (`.csv`) of sections begin with; the section's name follows.
 pub const SECTION: &str = "section_";
 
-/// Names of the files about struts.
+/// Names of the files about struts, or the cells of a sheet lattice.
 pub const STRUTS: &str = "lattice_struts.csv";
+pub const CELLS: &str = "lattice_cells.csv";
 pub const STRUT_MAP: &str = "lattice_map.ply";
 pub const STRUT_VIEWS: &str = "lattice_views.png";
 pub const STRUT_VIEWS_LAYOUT: &str = "lattice_views.json";

@@ -109,7 +109,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     rt.step("evidence", 0.0)?;
     let evidence = case.timed("evidence", || evidence::of(&case, &order, &regions))?;
     for result in &mut results {
-        result.evidence = evidence::names_for(&result.quantity);
+        result.evidence = evidence::names_for(&result.quantity, &evidence);
     }
 
     let mut seconds = case.seconds();

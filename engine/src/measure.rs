@@ -16,7 +16,7 @@ use crate::health;
 use crate::io::{self, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
-use crate::lattice::{self, FaultLimits};
+use crate::lattice::{self, AsBuilt, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
 use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution};
@@ -191,12 +191,12 @@ pub struct Lattice<'a> {
     pub align: AlignmentMethod,
     /// Order whose datums align, for the method `datum`.
     pub datums: Option<&'a Path>,
-    /// List of the designed struts; without one they are found in the nominal.
+    /// List of the designed struts; without one struts or walls are found in the nominal.
     pub struts: Option<PathBuf>,
     pub limits: FaultLimits,
-    /// Receives a row for each strut as comma-separated values.
+    /// Receives a row for each strut, or each cell of a sheet lattice, as comma-separated values.
     pub table: Option<PathBuf>,
-    /// Receives the nominal as PLY with the deviation of each strut's diameter at its vertices.
+    /// Receives the nominal as PLY with the deviation of each strut's diameter, or of the walls' thickness, at its vertices.
     pub map: Option<PathBuf>,
     pub region: Option<RegionRef<'a>>,
 }
@@ -226,10 +226,11 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
     }
     if let Some(path) = &job.map {
         let nominal = &case.nominal()?.mesh;
-        let values = lattice::shortfall_mm(case.lattice()?, nominal);
-        io::ply::write(path, nominal, &[VertexField { name: "diameter_deviation_mm".into(), values }], None)?;
+        io::ply::write(path, nominal, &[lattice::map(case.lattice()?, nominal)], None)?;
     }
-    session.measure(&case, &["lattice."], &scope(&region, job.region))
+    let of_walls = case.struts_cannot_carry()?.is_none() && matches!(case.lattice()?, AsBuilt::Walls(_));
+    let groups: &[&str] = if of_walls { &["lattice.", "wall."] } else { &["lattice."] };
+    session.measure(&case, groups, &scope(&region, job.region))
 }
 
 fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {

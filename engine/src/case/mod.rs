@@ -18,7 +18,7 @@ use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Pose;
-use crate::lattice::{Design, FaultLimits, Followed, Residue};
+use crate::lattice::{AsBuilt, Design, Designed, FaultLimits, Period, Residue};
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Mesh, Samples, point_areas_mm2};
 use crate::order::AlignmentMethod;
@@ -87,7 +87,7 @@ pub struct Case<'a> {
     datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
     features: Vec<Feature<'a>>,
-    struts: Option<Design>,
+    struts: Option<Designed>,
     strut_limits: FaultLimits,
     seconds: Mutex<BTreeMap<String, f64>>,
     nominal_distance: OnceLock<Result<MeshDistance, Error>>,
@@ -112,8 +112,9 @@ pub struct Case<'a> {
     throats: PerRegion<OnBoth<[Option<f64>; 3]>>,
     structures: PerRegion<OnBoth<Structure>>,
     closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
-    designed: OnceLock<Result<Design, Error>>,
-    followed: OnceLock<Result<Followed, Error>>,
+    designed: OnceLock<Result<Designed, Error>>,
+    as_built: OnceLock<Result<AsBuilt, Error>>,
+    periods: PerRegion<[Option<Period>; 3]>,
     residue: OnceLock<Result<Residue, Error>>,
 }
 
@@ -164,7 +165,8 @@ impl<'a> Case<'a> {
             structures: PerRegion::default(),
             closed_voids: PerRegion::default(),
             designed: OnceLock::new(),
-            followed: OnceLock::new(),
+            as_built: OnceLock::new(),
+            periods: PerRegion::default(),
             residue: OnceLock::new(),
         }
     }
@@ -190,9 +192,9 @@ impl<'a> Case<'a> {
         self
     }
 
-    /// For the quantities of the group `lattice.`: the designed struts, found in the nominal where they are `None`.
+    /// For the quantities of the group `lattice.`: the designed struts; where they are `None`, struts or walls are found in the nominal.
     pub fn with_struts(mut self, struts: Option<Design>, limits: FaultLimits) -> Self {
-        (self.struts, self.strut_limits) = (struts, limits);
+        (self.struts, self.strut_limits) = (struts.map(Designed::Struts), limits);
         self
     }
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::evidence::{self, DeviationSummary, display_range_mm};
 use crate::io;
 use crate::judgement::Evidence;
-use crate::lattice;
+use crate::lattice::{self, AsBuilt};
 use crate::mesh::Mesh;
 use crate::order::{Order, Requirement};
 use crate::region::Region;
@@ -65,22 +65,20 @@ pub(super) fn asks_for_struts(order: &Order) -> bool {
     order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
 }
 
-/// Marks of struts at fault in the picture.
+/// Marks of what is at fault in the picture.
 const MARKED: usize = 12;
 
-/// The table of struts; the nominal coloured by how much thinner or thicker each strut is, as a map and as a picture.
+/// The table of struts, or of a sheet lattice's cells; the nominal coloured by how much thinner or thicker they are, as a map and as a picture.
 fn struts(case: &Case) -> Result<Vec<Evidence>, Error> {
-    let (followed, nominal) = (case.lattice()?, &case.nominal()?.mesh);
-    let values = lattice::shortfall_mm(followed, nominal);
-    let bad = (0..followed.struts.len()).filter(|&s| followed.struts[s].state.is_bad()).take(MARKED);
-    let label = |s: usize| format!("{} {s}", followed.struts[s].state.name());
-    let marks: Vec<Mark> = bad.map(|s| Mark { point: followed.design.segment(s).middle(), label: label(s) }).collect();
-    let sheet = render::deviation_views(nominal, &values, display_range_mm(&values, None), &marks, Options::default())?;
+    let (as_built, nominal) = (case.lattice()?, &case.nominal()?.mesh);
+    let field = lattice::map(as_built, nominal);
+    let marks: Vec<Mark> = as_built.faults(MARKED).into_iter().map(|(point, label)| Mark { point, label }).collect();
+    let sheet = render::deviation_views(nominal, &field.values, display_range_mm(&field.values, None), &marks, Options::default())?;
     let mut map = Vec::new();
-    let field = io::VertexField { name: "diameter_deviation_mm".into(), values };
     io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    let table = if matches!(as_built, AsBuilt::Walls(_)) { evidence::CELLS } else { evidence::STRUTS };
     Ok(vec![
-        file(evidence::STRUTS, "text/csv", lattice::csv(followed).into_bytes()),
+        file(table, "text/csv", lattice::csv(as_built).into_bytes()),
         file(evidence::STRUT_MAP, "application/octet-stream", map),
         file(evidence::STRUT_VIEWS, "image/png", sheet.png),
         file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
@@ -99,13 +97,14 @@ fn shown_limits(order: &Order) -> Option<[f64; 2]> {
     deviations().find_map(|r| r.within).or_else(|| deviations().filter_map(symmetric).min_by(|a, b| width(a).total_cmp(&width(b))))
 }
 
-/// Names of the evidence a result rests on.
-pub(super) fn names_for(quantity: &str) -> Vec<String> {
-    match quantity.split_once('.') {
-        Some(("deviation", _)) => vec![evidence::DEVIATION.into(), evidence::DEVIATION_MAP.into()],
-        Some(("lattice", _)) => vec![evidence::STRUTS.into(), evidence::STRUT_MAP.into()],
-        _ => vec![],
-    }
+/// Names of the evidence a result rests on, of what there is.
+pub(super) fn names_for(quantity: &str, there: &[Evidence]) -> Vec<String> {
+    let names: &[&str] = match quantity.split_once('.') {
+        Some(("deviation", _)) => &[evidence::DEVIATION, evidence::DEVIATION_MAP],
+        Some(("lattice", _)) => &[evidence::STRUTS, evidence::CELLS, evidence::STRUT_MAP],
+        _ => &[],
+    };
+    names.iter().filter(|name| there.iter().any(|file| file.name == **name)).map(|name| name.to_string()).collect()
 }
 
 fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Evidence {

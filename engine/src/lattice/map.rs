@@ -1,16 +1,26 @@
-//! A map of the struts on the nominal's surface: what is missing can be shown only there.
+//! A map of the struts or walls on the nominal's surface: what is missing can be shown only there.
 
 use nalgebra::Point3;
 
-use super::{Followed, State};
+use super::{AsBuilt, Followed, State};
+use crate::io::VertexField;
 use crate::mesh::Mesh;
 
 /// How far from its strut's designed surface a vertex still belongs to it, in diameters.
 const REACH: f64 = 0.25;
 
+/// By how much what the design has at each vertex of the nominal is thinner (−) or thicker (+) than designed, mm: by all of it where it is
+/// missing. NaN where there is no strut or wall, or none is measured.
+pub fn map(as_built: &AsBuilt, nominal: &Mesh) -> VertexField {
+    match as_built {
+        AsBuilt::Struts(followed) => VertexField { name: "diameter_deviation_mm".into(), values: shortfall_mm(followed, nominal) },
+        AsBuilt::Walls(walls) => VertexField { name: "thickness_deviation_mm".into(), values: walls.shortfall_mm() },
+    }
+}
+
 /// For every vertex of the nominal, by how much the strut it lies on is thinner (−) or thicker (+) than designed, mm: the whole diameter where
 /// it is missing or broken. NaN on what is no strut, or not measured.
-pub fn shortfall_mm(followed: &Followed, nominal: &Mesh) -> Vec<f64> {
+fn shortfall_mm(followed: &Followed, nominal: &Mesh) -> Vec<f64> {
     let vertices = nominal.vertices();
     let mut nearest = vec![(f64::INFINITY, u32::MAX); vertices.len()];
     // Vertices by x, so that each strut looks at its own alone.

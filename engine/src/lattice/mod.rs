@@ -1,28 +1,35 @@
-//! Strut lattices, designed against built: every designed strut followed in the built part.
+//! Lattices of struts or of walls, designed against built.
 //!
-//! Task: which struts are there, broken, thin or missing; their diameters along them, how straight they are, where their nodes lie, and
-//! what material lies where none was designed. Method: the designed graph is a list ([`Design::parse`]) or found in the nominal;
-//! planes across each designed axis cut the aligned built surface (see `trace`), curves give area-equivalent diameters and
-//! centres; nodes are where the centre lines of their struts meet (`nodes`); residue is what a lattice of cells shows away from the
-//! nominal and the built struts (`residue`).
-//! Accepts closed or open meshes in the nominal frame. A strut that the scan does not resolve, or that is too short between its
-//! nodes, is not measured. Known limits: struts displaced by more than half the way to their neighbours are taken for missing; a
-//! diameter of a leaning strut is corrected for its lean to first order.
-//! Cost: some hundred sections a strut, tens of microseconds each.
+//! Task: which struts are there, broken, thin or missing; their diameters along them, how straight they are, where their nodes lie; of walls
+//! where they are open or thin; how the lattice repeats, and what material lies where none was designed. Method: the designed graph is a
+//! list ([`Design::parse`]) or found in the nominal ([`extract`]), unless this is a sheet lattice ([`Sheet`]). Planes across each designed
+//! axis cut the aligned built surface (see `trace`), curves give area-equivalent diameters and centres; nodes are where the centre lines of
+//! their struts meet (`nodes`). Walls are looked up place by place (`walls`), cells measured by walls matched with their like (`matched`);
+//! residue is what a lattice of cells shows away from the nominal and the built struts (`residue`).
+//! Accepts closed or open meshes in the nominal frame; what a lattice is made of is found in closed ones. What the scan does not resolve is
+//! not measured. Known limits: struts displaced by more than half the way to their neighbours are taken for missing; a diameter of a
+//! leaning strut is corrected for its lean to first order.
+//! Cost: some hundred sections a strut, tens of microseconds each, and as much for each place on a wall.
 
 mod cell;
 mod design;
 mod ends;
 mod extract;
 mod findings;
+mod forms;
 mod graph;
 mod map;
+mod matched;
 mod nodes;
+mod periods;
 mod residue;
+mod room;
 mod section;
+mod sheet;
 mod table;
 mod thinning;
 mod trace;
+mod walls;
 mod windows;
 
 use nalgebra::Point3;
@@ -34,15 +41,20 @@ pub(crate) use cell::{Stretch, cell};
 pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use extract::extract;
 pub(crate) use findings::findings;
-pub use map::shortfall_mm;
+pub use map::map;
+pub use matched::Period;
 pub use nodes::Node;
 pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
+pub(crate) use sheet::periods;
+pub use sheet::{Sheet, Site};
 pub use table::csv;
 pub use trace::{Line, State, Traced};
+pub use walls::{Block, Break, Seen, Walls};
 
 use crate::distance::MeshDistance;
 use crate::error::Error;
+use crate::mesh::Bulge;
 use crate::runtime::Runtime;
 
 /// Why there are no struts to follow.
@@ -128,6 +140,60 @@ pub struct Scan {
     pub noise_length_mm: f64,
     /// Vertices lie on a smooth surface, so that what facets cut off is known from their normals.
     pub smooth: bool,
+}
+
+/// A lattice as designed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Designed {
+    Struts(Design),
+    Sheet(Sheet),
+}
+
+/// What the nominal is made of: walls that repeat, or struts. Walls are looked at in steps of at most `step_mm`.
+pub(crate) fn designed(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Designed, Error> {
+    Ok(match sheet::sheet(nominal, step_mm, rt)? {
+        Some(sheet) => Designed::Sheet(sheet),
+        None => Designed::Struts(extract(nominal, rt)?),
+    })
+}
+
+/// A lattice as built.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AsBuilt {
+    Struts(Followed),
+    Walls(Walls),
+}
+
+impl AsBuilt {
+    /// Every designed strut or wall in the built surface, given in the nominal's frame.
+    pub(crate) fn of(
+        designed: &Designed,
+        nominal: &MeshDistance,
+        (surface, bulge): (&MeshDistance, Option<&Bulge>),
+        scan: &Scan,
+        limits: &FaultLimits,
+        rt: &Runtime,
+    ) -> Result<AsBuilt, Error> {
+        Ok(match designed {
+            Designed::Struts(design) => AsBuilt::Struts(follow(design, nominal, surface, scan, limits, rt)?),
+            Designed::Sheet(sheet) => AsBuilt::Walls(walls::walls(sheet, surface, bulge, scan, limits, rt)?),
+        })
+    }
+
+    /// Places at fault with what they are, at most so many.
+    pub fn faults(&self, most: usize) -> Vec<(Point3<f64>, String)> {
+        match self {
+            AsBuilt::Struts(followed) => (0..followed.struts.len())
+                .filter(|&s| followed.struts[s].state.is_bad())
+                .take(most)
+                .map(|s| (followed.design.segment(s).middle(), format!("{} {s}", followed.struts[s].state.name())))
+                .collect(),
+            AsBuilt::Walls(walls) => {
+                let told = walls.breaks.iter().enumerate().take(most);
+                told.map(|(n, b)| (b.centre, format!("hole {n}"))).collect()
+            }
+        }
+    }
 }
 
 /// Every designed strut and node as built.

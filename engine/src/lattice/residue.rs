@@ -1,13 +1,13 @@
 //! Material away from what was designed: trapped powder, drops, closed windows.
 //!
 //! On a lattice of cells, what is solid in the built part and farther from the nominal, from the designed struts and from the struts as
-//! built than a clearance. Bodies of less than 27 cells (three across) are below the detection limit. A window (see `windows`) is blocked
+//! built than a clearance; of walls farther from the nominal. Bodies of less than 27 cells (three across) are below the detection limit. A window (see `windows`) is blocked
 //! where at least half of what the design leaves open of it is solid.
 
 use nalgebra::{Point3, Vector3};
 
 use super::windows::{Window, windows};
-use super::{Design, Followed, Segment};
+use super::{AsBuilt, Design, Segment};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{Border, Connectivity, components, distance_transform};
@@ -35,8 +35,10 @@ pub struct Residue {
 
 /// Cells of a body that is told at least.
 const SMALLEST: u64 = 27;
-/// Distance to designed or built material from which on material is residue: this share of the struts' mean diameter, and two cells.
+/// Distance to designed or built material from which on material is residue: this share of the struts' mean diameter or of the walls'
+/// thickness, and two cells.
 const CLEARANCE: f64 = 0.25;
+const WALL_CLEARANCE: f64 = 0.5;
 
 /// Cells at most, and how many times over struts may fill them.
 const MOST_CELLS: f64 = (1u64 << 30) as f64;
@@ -46,12 +48,20 @@ const OPEN: f64 = 0.2;
 const BLOCKED: f64 = 0.5;
 
 /// Bodies away from the design, and blocked windows.
-pub(crate) fn residue(followed: &Followed, nominal: &MeshDistance, built: &Mesh, cell_mm: f64, rt: &Runtime) -> Result<Residue, Error> {
+pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, cell_mm: f64, rt: &Runtime) -> Result<Residue, Error> {
     rt.step("residue", 0.0)?;
+    let (designed, as_built, all_windows, clearance_mm): (Vec<Segment>, Vec<Segment>, Vec<Window>, f64) = match as_built {
+        AsBuilt::Struts(followed) => (
+            followed.design.segments(),
+            (0..followed.struts.len()).map(|s| followed.built_segment(s)).collect(),
+            windows(&followed.design),
+            CLEARANCE * mean_diameter_mm(&followed.design),
+        ),
+        AsBuilt::Walls(walls) => (vec![], vec![], vec![], WALL_CLEARANCE * walls.sheet.thickness_mm),
+    };
     let all = crate::frame::Bounds::of([nominal.mesh().bounds(), built.bounds()].iter().flat_map(|b| [&b.min, &b.max]));
     let cells = |size: Vector3<f64>| size.iter().map(|length| length / cell_mm + 4.0).product::<f64>();
-    let hull = |s: usize| followed.design.segment(s).hull(0.0);
-    let struts: f64 = (0..followed.struts.len()).map(hull).map(|b| cells(b.max - b.min)).sum();
+    let struts: f64 = designed.iter().map(|s| s.hull(0.0)).map(|b| cells(b.max - b.min)).sum();
     let most = cells(all.max - all.min).max(struts / OVERLAP);
     if most.is_nan() || most > MOST_CELLS {
         let message = format!(
@@ -62,16 +72,12 @@ pub(crate) fn residue(followed: &Followed, nominal: &MeshDistance, built: &Mesh,
     let lattice = Lattice::covering(&all, cell_mm, PHASES[0]);
     let solid = Columns::of(built, lattice).mask()?;
     let mut expected = Painted::of(&Columns::of(nominal.mesh(), lattice).mask()?, lattice);
-    for strut in 0..followed.struts.len() {
-        expected.add(&followed.design.segment(strut));
-        expected.add(&followed.built_segment(strut));
-    }
+    designed.iter().chain(&as_built).for_each(|strut| expected.add(strut));
     let expected = expected.mask()?;
-    let all_windows = windows(&followed.design);
     let is_blocked = |w: &&Window| is_blocked(w, &lattice, &expected, &solid);
     let blocked = all_windows.iter().filter(is_blocked).map(Window::centre).collect();
     let apart = distance_transform(&expected.complement(), Border::Unknown, rt)?;
-    let clearance = (CLEARANCE * mean_diameter_mm(&followed.design) / cell_mm).max(2.0);
+    let clearance = (clearance_mm / cell_mm).max(2.0);
     let [nx, ny, nz] = lattice.dims;
     let beyond = |i: usize, j: usize, k: usize| f64::from(apart[(k * ny + j) * nx + i]) > clearance * clearance;
     let bodies = components(&Mask::from_fn(lattice.dims, |i, j, k| solid.get(i, j, k) && beyond(i, j, k)), Connectivity::Corners26, rt)?;

@@ -3,7 +3,7 @@
 //! A [`Solid`] is a tree of signed distances (negative inside). It never overestimates a distance and its zero set is exact, so
 //! surfaces are found by Newton steps and far space is skipped safely. [`parts`] meshes polyhedra exactly and round parts
 //! parametrically; [`surface_mesh`] meshes any solid; [`alter`] scales, offsets, roughens and crops meshes; [`blurred`] and
-//! [`Ct`] make volumes on any grid a scanner delivers. [`struts`] are lattices.
+//! [`Ct`] make volumes on any grid a scanner delivers. [`struts`] and [`sheets`] are lattices.
 //! Nothing here calls the code that phantoms test: surfaces do not come
 //! from the product's iso-surface, distances not from its mesh distance. All of it is the same bits on any number of threads.
 //!
@@ -15,6 +15,7 @@ mod ct;
 mod files;
 mod nets;
 pub mod parts;
+pub mod sheets;
 mod simplify;
 mod solid;
 pub mod struts;

@@ -10,6 +10,7 @@ use std::f64::consts::PI;
 
 use nalgebra::{Point3, Vector3};
 
+use super::sheets::Sheet;
 use super::struts::{Rod, Rods};
 use crate::frame::{Bounds, Pose};
 
@@ -58,6 +59,8 @@ pub enum Solid {
     Union(Vec<Solid>),
     /// Union of capsules.
     Rods(Rods),
+    /// Unbounded walls about a minimal surface.
+    Sheet(Sheet),
     Intersection(Vec<Solid>),
     /// Union with fillets of the given width.
     Blend {
@@ -125,6 +128,7 @@ impl Solid {
             Solid::Plate { normal, offset_mm, thickness_mm } => (normal.dot(&p.coords) - offset_mm).abs() - 0.5 * thickness_mm,
             Solid::Union(of) => nearest(of, p, f64::min),
             Solid::Rods(rods) => rods.distance_mm(p),
+            Solid::Sheet(sheet) => sheet.distance_mm(p),
             Solid::Intersection(of) => nearest(of, p, f64::max),
             Solid::Blend { of, width_mm } => nearest(of, p, |a, b| smooth_min(a, b, *width_mm)),
             Solid::Common { of, width_mm } => nearest(of, p, |a, b| -smooth_min(-a, -b, *width_mm)),

@@ -91,7 +91,6 @@ fn grow(surface: Surface, starts: &[Point3<f64>], reach: Reach, mut found: impl 
 }
 
 /// [`grown_from`] one start.
-#[cfg(test)]
 pub(super) fn grown(surface: Surface, start: &Point3<f64>, reach: Reach) -> Option<Grown> {
     let mut ball = None;
     grow(surface, std::slice::from_ref(start), reach, |_, found| ball = found);

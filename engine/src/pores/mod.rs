@@ -19,6 +19,7 @@ mod summary;
 mod surface;
 mod table;
 mod voids;
+mod wall;
 
 pub use open::OpenPore;
 pub(crate) use open::open_pores;
@@ -33,3 +34,4 @@ pub(crate) use surface::Surface;
 pub use table::csv;
 pub use voids::ClosedVoid;
 pub(crate) use voids::closed_voids;
+pub(crate) use wall::{Wall, wall_at};

@@ -1,10 +1,10 @@
-//! `lattice.`: every designed strut against its as-built self.
+//! `lattice.`: every designed strut or wall against its as-built self.
 
 use nalgebra::{Point3, Vector3};
 
 use crate::case::Case;
 use crate::error::Error;
-use crate::lattice::{Followed, State, Stretch, Traced};
+use crate::lattice::{AsBuilt, Break, Followed, State, Stretch, Traced, Walls};
 use crate::noise::normal;
 use crate::uncertainty::{Effects, NOISE, OFFSET, POSE, SCALE, SEED, merge};
 
@@ -58,6 +58,15 @@ pub const ENTRIES: &[Entry] = &[
         "points nearest to the centre lines of the struts that meet",
         node_offset,
     ),
+    Entry::new(
+        "lattice.wall_breaks",
+        "1",
+        CLAUSE,
+        "壁面穿孔数",
+        "holes through walls of a sheet lattice, of at least the length stated and a cell of the scan across, with their midst in the region",
+        "lines across the designed walls, from place to place of their middles",
+        wall_breaks,
+    ),
     cell(
         "lattice.cell_a",
         "晶胞 a",
@@ -68,7 +77,8 @@ pub const ENTRIES: &[Entry] = &[
     cell("lattice.cell_c", "晶胞 c", "length of the third lattice vector", |c, s| cell_length(c, s, 2)),
 ];
 
-const CELL: &str = "designed lattice vector, stretched as the measured nodes are (affine least squares)";
+const CELL: &str = "designed lattice vector, stretched as the measured nodes are (affine least squares); of walls the peak of the built part's own \
+                    autocorrelation, refined by walls matched with their like";
 
 const fn cell(name: &'static str, zh: &'static str, definition: &'static str, measure: super::Measure) -> Entry {
     Entry::new(name, "mm", CLAUSE, zh, definition, CELL, measure)
@@ -97,7 +107,18 @@ fn over(case: &Case, scope: &Scope, measure: impl Fn(&Chosen) -> Result<Measured
     if let Some(reason) = case.struts_cannot_carry()? {
         return Ok(Measured::not(reason));
     }
-    let all = case.lattice()?;
+    match case.lattice()? {
+        AsBuilt::Struts(all) => over_struts(case, all, scope, measure),
+        AsBuilt::Walls(_) => Ok(Measured::not("the design is a sheet lattice, which has walls and no struts: ask for its walls")),
+    }
+}
+
+fn over_struts(
+    case: &Case,
+    all: &Followed,
+    scope: &Scope,
+    measure: impl Fn(&Chosen) -> Result<Measured, Error>,
+) -> Result<Measured, Error> {
     let inside = |p: &Point3<f64>| scope.region.is_none_or(|(_, region)| region.contains(p));
     let chosen = (0..all.struts.len()).filter(|&s| inside(&all.design.segment(s).middle()));
     let struts: Vec<(&Traced, f64)> = chosen.map(|s| (&all.struts[s], all.design.struts()[s].diameter_mm)).collect();
@@ -251,7 +272,29 @@ fn waviness(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     })
 }
 
+fn wall_breaks(case: &Case, scope: &Scope) -> Result<Measured, Error> {
+    if let Some(reason) = case.struts_cannot_carry()? {
+        return Ok(Measured::not(reason));
+    }
+    let AsBuilt::Walls(walls) = case.lattice()? else {
+        return Ok(Measured::not("the design is no sheet lattice: ask for its struts"));
+    };
+    if let Some(reason) = &walls.unmeasured {
+        return Ok(Measured::not(reason.clone()));
+    }
+    let inside = |b: &&Break| scope.region.is_none_or(|(_, region)| region.contains(&b.centre));
+    let near = |b: &&Break| b.diameter_mm() < walls.told_mm + 2.0 * walls.sheet.step_mm;
+    let undecided = walls.breaks.iter().filter(inside).filter(near).count();
+    let value = walls.breaks.iter().filter(inside).count() as f64;
+    Ok(Measured::Value { value, terms: vec![Term { name: SPACING, u: 0.5 * (undecided as f64).sqrt() }] })
+}
+
 fn cell_length(case: &Case, scope: &Scope, axis: usize) -> Result<Measured, Error> {
+    if case.struts_cannot_carry()?.is_none()
+        && let AsBuilt::Walls(walls) = case.lattice()?
+    {
+        return wall_cell_length(case, walls, scope, axis);
+    }
     over(case, scope, |c| {
         let Some(cell) = &c.all.cell else {
             return Ok(Measured::not("no three translations repeat the design: a graded or irregular lattice has no cell"));
@@ -265,6 +308,15 @@ fn cell_length(case: &Case, scope: &Scope, axis: usize) -> Result<Measured, Erro
         let terms = vec![Term { name: SCALE, u: value * case.actual()?.scale_u }, Term { name: "node_scatter", u: scatter }];
         Ok(Measured::Value { value, terms: merge(terms) })
     })
+}
+
+fn wall_cell_length(case: &Case, walls: &Walls, scope: &Scope, axis: usize) -> Result<Measured, Error> {
+    let Some(period) = case.periods(&walls.sheet, scope.region)?[axis] else {
+        return Ok(Measured::not("the built walls do not repeat as designed: name a region that holds at least two cells along each axis"));
+    };
+    let value = period.vector.norm();
+    let terms = vec![Term { name: SCALE, u: value * case.actual()?.scale_u }, Term { name: "wall_scatter", u: period.u_mm }];
+    Ok(Measured::Value { value, terms: merge(terms) })
 }
 
 /// Draws of the nodes' noise.

@@ -1,4 +1,4 @@
-//! `lattice`: each designed strut against its as-built self.
+//! `lattice`: each designed strut or wall against its as-built self.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
 use crate::staging::Staged;
 
-/// Follow each designed strut of a lattice in the built part
+/// Follow each designed strut or wall of a lattice in the built part
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   verimetry lattice design.stl ct/
@@ -21,24 +21,24 @@ pub(super) struct Args {
     nominal: PathBuf,
     /// Mesh or CT volume of the built part
     actual: PathBuf,
-    /// Designed struts in the nominal frame, mm: {"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]} [default: found in the nominal]
+    /// Designed struts in the nominal frame, mm: {"nodes": [[x, y, z], …], "struts": [[node, node, diameter], …]} [default: struts or walls are found in the nominal]
     #[arg(long, value_name = "FILE.json")]
     struts: Option<PathBuf>,
     #[command(flatten)]
     alignment: Alignment,
-    /// Share of its designed diameter below which a strut is thin
+    /// Share of its designed diameter or thickness below which a strut or a cell's walls are thin
     #[arg(long, value_name = "RATIO", default_value_t = FaultLimits::default().thin, value_parser = length)]
     thin: f64,
-    /// Length of a gap from which on a strut is broken, mm
+    /// Length of a gap or width of a hole from which on a strut or a wall is broken, mm
     #[arg(long, value_name = "MM", default_value_t = FaultLimits::default().gap_mm, value_parser = length)]
     gap: f64,
     /// Displacement of a node that is told, in diameters of its struts
     #[arg(long, value_name = "RATIO", default_value_t = FaultLimits::default().node, value_parser = length)]
     node: f64,
-    /// Write a row for each strut as comma-separated values
+    /// Write a row for each strut, or each cell of a sheet lattice, as comma-separated values
     #[arg(long, value_name = "FILE.csv")]
     table: Option<PathBuf>,
-    /// Write the design as PLY with the deviation of each strut's diameter, the whole of it where the strut is missing or broken
+    /// Write the design as PLY with the deviation of each strut's diameter or wall's thickness, the whole of it where there is a gap
     #[arg(long, value_name = "FILE.ply")]
     map: Option<PathBuf>,
     /// Unit of the nominal's coordinates [default: that of --unit]
