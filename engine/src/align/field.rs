@@ -113,8 +113,8 @@ mod tests {
         let field = Field::of(&surface);
         for k in 0..2000u64 {
             let u = |n: u64| uniform(5, 8 * k + n);
-            // Nearer to the lowest face than to any other by more than a step.
-            let near = Point3::new(1.0 + 2.0 * u(0), 1.0 + 4.0 * u(1), -0.5 + u(2));
+            // On the grid, and nearer to the lowest face than to any other by more than a step.
+            let near = Point3::new(1.0 + 2.0 * u(0), 1.0 + 4.0 * u(1), -2.0 * field.step_mm + 0.7 * u(2));
             assert!((field.at(&near).distance_mm + near.z).abs() < 1e-5, "{near}: {}", field.at(&near).distance_mm);
             assert!((field.at(&near).direction + Vector3::z()).norm() < 1e-6);
             let far = Point3::new(-30.0 + 60.0 * u(3), -30.0 + 60.0 * u(4), -20.0 - 20.0 * u(5));

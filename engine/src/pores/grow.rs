@@ -256,14 +256,14 @@ mod tests {
 
     #[test]
     fn a_ball_held_from_one_side_climbs_away_from_it() {
-        // In a corner of a large box, a ball that may grow by a little climbs on.
+        // In a large box, a ball that may grow by a little climbs on.
         let corners = (0..8usize).map(|c| Point3::from([0, 1, 2].map(|a| if c >> a & 1 == 1 { 20.0 } else { 0.0 }))).collect();
         let faces = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]];
         let triangles = faces.iter().flat_map(|&[a, b, c, d]| [[a, b, c], [a, c, d]]).collect();
         let facets = MeshDistance::build(&Mesh::new(corners, triangles).expect("a box"));
         let surface = Surface { facets: &facets, bulge: None, phase: Phase::Walls };
         let reach = Reach { grow_mm: 0.5, climb_mm: Some(1.0) };
-        let found = grown(surface, &Point3::new(1.0, 5.0, 6.0), reach).expect("inside");
+        let found = grown(surface, &Point3::new(1.0, 9.0, 10.0), reach).expect("inside");
         assert!((found.ball.radius_mm - 1.5).abs() < 1e-9 && !found.ball.between);
         // Four steps of a half, four of a quarter and so on, each straight away from the face.
         let climbed = found.climbed.expect("there is room");
