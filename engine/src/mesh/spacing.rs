@@ -75,7 +75,12 @@ mod tests {
         // Discs reach 0.24 and 0.48 mm. Three sides are rims, where they stand for up to twice their area: 2.4 and 4.8 % more at most; at the fourth
         // those of the thin side reach into the dense one: 1.6 % less at most. The sums scatter by half a per cent.
         assert!((0.99..1.03).contains(&dense) && (0.975..1.055).contains(&thin), "{dense} {thin}");
-        assert!(areas[50_000] < 13.0 * 900.0 / 40_000.0, "a stray point stands for {} mm²", areas[50_000]);
+        // The median over all is what five of eight of the dense ones do not exceed, 1.08 times their mean.
+        assert!(
+            areas[50_000] < 1.09 * std::f64::consts::PI * ASIDE * ASIDE * 900.0 / 40_000.0,
+            "a stray point stands for {} mm²",
+            areas[50_000]
+        );
     }
 
     #[test]
