@@ -18,7 +18,7 @@ use super::field::Field;
 use super::linear;
 use super::refine::{Problem, Refined, Trail, Until};
 use super::samples::{Moments, Samples, reflect};
-use super::starts::{cube, grid, shifted, turned_about};
+use super::starts::{ORDERS, cube, grid, shifted, turned_about};
 use crate::distance::{MeshDistance, NO_SEAT};
 use crate::error::Error;
 use crate::frame::Pose;
@@ -377,7 +377,6 @@ impl Search<'_> {
             from.row_mut(0).neg_mut();
         }
         let close = values.windows(2).any(|w| w[1] > CLOSE * w[0]);
-        const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let orders = if close { &ORDERS[..] } else { &ORDERS[..1] };
         let mut rotations = Vec::new();
         for order in orders {

@@ -9,9 +9,11 @@ pub(super) fn turned_about(pose: &Pose, centre: &Vector3<f64>, turn: &Matrix3<f6
     pose.then(&Pose { rotation: *turn, translation: centre - turn * centre })
 }
 
+/// The orders that three axes can stand in, their own first.
+pub(super) const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
 /// The 24 rotations of a cube.
 pub(super) fn cube() -> Vec<Matrix3<f64>> {
-    const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let signed = |order: [usize; 3], signs: usize| {
         Matrix3::from_fn(|r, c| if r == order[c] { if signs >> c & 1 == 1 { -1.0 } else { 1.0 } } else { 0.0 })
     };

@@ -133,7 +133,7 @@ impl<'a> Case<'a> {
     pub fn fitted(&self, name: &str) -> Result<&Associated, Error> {
         let (mesh, actual, surface) = (self.moved()?, self.actual()?, self.surface()?);
         // The scanner blurs an edge over its point spread, and the bundle of voxels that places a vertex reaches two voxels aside.
-        let blurred = actual.image.as_ref().map_or(0.0, |i| 2.0 * (i.edge_sigma_mm + i.voxel_mm.iter().copied().fold(0.0, f64::max)));
+        let blurred = actual.image.as_ref().map_or(0.0, |i| 2.0 * (i.edge_sigma_mm + actual.voxel_mm()));
         let fitted = self.once(&self.fitted, "features", || {
             let seat = Seat::new(mesh);
             let border = |f: &Feature| f.order.border.unwrap_or(blurred);

@@ -41,7 +41,8 @@ pub struct Part {
     pub bulge: Option<Bulge>,
     /// Why the surface encloses no volume, where it does not.
     pub not_closed: Option<String>,
-    /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs by the area that it stands for.
+    /// Of a point cloud, how far its points are apart (root of the area per point), mm; there is no surface then, and every point weighs by the
+    /// area that it stands for.
     pub spacing_mm: Option<f64>,
     /// Bits of [`crate::surface::flag`] of each vertex, of a determined surface.
     pub flags: Vec<u16>,

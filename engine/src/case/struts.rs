@@ -18,7 +18,7 @@ impl Case<'_> {
     /// Edge of a cell of the scan, mm.
     fn scan_cell_mm(&self) -> Result<f64, Error> {
         let actual = self.actual()?;
-        Ok(actual.image.as_ref().map_or(actual.cell_mm, |i| i.voxel_mm.iter().copied().fold(0.0, f64::max)))
+        Ok(if actual.image.is_some() { actual.voxel_mm() } else { actual.cell_mm })
     }
 
     /// Every designed strut or wall as built.

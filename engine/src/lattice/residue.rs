@@ -1,8 +1,8 @@
 //! Material away from what was designed: trapped powder, drops, closed windows.
 //!
 //! On a lattice of cells, what is solid in the built part and farther from the nominal, from the designed struts and from the struts as
-//! built than a clearance; of walls farther from the nominal. Bodies of less than 27 cells (three across) are below the detection limit. A window (see `windows`) is blocked
-//! where at least half of what the design leaves open of it is solid.
+//! built than a clearance; of walls farther from the nominal. Bodies of less than 27 cells (three across) are below the detection limit. A
+//! window (see `windows`) is blocked where at least half of what the design leaves open of it is solid.
 
 use nalgebra::{Point3, Vector3};
 

@@ -2,8 +2,8 @@
 //!
 //! At each site in the middle of a designed wall (see `sheet`) the built wall is looked for across it, as far as half a wall beyond
 //! the designed faces. Where no built material lies on that line the wall is open there. Open sites that touch make a hole, with the bare
-//! ones at its rim; what it takes of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its thickness, sub-voxel as the surface
-//! is.
+//! ones at its rim; what it takes of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its
+//! thickness, sub-voxel as the surface is.
 //! Accepts closed meshes in the nominal frame. Known limits: holes narrower than two sites or a cell of the scan are not told; their
 //! rims are rounded by the scan's blur, so that they come out up to a voxel narrower; walls displaced by more than their thickness count as
 //! open; walls that the scan does not resolve are not measured.

@@ -230,14 +230,18 @@ mod tests {
     use crate::noise::uniform;
     use crate::pores::Phase;
 
-    /// A ball between the faces of a box grows to half of its smallest side, wherever it starts and in whatever company.
-    #[test]
-    fn balls_between_two_faces_meet_both() {
-        let size = [4.0, 6.0, 8.0];
+    /// A box with a corner at the origin.
+    fn boxed(size: [f64; 3]) -> MeshDistance {
         let corners = (0..8usize).map(|c| Point3::from([0, 1, 2].map(|a| if c >> a & 1 == 1 { size[a] } else { 0.0 }))).collect();
         let faces = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]];
         let triangles = faces.iter().flat_map(|&[a, b, c, d]| [[a, b, c], [a, c, d]]).collect();
-        let facets = MeshDistance::build(&Mesh::new(corners, triangles).expect("a box"));
+        MeshDistance::build(&Mesh::new(corners, triangles).expect("a box"))
+    }
+
+    /// A ball between the faces of a box grows to half of its smallest side, wherever it starts and in whatever company.
+    #[test]
+    fn balls_between_two_faces_meet_both() {
+        let facets = boxed([4.0, 6.0, 8.0]);
         let surface = Surface { facets: &facets, bulge: None, phase: Phase::Walls };
         let u = |k: u64, n: u64| uniform(3, 4 * k + n);
         let starts: Vec<Point3<f64>> =
@@ -257,10 +261,7 @@ mod tests {
     #[test]
     fn a_ball_held_from_one_side_climbs_away_from_it() {
         // In a large box, a ball that may grow by a little climbs on.
-        let corners = (0..8usize).map(|c| Point3::from([0, 1, 2].map(|a| if c >> a & 1 == 1 { 20.0 } else { 0.0 }))).collect();
-        let faces = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]];
-        let triangles = faces.iter().flat_map(|&[a, b, c, d]| [[a, b, c], [a, c, d]]).collect();
-        let facets = MeshDistance::build(&Mesh::new(corners, triangles).expect("a box"));
+        let facets = boxed([20.0; 3]);
         let surface = Surface { facets: &facets, bulge: None, phase: Phase::Walls };
         let reach = Reach { grow_mm: 0.5, climb_mm: Some(1.0) };
         let found = grown(surface, &Point3::new(1.0, 9.0, 10.0), reach).expect("inside");
