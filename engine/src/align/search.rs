@@ -7,7 +7,7 @@
 //! as excess. Distances come from a grid (see `field`) until few poses are left; those are refined by the surfaces themselves.
 //! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
 //! where it does not fit well untrimmed, it is shifted too. Where that does not fit well either, or leaves some of the nominal uncovered, the best
-//! are moved by what maps either surface to itself, and the best of what they lead to once more. Nothing here is judged; everything is deterministic.
+//! are moved by what maps either surface to itself, and so is what they lead to, until that leads no further. Nothing here is judged; everything is deterministic.
 
 use std::convert::Infallible;
 
@@ -116,11 +116,14 @@ impl Search<'_> {
     pub fn run(&self, rt: &Runtime) -> Result<Vec<Minimum>, Error> {
         let (found, motions) = self.candidates(rt)?;
         let mut minima = self.ranked(self.minima(&found, rt)?);
-        if let (Some(best), Some(motions)) = (minima.first(), motions) {
-            // Trimming hides from a pose how far it is from a better one: what was found without it is moved once more.
-            let mut again = self.companions(&best.pose);
-            again.extend(shifted(&best.pose, SHIFTS, SHIFT * self.nominal.moments.gyration_mm()));
-            again.extend(motions.of(&best.pose));
+        let Some(motions) = motions else { return Ok(minima) };
+        // Trimming hides from a pose how far it is from a better one: what was found without it is moved again, as long as that leads further.
+        let mut moved: Vec<Pose> = Vec::new();
+        while let Some(best) = minima.first().map(|m| m.pose).filter(|best| moved.len() < ROUNDS && self.is_apart(best, moved.iter())) {
+            moved.push(best);
+            let mut again = self.companions(&best);
+            again.extend(shifted(&best, SHIFTS, SHIFT * self.nominal.moments.gyration_mm()));
+            again.extend(motions.of(&best));
             minima.extend(self.minima(&self.refine_poses(again, rt)?, rt)?);
             minima = self.ranked(minima);
         }
@@ -135,6 +138,11 @@ impl Search<'_> {
         Ok(self.rivals(&fine, MINIMA).par_iter().map(|pose| self.minimum(pose)).collect())
     }
 
+    fn is_apart<'p>(&self, pose: &Pose, mut others: impl Iterator<Item = &'p Pose>) -> bool {
+        let least = APART * self.nominal.moments.gyration_mm();
+        others.all(|other| self.displacement(pose, other) > least)
+    }
+
     /// The most plausible first, of those that are about one the first.
     fn ranked(&self, mut minima: Vec<Minimum>) -> Vec<Minimum> {
         minima.sort_by(|a, b| a.score.total_cmp(&b.score));
@@ -144,7 +152,7 @@ impl Search<'_> {
         minima[..leading].sort_by(|a, b| a.mean_square.total_cmp(&b.mean_square));
         let mut apart: Vec<Minimum> = Vec::new();
         for minimum in minima {
-            if apart.iter().all(|other| self.displacement(&minimum.pose, &other.pose) > APART * gyration) {
+            if self.is_apart(&minimum.pose, apart.iter().map(|other| &other.pose)) {
                 apart.push(minimum);
             }
         }
@@ -401,10 +409,9 @@ impl Search<'_> {
     }
 
     fn distinct(&self, poses: impl Iterator<Item = Pose>, count: usize) -> Vec<Pose> {
-        let apart = APART * self.nominal.moments.gyration_mm();
         let mut kept: Vec<Pose> = Vec::new();
         for pose in poses {
-            if kept.len() < count && kept.iter().all(|k| self.displacement(k, &pose) > apart) {
+            if kept.len() < count && self.is_apart(&pose, kept.iter()) {
                 kept.push(pose);
             }
         }
