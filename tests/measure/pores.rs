@@ -6,6 +6,7 @@ use nalgebra::{Point3, Vector3};
 use verimetry_engine::frame::{Bounds, Grid, Pose};
 use verimetry_engine::kernels::{Border, Connectivity, components, distance_transform_mm2};
 use verimetry_engine::measure::{self, Envelope, Measurement, Pores};
+use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::{Solid, parts};
 use verimetry_engine::pores::Shape;
 use verimetry_engine::runtime::Runtime;
@@ -247,4 +248,110 @@ fn pores_do_not_depend_on_the_number_of_threads() {
         pool.install(|| measured(&Pores { sphere_mm: Some(0.3), ..Pores::new(part.clone()) }).quantities)
     };
     assert_eq!(on(1), on(5));
+}
+
+/// The hull of two balls about places 0 and `length_mm` of an axis along x: what balls between them, of radii in between, fill. So the local
+/// diameter at every place is that of the largest of them that holds it.
+struct Funnel {
+    radii_mm: [f64; 2],
+    length_mm: f64,
+}
+
+impl Funnel {
+    fn slope(&self) -> f64 {
+        (self.radii_mm[1] - self.radii_mm[0]) / self.length_mm
+    }
+
+    /// Radius of its outline at x: of the larger ball, the cone and the smaller ball.
+    fn outline_mm(&self, x: f64) -> f64 {
+        let ([small, large], slope) = (self.radii_mm, self.slope());
+        let ends = [-small * slope, self.length_mm - large * slope].map(|touch| touch.clamp(-small, self.length_mm + large));
+        let round = |r: f64, dx: f64| (r * r - dx * dx).max(0.0).sqrt();
+        if x < ends[0] {
+            round(small, x)
+        } else if x > ends[1] {
+            round(large, x - self.length_mm)
+        } else {
+            (small + slope * x) / (1.0 - slope * slope).sqrt()
+        }
+    }
+
+    /// Diameter of the largest ball that holds a place at x, so far from the axis; none outside.
+    fn diameter_mm(&self, x: f64, off: f64) -> Option<f64> {
+        let (small, k) = (self.radii_mm[0], self.slope());
+        // (x - c)² + off² = (small + k c)²
+        let (a, b, c) = (1.0 - k * k, x + k * small, x * x + off * off - small * small);
+        let root = b * b - a * c;
+        let farthest = (b + root.max(0.0).sqrt()) / a;
+        (root >= 0.0 && off <= self.outline_mm(x)).then(|| 2.0 * (small + k * farthest.clamp(0.0, self.length_mm)))
+    }
+
+    /// Mean and deciles 1, 5, 9 of the local diameter by volume, by quadrature.
+    fn truth(&self) -> [f64; 4] {
+        let [small, large] = self.radii_mm;
+        let step = small / 100.0;
+        let mut found: Vec<(f64, f64)> = vec![];
+        for n in 0..((small + self.length_mm + large) / step) as usize {
+            let x = (n as f64 + 0.5) * step - small;
+            for m in 0..(large / step) as usize + 1 {
+                let off = (m as f64 + 0.5) * step;
+                found.extend(self.diameter_mm(x, off).map(|d| (d, off)));
+            }
+        }
+        found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let all: f64 = found.iter().map(|f| f.1).sum();
+        let below = |share: f64| {
+            let mut passed = 0.0;
+            found.iter().find(|f| {
+                passed += f.1;
+                passed >= share * all
+            })
+        };
+        [found.iter().map(|f| f.0 * f.1).sum::<f64>() / all, below(0.1).unwrap().0, below(0.5).unwrap().0, below(0.9).unwrap().0]
+    }
+
+    /// A block with this hollow in it.
+    fn in_a_block(&self) -> Mesh {
+        const AROUND: usize = 240;
+        const ALONG: usize = 400;
+        let [small, large] = self.radii_mm;
+        let whole = small + self.length_mm + large;
+        let block = Bounds {
+            min: Point3::new(-small - 1.0, -large - 1.0, -large - 1.0),
+            max: Point3::new(self.length_mm + large + 1.0, large + 1.0, large + 1.0),
+        };
+        let cuboid = parts::cuboid(&block, 1).mesh;
+        let (mut vertices, mut triangles) = (cuboid.vertices().to_vec(), cuboid.triangles().to_vec());
+        let first = vertices.len() as u32;
+        let turn = |angle: f64, x: f64, r: f64| Point3::new(x, r * angle.cos(), r * angle.sin());
+        vertices.extend([turn(0.0, -small, 0.0), turn(0.0, self.length_mm + large, 0.0)]);
+        for n in 1..ALONG {
+            // Denser towards the ends, as the outline is steep there.
+            let x = 0.5 * whole * (1.0 - (PI * n as f64 / ALONG as f64).cos()) - small;
+            vertices.extend((0..AROUND).map(|k| turn(2.0 * PI * k as f64 / AROUND as f64, x, self.outline_mm(x))));
+        }
+        let name = |n: usize, k: usize| first + 2 + ((n - 1) * AROUND + k % AROUND) as u32;
+        for k in 0..AROUND {
+            triangles.extend([[first, name(1, k), name(1, k + 1)], [first + 1, name(ALONG - 1, k + 1), name(ALONG - 1, k)]]);
+            for n in 1..ALONG - 1 {
+                triangles.extend([[name(n, k), name(n + 1, k), name(n + 1, k + 1)], [name(n, k), name(n + 1, k + 1), name(n, k + 1)]]);
+            }
+        }
+        Mesh::new(vertices, triangles).unwrap()
+    }
+}
+
+/// Balls that start far apart find the sizes of a wide void that tapers as those that start in every cell do.
+#[test]
+fn a_funnel_is_as_wide_as_the_balls_that_it_is_made_of_on_coarse_and_on_fine_cells() {
+    let folder = Folder::new();
+    let funnel = Funnel { radii_mm: [0.6, 2.0], length_mm: 3.2 };
+    let part = folder.mesh("funnel.stl", &funnel.in_a_block());
+    let truth = funnel.truth();
+    for cell_mm in [0.16, 0.07] {
+        let m = measured(&Pores { cell_mm: Some(cell_mm), ..Pores::new(part.clone()) });
+        for (name, truth) in ["mean", "d10", "d50", "d90"].into_iter().zip(truth) {
+            covers(&m, &format!("pore.size_{name}"), truth);
+        }
+    }
 }

@@ -138,18 +138,19 @@ impl From<AlignError> for Error {
 
 /// Least-squares pose of a surface or a point cloud from any start: global search, then [`local_fit`]. `include` takes points of the nominal frame.
 pub fn best_fit(nominal: &MeshDistance, actual: &Mesh, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
-    let (nominal_moments, actual_moments) = (moments(nominal.mesh(), "nominal")?, moments(actual, "actual")?);
-    let (nominal_mm, actual_mm) = (nominal_moments.gyration_mm(), actual_moments.gyration_mm());
+    let no_area = |which| AlignError::NoArea { which };
+    let nominal_side = Side::of(nominal).ok_or(no_area("nominal"))?;
+    let judged = Samples::judged(actual).ok_or(no_area("actual"))?;
+    let built = MeshDistance::without_edges(actual);
+    let actual_side = if actual.is_cloud() { Side::of_cloud(&built, &judged) } else { Side::of(&built) }.ok_or(no_area("actual"))?;
+    let (nominal_mm, actual_mm) = (nominal_side.moments.gyration_mm(), actual_side.moments.gyration_mm());
     if !(0.5..=2.0).contains(&(actual_mm / nominal_mm)) {
         return Err(AlignError::Sizes { nominal_mm, actual_mm }.into());
     }
-    let built = MeshDistance::without_edges(actual);
-    let side = |surface, moments, which| Side::of(surface, moments).ok_or(AlignError::NoArea { which });
-    let (nominal_side, actual_side) = (side(nominal, nominal_moments, "nominal")?, side(&built, actual_moments, "actual")?);
     let mut search = Search { nominal: &nominal_side, actual: &actual_side, reflected: false, exhaustive: true };
     let minima = search.run(rt)?;
     let best = minima.first().ok_or_else(|| Error::defect("the global search gave no pose"))?;
-    let mut alignment = local_fit(nominal, actual, &best.pose, include, rt)?;
+    let mut alignment = fit_samples(nominal, &judged, &best.pose, include, rt)?;
     alignment.minima = minima.len();
     alignment.second_best_rms_mm = minima[1..].iter().map(|m| m.mean_square).min_by(f64::total_cmp).map(f64::sqrt);
     if alignment.free_dofs == 0 {
@@ -184,10 +185,6 @@ pub fn local_fit_points(nominal: &MeshDistance, points: &[Point3<f64>], start: &
     fit_samples(nominal, &samples, start, None, rt)
 }
 
-fn moments(mesh: &Mesh, which: &'static str) -> Result<Moments, AlignError> {
-    Moments::of(mesh).filter(|m| m.gyration_mm() > 0.0).ok_or(AlignError::NoArea { which })
-}
-
 /// The judged points that take part at a pose.
 pub(crate) fn included(samples: &Samples, pose: &Pose, include: Option<Include>) -> Result<Vec<usize>, AlignError> {
     let chosen: Vec<usize> = (0..samples.len()).filter(|&i| include.is_none_or(|inside| inside(&pose.apply(&samples.points[i])))).collect();
@@ -195,7 +192,7 @@ pub(crate) fn included(samples: &Samples, pose: &Pose, include: Option<Include>)
 }
 
 fn fit_samples(nominal: &MeshDistance, all: &Samples, start: &Pose, include: Option<Include>, rt: &Runtime) -> Result<Alignment, Error> {
-    let moments = moments(nominal.mesh(), "nominal")?;
+    let moments = Moments::of(nominal.mesh()).ok_or(AlignError::NoArea { which: "nominal" })?;
     // Few points bring the pose near, more bring it nearer, so that the full set needs few iterations.
     let mut pose = *start;
     let mut iterations = 0;

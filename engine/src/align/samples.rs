@@ -4,7 +4,7 @@
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use crate::distance::coherent_order;
-use crate::mesh::{Mesh, point_areas_mm2};
+use crate::mesh::{Mesh, equal_shares, point_areas_mm2};
 use crate::sum;
 
 /// Fewer vertices than this do not carry the surface between them (a designed block has eight): it is sampled instead.
@@ -38,11 +38,8 @@ impl Samples {
     }
 
     /// `count` points of equal weight: one in each of `count` equal steps of accumulated area, at a place within its triangle that
-    /// the golden ratio pair (Roberts 2018) spreads evenly. Of a cloud, about as many of its points. `None` for a surface without area.
+    /// the golden ratio pair (Roberts 2018) spreads evenly. `None` for a surface without area.
     pub fn spread(mesh: &Mesh, count: usize) -> Option<Self> {
-        if mesh.is_cloud() {
-            return Samples::judged(mesh).map(|points| points.thinned(count));
-        }
         let order = coherent_order(&(0..mesh.triangles().len()).map(|t| centroid(mesh, t)).collect::<Vec<_>>());
         let total: f64 = order.iter().map(|&t| mesh.area_vector(t as usize).norm()).sum();
         (total > 0.0).then_some(())?;
@@ -73,14 +70,7 @@ impl Samples {
 
     /// About `count` points, each standing for an equal share of the weight; their indices.
     pub fn equal_shares(&self, count: usize) -> Vec<usize> {
-        let (mut chosen, mut passed) = (Vec::with_capacity(count), 0.0);
-        for (i, w) in self.weights.iter().enumerate() {
-            passed += w;
-            if passed * count as f64 >= chosen.len() as f64 + 0.5 {
-                chosen.push(i);
-            }
-        }
-        chosen
+        equal_shares(&self.weights, count)
     }
 
     /// The chosen points with their weights, made to sum to 1 again.
@@ -108,7 +98,7 @@ fn centroid(mesh: &Mesh, t: usize) -> Point3<f64> {
     a + ((b - a) + (c - a)) / 3.0
 }
 
-/// Centroid and second central moment of a surface, exact for its triangles: ∫ x xᵀ dA = A/12 (Σ v vᵀ + 9 c cᵀ); of a cloud, of its points.
+/// Centroid and second central moment of a surface.
 #[derive(Clone, Copy)]
 pub(crate) struct Moments {
     pub centroid: Point3<f64>,
@@ -116,26 +106,40 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
+    /// Exact for triangles: ∫ x xᵀ dA = A/12 (Σ v vᵀ + 9 c cᵀ). `None` for a surface without extent.
     pub fn of(mesh: &Mesh) -> Option<Self> {
         let origin = mesh.bounds().centre();
-        let points = mesh.is_cloud().then(|| point_areas_mm2(mesh.vertices()));
-        let zero = || (0.0, Vector3::zeros(), Matrix3::zeros());
-        let (area, first, second) = sum::fold(
-            mesh.triangles().len(),
-            zero,
-            |(area, first, second), t| {
-                let a = points.as_ref().map_or_else(|| 0.5 * mesh.area_vector(t).norm(), |areas| areas[t]);
-                let v = mesh.corners(t).map(|p| p - origin);
-                let c = (v[0] + v[1] + v[2]) / 3.0;
-                let square = v.iter().fold(c * c.transpose() * 9.0, |m, x| m + x * x.transpose());
-                (area + a, first + c * a, second + square * (a / 12.0))
+        Moments::of_parts(origin, mesh.triangles().len(), |t| {
+            let v = mesh.corners(t).map(|p| p - origin);
+            let c = (v[0] + v[1] + v[2]) / 3.0;
+            let square = v.iter().fold(c * c.transpose() * 9.0, |m, x| m + x * x.transpose());
+            (0.5 * mesh.area_vector(t).norm(), c, square / 12.0)
+        })
+    }
+
+    /// Of points by their weights.
+    pub fn of_points(samples: &Samples) -> Option<Self> {
+        let origin = *samples.points.first()?;
+        Moments::of_parts(origin, samples.len(), |i| {
+            let v = samples.points[i] - origin;
+            (samples.weights[i], v, v * v.transpose())
+        })
+    }
+
+    /// Of parts with their weights, first and second moments about the origin per weight.
+    fn of_parts(origin: Point3<f64>, count: usize, part: impl Fn(usize) -> (f64, Vector3<f64>, Matrix3<f64>) + Sync) -> Option<Self> {
+        let (weight, first, second) = sum::fold(
+            count,
+            || (0.0, Vector3::zeros(), Matrix3::zeros()),
+            |(weight, first, second), n| {
+                let (w, v, square) = part(n);
+                (weight + w, first + v * w, second + square * w)
             },
             |x, y| (x.0 + y.0, x.1 + y.1, x.2 + y.2),
         );
-        (area > 0.0).then(|| {
-            let mean = first / area;
-            Moments { centroid: origin + mean, covariance: second / area - mean * mean.transpose() }
-        })
+        let mean = first / weight;
+        let moments = Moments { centroid: origin + mean, covariance: second / weight - mean * mean.transpose() };
+        (weight > 0.0 && moments.gyration_mm() > 0.0).then_some(moments)
     }
 
     /// Radius of gyration (mm): what makes rotations comparable with translations.

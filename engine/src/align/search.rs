@@ -10,6 +10,7 @@
 //! are moved by what maps either surface to itself, and so is what they lead to, until that leads no further. Nothing here is judged; everything is deterministic.
 
 use std::convert::Infallible;
+use std::sync::OnceLock;
 
 use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
@@ -80,12 +81,37 @@ pub(super) struct Side<'a> {
     pub moments: Moments,
     field: Field,
     samples: Samples,
+    /// What nearly maps the surface to itself, once it is known: by its own axes and by the grid.
+    motions: [OnceLock<Vec<Pose>>; 2],
 }
 
 impl<'a> Side<'a> {
-    /// `None` for a surface without area.
-    pub fn of(surface: &'a MeshDistance, moments: Moments) -> Option<Self> {
-        Some(Side { surface, moments, field: Field::of(surface), samples: Samples::spread(surface.mesh(), SPREAD)? })
+    /// A surface of triangles; `None` where it has no area.
+    pub fn of(surface: &'a MeshDistance) -> Option<Self> {
+        let mesh = surface.mesh();
+        Some(Side::with(surface, Moments::of(mesh)?, Samples::spread(mesh, SPREAD)?))
+    }
+
+    /// A cloud with its points by what they stand for; `None` where they all lie at one place.
+    pub fn of_cloud(surface: &'a MeshDistance, points: &Samples) -> Option<Self> {
+        Some(Side::with(surface, Moments::of_points(points)?, points.thinned(SPREAD)))
+    }
+
+    fn with(surface: &'a MeshDistance, moments: Moments, samples: Samples) -> Self {
+        Side { surface, moments, field: Field::of(surface), samples, motions: Default::default() }
+    }
+
+    /// Motions that nearly map it to itself, looked for from an even grid over all rotations too where that is asked for.
+    fn motions(&self, from_everywhere: bool, rt: &Runtime) -> Result<&[Pose], Error> {
+        let known = &self.motions[usize::from(from_everywhere)];
+        if let Some(motions) = known.get() {
+            return Ok(motions);
+        }
+        let own = Search { nominal: self, actual: self, reflected: false, exhaustive: false };
+        let grid = grid(if from_everywhere { GRID } else { 0 });
+        let rotations: Vec<Matrix3<f64>> = own.rotations_of_axes().into_iter().chain(cube()).chain(grid).collect();
+        let found = own.refine(&rotations, rt)?.into_iter().map(|(_, motion)| motion).collect();
+        Ok(known.get_or_init(|| found))
     }
 }
 
@@ -99,12 +125,13 @@ pub(super) struct Search<'a> {
 }
 
 /// Motions that nearly map a surface to itself: who is at one of its like places is told of the others, wherever their axes lie.
-struct Motions {
-    of_nominal: Vec<Pose>,
-    of_actual: Vec<Pose>,
+#[derive(Clone, Copy)]
+struct Motions<'a> {
+    of_nominal: &'a [Pose],
+    of_actual: &'a [Pose],
 }
 
-impl Motions {
+impl Motions<'_> {
     /// Where they lead from a pose.
     fn of(&self, pose: &Pose) -> Vec<Pose> {
         self.of_nominal.iter().map(|m| pose.then(m)).chain(self.of_actual.iter().map(|m| m.then(pose))).collect()
@@ -161,7 +188,7 @@ impl Search<'_> {
 
     /// Poses with their scores, best first: from everywhere, and from the best to where others like it may lie. With them the motions that led
     /// there, unless the best fits well and leaves nothing of the nominal uncovered.
-    fn candidates(&self, rt: &Runtime) -> Result<(Vec<Scored>, Option<Motions>), Error> {
+    fn candidates(&self, rt: &Runtime) -> Result<(Vec<Scored>, Option<Motions<'_>>), Error> {
         let gyration = self.nominal.moments.gyration_mm();
         let mut found = self.refine(&self.rotations_of_axes(), rt)?;
         let add = |found: &mut Vec<Scored>, poses: Vec<Pose>| -> Result<(), Error> {
@@ -349,15 +376,10 @@ impl Search<'_> {
     }
 
     /// What nearly maps the nominal, or what is left of the part, to itself.
-    fn motions(&self, unsure: bool, rt: &Runtime) -> Result<Motions, Error> {
-        let own = |side| -> Result<Vec<Pose>, Error> {
-            let own = Search { nominal: side, actual: side, reflected: false, exhaustive: false };
-            let rotations: Vec<Matrix3<f64>> =
-                own.rotations_of_axes().into_iter().chain(cube()).chain(grid(if unsure { GRID } else { 0 })).collect();
-            Ok(own.refine(&rotations, rt)?.into_iter().map(|(_, motion)| motion).collect())
-        };
+    fn motions(&self, unsure: bool, rt: &Runtime) -> Result<Motions<'_>, Error> {
         // A reflection moves otherwise.
-        Ok(Motions { of_nominal: own(self.nominal)?, of_actual: if self.reflected { vec![] } else { own(self.actual)? } })
+        let of_actual = if self.reflected { &[] } else { self.actual.motions(unsure, rt)? };
+        Ok(Motions { of_nominal: self.nominal.motions(unsure, rt)?, of_actual })
     }
 
     /// The best pose of each of the first few rotations.

@@ -80,6 +80,31 @@ pub type Centre = (u32, u32);
 /// The balls of at least a squared radius that no neighbour's ball holds, slice by slice in the order of voxels. `squares` are
 /// the squared distances of a grid with the given extents.
 pub fn maximal_balls(squares: &[u32], dims: [usize; 3], at_least: u32, rt: &Runtime) -> Result<Vec<Vec<Centre>>, Error> {
+    balls_where(squares, dims, rt, |_, square, held| square >= at_least && !held())
+}
+
+/// Balls that stand `apart(squared radius)` voxels from each other: the maximal ones where that is 1, elsewhere every one whose centre lies on
+/// the grid of so many voxels, since among large balls hardly any voxels lie in the ball of a neighbour.
+pub fn spread_balls(
+    squares: &[u32],
+    dims: [usize; 3],
+    apart: impl Fn(u32) -> usize + Sync,
+    rt: &Runtime,
+) -> Result<Vec<Vec<Centre>>, Error> {
+    balls_where(squares, dims, rt, |at, square, held| match apart(square) {
+        _ if square == 0 => false,
+        1 => !held(),
+        voxels => at.iter().all(|x| x % voxels == 0),
+    })
+}
+
+/// The balls that are wanted, by the places of their centres, their squared radii, and whether a neighbour's ball holds them.
+fn balls_where(
+    squares: &[u32],
+    dims: [usize; 3],
+    rt: &Runtime,
+    wanted: impl Fn([usize; 3], u32, &dyn Fn() -> bool) -> bool + Sync,
+) -> Result<Vec<Vec<Centre>>, Error> {
     rt.step("ridge", 0.0)?;
     let [nx, ny, nz] = dims;
     let largest = squares.par_iter().copied().max().unwrap_or(0);
@@ -99,7 +124,7 @@ pub fn maximal_balls(squares: &[u32], dims: [usize; 3], at_least: u32, rt: &Runt
             }
             let row = (k * ny + j) * nx;
             for (i, &square) in squares[row..row + nx].iter().enumerate() {
-                if square >= at_least && !holding.any(square, [largest[0][i], largest[1][i], largest[2][i]]) {
+                if wanted([i, j, k], square, &|| holding.any(square, [largest[0][i], largest[1][i], largest[2][i]])) {
                     found.push(((j * nx + i) as u32, square));
                 }
             }

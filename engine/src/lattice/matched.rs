@@ -15,7 +15,7 @@ use super::room::Room;
 use crate::align::eigen;
 use crate::distance::MeshDistance;
 use crate::frame::Bounds;
-use crate::mesh::{Mesh, Samples};
+use crate::mesh::{Mesh, Samples, equal_shares};
 
 /// How far a wall may lie from where the translation puts it to be its like, in walls; first, and when the share of walls is counted.
 const GATE: f64 = 0.5;
@@ -41,23 +41,18 @@ pub(super) struct Place {
     normal: Vector3<f64>,
 }
 
-/// `count` places, each of the same area, those in the room and off its border.
+/// About `count` places, each of the same area, those in the room and off its border.
 pub(super) fn places(surface: &MeshDistance, room: &Room, wall_mm: f64, count: usize) -> Vec<Place> {
     let mesh = surface.mesh();
     let samples = Samples::of(mesh, affordable_mm(mesh, wall_mm));
     let inside: Vec<usize> =
         (0..samples.len()).filter(|&i| samples.weights_mm2[i] > 0.0 && room.holds(&samples.points[i], wall_mm)).collect();
-    let each = inside.iter().map(|&i| samples.weights_mm2[i]).sum::<f64>() / count as f64;
-    let (mut area, mut next, mut found) = (0.0, 0.5 * each, vec![]);
-    for i in inside {
-        area += samples.weights_mm2[i];
-        if area > next {
-            let normal = mesh.area_vector(samples.triangles[i] as usize).normalize();
-            found.push(Place { point: samples.points[i], normal });
-            next = each * ((area / each).floor() + 0.5).max(next / each + 1.0);
-        }
-    }
-    found
+    let weights: Vec<f64> = inside.iter().map(|&i| samples.weights_mm2[i]).collect();
+    let place = |n: usize| {
+        let normal = mesh.area_vector(samples.triangles[inside[n]] as usize).normalize();
+        Place { point: samples.points[inside[n]], normal }
+    };
+    equal_shares(&weights, count).into_iter().map(place).collect()
 }
 
 /// The step, or a longer one that gives no more samples than there is room for: long slivers are divided along both edges.

@@ -19,7 +19,7 @@ use super::room::Room;
 use super::{Cell, UnitCell};
 use crate::distance::MeshDistance;
 use crate::error::Error;
-use crate::mesh::{Mesh, Samples};
+use crate::mesh::{Mesh, Samples, equal_shares};
 use crate::pores::{self, Wall};
 use crate::region::Region;
 use crate::runtime::Runtime;
@@ -129,15 +129,7 @@ pub(crate) fn periods(part: &MeshDistance, sheet: &Sheet, region: Option<&Region
 fn wall_mm(nominal: &MeshDistance) -> Option<f64> {
     let mesh = nominal.mesh();
     let samples = Samples::of(mesh, affordable_mm(mesh, 0.02 * mesh.bounds().diagonal_mm()));
-    let total: f64 = samples.weights_mm2.iter().sum();
-    let each = total / LOOKED_AT as f64;
-    let (mut area, mut some) = (0.0, vec![]);
-    for i in 0..samples.len() {
-        area += samples.weights_mm2[i];
-        if area > (some.len() as f64 + 0.5) * each {
-            some.push(i);
-        }
-    }
+    let some = equal_shares(&samples.weights_mm2, LOOKED_AT);
     let range = THINNEST_AND_THICKEST.map(|share| share * mesh.bounds().diagonal_mm());
     let wall = |&i: &usize| {
         let normal = outward(mesh, samples.triangles[i])?;

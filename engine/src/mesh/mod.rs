@@ -10,7 +10,7 @@ mod sample;
 mod spacing;
 
 pub use bulge::Bulge;
-pub use sample::Samples;
+pub use sample::{Samples, equal_shares};
 pub use spacing::{ASIDE, point_areas_mm2, spacing_mm};
 
 use std::sync::Arc;

@@ -22,6 +22,19 @@ pub struct Samples {
 /// Parts per edge are limited so that one huge triangle cannot ask for unbounded memory.
 const MOST_PARTS_PER_EDGE: f64 = 1024.0;
 
+/// About `count` of some things with weights, which stand for equal shares of the whole weight between them; their indices, ascending.
+pub fn equal_shares(weights: &[f64], count: usize) -> Vec<usize> {
+    let total: f64 = weights.iter().sum();
+    let (mut chosen, mut passed) = (Vec::with_capacity(count), 0.0);
+    for (i, w) in weights.iter().enumerate() {
+        passed += w;
+        if passed * count as f64 >= (chosen.len() as f64 + 0.5) * total && *w > 0.0 {
+            chosen.push(i);
+        }
+    }
+    chosen
+}
+
 impl Samples {
     /// Samples no further apart than `step_mm` along edges.
     pub fn of(mesh: &Mesh, step_mm: f64) -> Samples {

@@ -1,7 +1,8 @@
 //! Balls between surfaces, exact in their radius.
 //!
 //! A ball grows away from the surface, from where it touches it, until it meets it again (shrinking ball of Ma, Bae & Choi 2012). One held from one
-//! side only, as in a round pore whose surface is rough, then climbs: its centre steps away from where it touches while that makes room.
+//! side only, as in a round pore whose surface is rough, then climbs: its centre steps away from where it touches while that makes room. One that
+//! grew as far as it may and met nothing is left there: a larger one holds it.
 //! Cost: five to ten closest points a ball. Many balls grow side by side, so that neighbours look for their closest points together.
 
 use nalgebra::{Point3, Vector3};
@@ -24,6 +25,8 @@ pub(super) struct Ball {
 pub(super) struct Grown {
     /// The largest ball that touches the surface where the ball about the start does, and holds that ball.
     pub ball: Ball,
+    /// It met the surface again and did not only end where it may grow no further.
+    pub met: bool,
     /// A larger one near it, where climbing found one.
     pub climbed: Option<Ball>,
 }
@@ -201,10 +204,13 @@ impl Growth {
         let (centre, foot, radius) = (tangent.centre(), tangent.foot, tangent.radius_mm);
         let between = tangent.contact.is_some_and(|other| (foot - centre).dot(&(other - centre)) < -0.5 * radius * radius);
         let ball = Ball { centre, radius_mm: surface.room_mm(near), between };
-        self.found = Some(Grown { ball, climbed: None });
+        let met = tangent.contact.is_some();
+        self.found = Some(Grown { ball, met, climbed: None });
         match reach.climb_mm {
             // Between two facing sides nothing is gained.
-            Some(step) if !between => self.climbs(Climb { best: ball, foot: near.point, step_mm: 0.5 * step, tries: 0, lengths: 0 }, reach),
+            Some(step) if met && !between => {
+                self.climbs(Climb { best: ball, foot: near.point, step_mm: 0.5 * step, tries: 0, lengths: 0 }, reach)
+            }
             _ => false,
         }
     }

@@ -7,7 +7,6 @@
 use nalgebra::Point3;
 
 use super::Surface;
-use super::passage::DIAGONAL;
 use super::sizes::both;
 use super::voids::{Body, equivalent_mm, facets_by_void, inscribed, nearest_other};
 use crate::error::Error;
@@ -55,7 +54,7 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
         let (count, own) = (run.len() as u64, &mut sums[label as usize]);
         *own = [own[0] + (run.start + run.end - 1) as u64 * count, own[1] + 2 * j as u64 * count, own[2] + 2 * k as u64 * count];
     });
-    let radii = inscribed(scene, &pieces, &pieces.mask_where(|_| true), DIAGONAL, surface, rt)?;
+    let radii = inscribed(scene, &pieces, &pieces.mask_where(|_| true), surface, rt)?;
 
     let by_void = facets_by_void(mesh, scene, voids.count());
     let mut by_piece = vec![vec![]; pieces.count() + 1];

@@ -1,12 +1,14 @@
 //! Pore size and wall thickness as distributions over the volume.
 
+use std::collections::BTreeMap;
+
 use nalgebra::Point3;
 use rayon::prelude::*;
 
 use super::Surface;
 use super::grow::{Ball, Reach, grown_from};
 use crate::error::Error;
-use crate::kernels::{self, Border, distance_transform, first_ball, maximal_balls};
+use crate::kernels::{self, Border, distance_transform, first_ball, spread_balls};
 use crate::porosity::Scene;
 use crate::runtime::Runtime;
 use crate::solid::Lattice;
@@ -73,10 +75,16 @@ impl Sizes {
     }
 }
 
-/// How far a ball may grow beyond the cell it starts from: no neighbouring cell is farther.
-const REACH_CELLS: f64 = 2.0;
-/// Balls stand a cell apart, so their hull stays this many squared cells over twice the radius short of the surface they all touch.
+/// How far a ball may grow beyond the cell it starts from, in distances between starts: no neighbouring start is farther.
+const REACH: f64 = 2.0;
+/// Balls stand this many distances squared over twice the radius short of the surface that they all touch.
 const GAP: f64 = 0.75;
+
+/// Cells between the starts of balls of a squared radius in cells, at most half of its root: so the hull of the balls stays less than a
+/// tenth of a cell short of the surface however large they are.
+fn apart(square: u32) -> usize {
+    ((0.25 * f64::from(square).sqrt()).sqrt() as usize).max(1)
+}
 
 /// The local diameters of a phase inside the envelope.
 pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Sizes, Error> {
@@ -88,15 +96,16 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
         return Ok(Sizes::default());
     }
     let mut squares = distance_transform(&body, Border::Unknown, rt)?;
-    drop(body);
+    // Where balls start.
+    let stands = if surface.phase == Phase::Pores { counted.clone() } else { body };
     if surface.phase == Phase::Pores {
         keep_only(&mut squares, &counted);
     }
-    let centres = maximal_balls(&squares, lattice.dims, 1, rt)?;
+    let centres = spread_balls(&squares, lattice.dims, apart, rt)?;
     drop(squares);
     rt.step("local thickness", 0.2)?;
-    let mut balls: Vec<Ball> = grown_all(&centres, lattice, surface, rt)?;
-    drop(centres);
+    let mut balls: Vec<Ball> = grown_all(&centres, &stands, lattice, surface, rt)?;
+    drop((centres, stands));
     balls.sort_by(|a, b| b.radius_mm.total_cmp(&a.radius_mm));
     let painted: Vec<kernels::Ball> = balls.iter().map(|b| painted(b, lattice)).collect();
     let numbers = first_ball(&counted, [lattice.step_mm; 3], &painted, rt)?;
@@ -132,18 +141,43 @@ pub(super) fn centre(lattice: &Lattice, i: usize, j: usize, k: usize) -> Point3<
 /// Slices whose balls grow side by side: thick enough for neighbours, and few enough for what becomes of them to be held.
 const SIDE_BY_SIDE: usize = 8;
 
-fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<Ball>, Error> {
-    let nx = lattice.dims[0];
-    let reach = Reach { grow_mm: REACH_CELLS * lattice.step_mm, climb_mm: Some(lattice.step_mm) };
+/// What the balls grow to: those that meet the surface again, and those that would leave what balls start from, up to there; the rest lies in
+/// larger ones.
+fn grown_all(
+    centres: &[Vec<kernels::Centre>],
+    stands: &Mask,
+    lattice: &Lattice,
+    surface: Surface,
+    rt: &Runtime,
+) -> Result<Vec<Ball>, Error> {
+    let (nx, step) = (lattice.dims[0], lattice.step_mm);
+    let within = |p: &Point3<f64>| {
+        let [i, j, k] = lattice.cell(p);
+        stands.get(i, j, k)
+    };
     let in_slices = |(task, slices): (usize, &[Vec<kernels::Centre>])| -> Result<Vec<Ball>, Error> {
         let first = task * SIDE_BY_SIDE;
         rt.step("balls", first as f64 / lattice.dims[2] as f64)?;
-        let starts: Vec<Point3<f64>> = (slices.iter().enumerate())
-            .flat_map(|(k, slice)| slice.iter().map(move |&(place, _)| (place as usize, first + k)))
-            .map(|(place, k)| centre(lattice, place % nx, place / nx, k))
-            .collect();
-        let found = grown_from(surface, &starts, reach);
-        Ok(found.into_iter().flatten().flat_map(|g| g.climbed.into_iter().chain([g.ball])).collect())
+        let mut starts: BTreeMap<usize, Vec<Point3<f64>>> = BTreeMap::new();
+        for (k, slice) in slices.iter().enumerate() {
+            for &(place, square) in slice {
+                let place = place as usize;
+                starts.entry(apart(square)).or_default().push(centre(lattice, place % nx, place / nx, first + k));
+            }
+        }
+        let mut balls = vec![];
+        for (cells, starts) in starts {
+            let apart_mm = cells as f64 * step;
+            let found = grown_from(surface, &starts, Reach { grow_mm: REACH * apart_mm, climb_mm: Some(apart_mm) });
+            for (start, grown) in starts.iter().zip(found).filter_map(|(start, g)| Some((start, g?))) {
+                if !within(&grown.ball.centre) {
+                    balls.push(held_back(grown.ball, start, 0.5 * step, within));
+                } else if grown.met {
+                    balls.extend(grown.climbed.into_iter().filter(|b| within(&b.centre)).chain([grown.ball]));
+                }
+            }
+        }
+        Ok(balls)
     };
     let parts: Vec<Vec<Ball>> = centres.par_chunks(SIDE_BY_SIDE).enumerate().map(in_slices).collect::<Result<_, _>>()?;
     let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
@@ -151,10 +185,20 @@ fn grown_all(centres: &[Vec<kernels::Centre>], lattice: &Lattice, surface: Surfa
     Ok(all)
 }
 
+/// A ball on its way from its start, in steps of at most so much, where its centre was last within.
+fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: impl Fn(&Point3<f64>) -> bool) -> Ball {
+    let way = ball.centre - start;
+    let steps = (way.norm() / step_mm).ceil();
+    let share = (0..steps as u32).rev().map(|n| f64::from(n) / steps).find(|share| within(&(start + way * *share))).unwrap_or(0.0);
+    Ball { centre: start + way * share, radius_mm: ball.radius_mm - way.norm() * (1.0 - share), between: false }
+}
+
 /// A ball as it is painted: wider by what neighbouring balls leave between them at the surface.
 fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
     let step = lattice.step_mm;
-    let reach = ball.radius_mm + (0.5 * GAP * step * step / ball.radius_mm.max(1e-300)).min(0.5 * step);
+    let cells = ball.radius_mm / step;
+    let apart_mm = apart((cells * cells) as u32) as f64 * step;
+    let reach = ball.radius_mm + (0.5 * GAP * apart_mm * apart_mm / ball.radius_mm.max(1e-300)).min(0.5 * step);
     let centre_mm = [0, 1, 2].map(|a| ball.centre[a] - lattice.centre(a, 0));
     kernels::Ball { centre_mm, square_mm2: reach * reach }
 }
@@ -162,7 +206,7 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
 /// Radii of the balls that grow from the cells that no ball holds.
 fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
-    let reach = Reach { grow_mm: REACH_CELLS * lattice.step_mm, climb_mm: None };
+    let reach = Reach { grow_mm: REACH * lattice.step_mm, climb_mm: None };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;
         let cells = (0..ny).flat_map(|j| (0..nx).map(move |i| (i, j)));

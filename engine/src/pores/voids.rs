@@ -4,6 +4,7 @@ use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::Surface;
 use super::grow::{Reach, grown_from};
+use super::passage::DIAGONAL;
 use super::sizes::{centre, keep_only};
 use crate::align::eigen;
 use crate::distance::MeshDistance;
@@ -75,7 +76,7 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Ru
         return Ok(vec![]);
     }
     let facets = facets_by_void(mesh, scene, count);
-    let inscribed = inscribed(scene, components, &components.mask_where(|label| label != outside), f64::INFINITY, surface, rt)?;
+    let inscribed = inscribed(scene, components, &components.mask_where(|label| label != outside), surface, rt)?;
     let outer = Body::of(mesh, &facets[outside as usize])?;
     let own: Vec<Option<Body>> = wanted.iter().map(|&l| Body::of(mesh, &facets[l as usize])).collect::<Result<_, _>>()?;
     let mut found = vec![];
@@ -197,16 +198,9 @@ impl Enclosed {
     }
 }
 
-/// Radius of the largest ball in each component, by its label, of those in a mask: balls grow where the lattice shows one within so many cells of
-/// the largest of the component.
-pub(super) fn inscribed(
-    scene: &Scene,
-    components: &Components,
-    wanted: &Mask,
-    within_cells: f64,
-    surface: Surface,
-    rt: &Runtime,
-) -> Result<Vec<f64>, Error> {
+/// Radius of the largest ball in each component, by its label, of those in a mask: balls grow where the lattice shows one within [`DIAGONAL`] of the
+/// largest of the component.
+pub(super) fn inscribed(scene: &Scene, components: &Components, wanted: &Mask, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let lattice = &scene.lattice;
     let nx = lattice.dims[0];
     let mut squares = distance_transform(&scene.solid.complement(), Border::Unknown, rt)?;
@@ -220,7 +214,7 @@ pub(super) fn inscribed(
     };
     let mut largest = vec![0.0f64; components.count() + 1];
     all().for_each(|(at, away)| largest[label(at)] = largest[label(at)].max(away));
-    let candidates: Vec<[usize; 3]> = all().filter(|&(at, away)| away >= largest[label(at)] - within_cells).map(|c| c.0).collect();
+    let candidates: Vec<[usize; 3]> = all().filter(|&(at, away)| away >= largest[label(at)] - DIAGONAL).map(|c| c.0).collect();
     let starts: Vec<Point3<f64>> = candidates.iter().map(|&[i, j, k]| centre(lattice, i, j, k)).collect();
     let reach = Reach { grow_mm: 2.0 * lattice.step_mm, climb_mm: Some(lattice.step_mm) };
     let mut radii = vec![0.0f64; components.count() + 1];

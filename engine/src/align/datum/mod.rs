@@ -15,7 +15,7 @@ mod solve;
 use nalgebra::{Matrix6, Point3, Vector3, Vector6};
 
 use super::refine::Trail;
-use super::{AlignError, Alignment, Include, STEP_MM, moments, problem};
+use super::{AlignError, Alignment, Include, Moments, STEP_MM, problem};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Pose;
@@ -90,7 +90,7 @@ pub fn by_datums(
     let diagonal = nominal.mesh().bounds().diagonal_mm();
     let step = (0.5 * patch_mm).clamp(diagonal / 2000.0, diagonal / 200.0);
     let (designed, built) = (Surface::of(nominal.mesh(), step), Surface::of(actual, step));
-    let moments = moments(nominal.mesh(), "nominal")?;
+    let moments = Moments::of(nominal.mesh()).ok_or(AlignError::NoArea { which: "nominal" })?;
     let parts: Vec<Part> = match system {
         System::Datums(datums) => {
             datums.iter().map(|d| Ok(Part::Feature(d, Ideal::of(d, &designed)?))).collect::<Result<_, AlignError>>()?
@@ -172,7 +172,7 @@ fn describe(
 /// Area-weighted root mean square distance of the whole surface at the pose.
 fn rms_mm(nominal: &MeshDistance, actual: &Mesh, frame: &Frame, pose: &Pose) -> f64 {
     super::Samples::judged(actual).map_or(0.0, |samples| {
-        let moments = super::Moments { centroid: frame.centre, covariance: nalgebra::Matrix3::zeros() };
+        let moments = Moments { centroid: frame.centre, covariance: nalgebra::Matrix3::zeros() };
         let residuals = problem(nominal, &samples, &moments).residuals(&mut Trail::of(&samples, pose), pose);
         sum::sum(residuals.len(), |i| samples.weights[i] * residuals[i].distance_mm * residuals[i].distance_mm).sqrt()
     })
