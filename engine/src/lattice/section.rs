@@ -6,7 +6,7 @@
 
 use nalgebra::{Point2, Point3, Vector2, Vector3};
 
-use crate::mesh::Mesh;
+use crate::mesh::{Chain, Mesh, chains};
 
 /// A curve in a plane; coordinates are about the plane's origin, mm.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,39 +124,13 @@ fn piece(ids: &[u32; 3], corners: &[Vector3<f64>; 3], height: f64, cut_mm: f64) 
     Some(Piece { from: one, to: other, start, cut_mm2: cut_mm * (end - start).norm() })
 }
 
-fn joined(mut pieces: Vec<Piece>) -> Vec<Curve> {
-    pieces.sort_by_key(|p| p.from);
-    let mut used = vec![false; pieces.len()];
-    let next = |edge: u64, used: &[bool]| {
-        let first = pieces.partition_point(|p| p.from < edge);
-        (first..pieces.len()).take_while(|&n| pieces[n].from == edge).find(|&n| !used[n])
+fn joined(pieces: Vec<Piece>) -> Vec<Curve> {
+    let ends: Vec<[u64; 2]> = pieces.iter().map(|p| [p.from, p.to]).collect();
+    let curve = |Chain { segments, closed }: Chain| {
+        let points = segments.iter().map(|&n| pieces[n].start).collect();
+        Curve::of(points, segments.iter().map(|&n| pieces[n].cut_mm2).sum(), closed)
     };
-    // Curves that end must be begun at their beginning.
-    let mut ends: Vec<u64> = pieces.iter().map(|p| p.to).collect();
-    ends.sort_unstable();
-    let begins = |n: &usize| ends.binary_search(&pieces[*n].from).is_err();
-    let order: Vec<usize> = (0..pieces.len()).filter(begins).chain(0..pieces.len()).collect();
-    let mut curves = vec![];
-    for start in order {
-        if used[start] {
-            continue;
-        }
-        let (mut points, mut cut, mut at) = (vec![], 0.0, start);
-        let closed = loop {
-            used[at] = true;
-            points.push(pieces[at].start);
-            cut += pieces[at].cut_mm2;
-            if pieces[at].to == pieces[start].from {
-                break true;
-            }
-            match next(pieces[at].to, &used) {
-                Some(n) => at = n,
-                None => break false,
-            }
-        };
-        curves.push(Curve::of(points, cut, closed));
-    }
-    curves
+    chains(&ends).into_iter().map(curve).collect()
 }
 
 /// Mean height over each facet of the surface through its corners: to second order the corners' normals tell how it bends along every side,

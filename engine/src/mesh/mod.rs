@@ -5,11 +5,13 @@
 //! from outside; lengths are millimetres. A point cloud is a mesh whose triangles are points ([`Mesh::of_points`]).
 
 mod bulge;
+mod chains;
 pub mod edges;
 mod sample;
 mod spacing;
 
 pub use bulge::Bulge;
+pub(crate) use chains::{Chain, chains};
 pub use sample::{Samples, equal_shares};
 pub use spacing::{ASIDE, point_areas_mm2, spacing_mm};
 

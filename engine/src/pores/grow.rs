@@ -264,17 +264,39 @@ mod tests {
         }
     }
 
+    /// A large box, and within it a speck beside where a ball that starts at (1, 9, 10) touches.
+    fn box_with_speck() -> MeshDistance {
+        let bare = boxed([20.0; 3]);
+        let (mut vertices, mut triangles) = (bare.mesh().vertices().to_vec(), bare.mesh().triangles().to_vec());
+        let first = vertices.len() as u32;
+        vertices.push(Point3::new(0.2, 9.8, 10.0));
+        triangles.push([first; 3]);
+        MeshDistance::build(&Mesh::new(vertices, triangles).expect("a box and a point"))
+    }
+
     #[test]
     fn a_ball_held_from_one_side_climbs_away_from_it() {
-        // In a large box, a ball that may grow by a little climbs on.
+        let facets = box_with_speck();
+        let surface = Surface { facets: &facets, bulge: None, phase: Phase::Walls };
+        let reach = Reach { grow_mm: 5.0, climb_mm: Some(1.0) };
+        let found = grown(surface, &Point3::new(1.0, 9.0, 10.0), reach).expect("inside");
+        // Tangent to the face below the start and through the speck.
+        let radius_mm = (0.2 * 0.2 + 0.8 * 0.8) / (2.0 * 0.2);
+        assert!((found.ball.radius_mm - radius_mm).abs() < 1e-5 && found.met && !found.ball.between, "{:?}", found.ball);
+        // Straight away from the face by a half there is room for a larger one, and on from there.
+        let climbed = found.climbed.expect("there is room");
+        let first = f64::hypot(radius_mm + 0.5 - 0.2, 0.8);
+        assert!(climbed.radius_mm > first && climbed.radius_mm <= radius_mm + 4.0 * (0.5 + 0.25 + 0.125 + 0.0625 + 0.03125));
+        let mut seat = NO_SEAT;
+        assert!((facets.nearest_from(&climbed.centre, &mut seat).distance_mm - climbed.radius_mm).abs() < 1e-12);
+        assert_eq!(found.largest(), &climbed);
+    }
+
+    #[test]
+    fn a_ball_that_meets_nothing_is_left_where_it_grew_to() {
         let facets = boxed([20.0; 3]);
         let surface = Surface { facets: &facets, bulge: None, phase: Phase::Walls };
-        let reach = Reach { grow_mm: 0.5, climb_mm: Some(1.0) };
-        let found = grown(surface, &Point3::new(1.0, 9.0, 10.0), reach).expect("inside");
-        assert!((found.ball.radius_mm - 1.5).abs() < 1e-9 && !found.ball.between);
-        // Four steps of a half, four of a quarter and so on, each straight away from the face.
-        let climbed = found.climbed.expect("there is room");
-        assert!((climbed.radius_mm - (1.5 + 4.0 * (0.5 + 0.25 + 0.125 + 0.0625 + 0.03125))).abs() < 1e-9, "{climbed:?}");
-        assert_eq!(found.largest(), &climbed);
+        let found = grown(surface, &Point3::new(1.0, 9.0, 10.0), Reach { grow_mm: 0.5, climb_mm: Some(1.0) }).expect("inside");
+        assert!((found.ball.radius_mm - 1.5).abs() < 1e-9 && !found.met && found.climbed.is_none(), "{found:?}");
     }
 }

@@ -3,7 +3,7 @@
 use nalgebra::Point3;
 
 use super::Plane;
-use crate::mesh::Mesh;
+use crate::mesh::{Chain, Mesh, chains};
 
 /// A chain of places; the last joins the first where it is closed.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,49 +65,22 @@ pub(super) fn contours(mesh: &Mesh, plane: &Plane) -> Vec<Contour> {
         Some(Cut { facet: facet as u32, from: unordered(through(true)?), to: unordered(through(false)?) })
     };
     let cuts: Vec<Cut> = mesh.triangles().iter().enumerate().filter_map(cut).collect();
-    let chains = joined(&cuts);
+    let ends: Vec<[(u32, u32); 2]> = cuts.iter().map(|c| [c.from, c.to]).collect();
     let place = |edge: (u32, u32)| {
         let [p, q] = [edge.0, edge.1].map(|v| mesh.vertices()[v as usize]);
         let (hp, hq) = (plane.height_mm(&p), plane.height_mm(&q));
         p + (q - p) * (hp / (hp - hq)) // one end is below 0 and the other is not
     };
-    let contour = |(chain, closed): (Vec<usize>, bool)| {
-        let first = chain.first().filter(|_| !closed).map(|&c| cuts[c].from);
-        let points = first.into_iter().chain(chain.iter().map(|&c| cuts[c].to)).map(place).collect();
-        let mut facets: Vec<u32> = chain.iter().map(|&c| cuts[c].facet).collect();
+    let contour = |Chain { segments, closed }: Chain| {
+        let first = segments.first().filter(|_| !closed).map(|&c| cuts[c].from);
+        let points = first.into_iter().chain(segments.iter().map(|&c| cuts[c].to)).map(place).collect();
+        let mut facets: Vec<u32> = segments.iter().map(|&c| cuts[c].facet).collect();
         if closed {
             facets.rotate_left(1); // the first point ends the first segment
         }
         Contour { points, facets, closed }
     };
-    chains.into_iter().map(contour).collect()
-}
-
-/// Chains of segments, each beginning on the edge that the one before it ends on: the open ones first, in the order of their facets.
-fn joined(cuts: &[Cut]) -> Vec<(Vec<usize>, bool)> {
-    let mut starts: Vec<((u32, u32), usize)> = cuts.iter().enumerate().map(|(i, c)| (c.from, i)).collect();
-    let mut ends: Vec<(u32, u32)> = cuts.iter().map(|c| c.to).collect();
-    starts.sort_unstable();
-    ends.sort_unstable();
-    let mut used = vec![false; cuts.len()];
-    let mut chains = vec![];
-    let open = |i: &usize| ends.binary_search(&cuts[*i].from).is_err();
-    for first in (0..cuts.len()).filter(open).chain(0..cuts.len()) {
-        if used[first] {
-            continue;
-        }
-        let (mut chain, mut at) = (vec![], Some(first));
-        while let Some(cut) = at {
-            used[cut] = true;
-            chain.push(cut);
-            let edge = cuts[cut].to;
-            let from = starts.partition_point(|s| s.0 < edge);
-            at = starts[from..].iter().take_while(|s| s.0 == edge).map(|s| s.1).find(|&next| !used[next]);
-        }
-        let closed = chain.last().is_some_and(|&last| cuts[last].to == cuts[first].from);
-        chains.push((chain, closed));
-    }
-    chains
+    chains(&ends).into_iter().map(contour).collect()
 }
 
 /// The sides of contours as triangles without height, so that distances to these are distances to the contours; `None` without any.
