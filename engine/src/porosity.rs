@@ -151,25 +151,64 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What lies beside a facet of the part inside the envelope, at nine tenths of a cell.
+    /// The cell of the void that a facet of the part faces inside the envelope.
     pub fn beside_facet(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
-        let unit = mesh.area_vector(t).try_normalize(0.0)?;
-        let [a, b, c] = mesh.corners(t);
-        let centre = Point3::from((a.coords + b.coords + c.coords) / 3.0);
-        let beside = self.lattice.cell(&(centre + unit * (0.9 * self.lattice.step_mm)));
-        self.inside.holds(&centre, beside).then_some(beside)
+        let beside = self.void_beside(mesh, t)?;
+        self.inside.holds(&middle(mesh, t), beside).then_some(beside)
     }
+
+    /// The cell of the void that a facet of the part faces: the first that lies along its normal, since a void may be thinner than a cell; in corners
+    /// between cells the nearest one to the place where it should lie.
+    pub fn void_beside(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
+        let unit = mesh.area_vector(t).try_normalize(0.0)?;
+        let at = |cells: f64| middle(mesh, t) + unit * (cells * self.lattice.step_mm);
+        let is_void = |cell: &[usize; 3]| self.voids.cell(*cell) != Cell::Solid;
+        let along = BESIDE.into_iter().map(|cells| self.lattice.cell(&at(cells))).find(is_void);
+        along.or_else(|| {
+            let (wanted, [i, j, k]) = (at(BESIDE[0]), self.lattice.cell(&at(BESIDE[0])));
+            let around = (0..27).filter_map(|n| {
+                let aside = |x: usize, step: usize, count: usize| (x + step).checked_sub(1).filter(|x| *x < count);
+                let dims = self.lattice.dims;
+                Some([aside(i, n % 3, dims[0])?, aside(j, n / 3 % 3, dims[1])?, aside(k, n / 9, dims[2])?])
+            });
+            let away = |cell: &[usize; 3]| (Point3::from([0, 1, 2].map(|a| self.lattice.centre(a, cell[a]))) - wanted).norm_squared();
+            around.filter(is_void).min_by(|a, b| away(a).total_cmp(&away(b)))
+        })
+    }
+
+    /// Volume of the envelope (mm³): of a region as it is stated, of a hull by the lattice.
+    pub fn envelope_mm3(&self) -> f64 {
+        self.region_mm3().unwrap_or_else(|| self.volumes_mm3().iter().sum())
+    }
+
+    fn region_mm3(&self) -> Option<f64> {
+        match &self.inside {
+            Inside::Region { region, .. } => Some(region.volume_mm3()),
+            Inside::Hull { .. } => None,
+        }
+    }
+
+    /// Volumes (mm³) of solid, open and closed void inside the envelope, by the lattice.
+    fn volumes_mm3(&self) -> [f64; 3] {
+        let [_, ny, nz] = self.lattice.dims;
+        let lines: Vec<[f64; 3]> =
+            (0..ny * nz).into_par_iter().map(|line| self.inside.line_sums(&self.columns, &self.voids, line % ny, line / ny)).collect();
+        let per_mm2 = self.lattice.step_mm * self.lattice.step_mm;
+        lines.iter().fold([0.0; 3], |a, s| [a[0] + s[0], a[1] + s[1], a[2] + s[2]]).map(|mm| mm * per_mm2)
+    }
+}
+
+/// How far in front of a facet its void is looked for, in cells.
+const BESIDE: [f64; 3] = [0.9, 0.5, 1.4];
+
+fn middle(mesh: &Mesh, t: usize) -> Point3<f64> {
+    let [a, b, c] = mesh.corners(t);
+    Point3::from((a.coords + b.coords + c.coords) / 3.0)
 }
 
 /// On one lattice alone.
 pub(crate) fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Porosity, Error> {
-    let Scene { lattice, columns, voids, inside, .. } = scene;
-    let lines = lattice.dims[1] * lattice.dims[2];
-    let sums: Vec<[f64; 3]> =
-        (0..lines).into_par_iter().map(|line| inside.line_sums(columns, voids, line % lattice.dims[1], line / lattice.dims[1])).collect();
-    let per_mm2 = lattice.step_mm * lattice.step_mm;
-    let [solid_mm3, mut open_mm3, mut closed_mm3] =
-        sums.iter().fold([0.0; 3], |a, s| [a[0] + s[0], a[1] + s[1], a[2] + s[2]]).map(|mm| mm * per_mm2);
+    let [solid_mm3, mut open_mm3, mut closed_mm3] = scene.volumes_mm3();
     let all = solid_mm3 + open_mm3 + closed_mm3;
     if all <= 0.0 {
         return Err(Error::input(
@@ -180,9 +219,13 @@ pub(crate) fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> R
     let [open, closed] = pore_surface(mesh, bulge, scene);
     open_mm3 -= open.beyond_mm3;
     closed_mm3 -= closed.beyond_mm3;
-    let fractions = Fractions { total: (open_mm3 + closed_mm3) / all, open: open_mm3 / all, closed: closed_mm3 / all, envelope_mm3: all };
-    let per = |area: f64| area / fractions.envelope_mm3;
-    Ok(Porosity { fractions, numeric: fractions, open_surface_per_mm: per(open.area_mm2), closed_surface_per_mm: per(closed.area_mm2) })
+    let envelope_mm3 = scene.region_mm3().unwrap_or(all);
+    Ok(Porosity {
+        fractions: Fractions { total: (open_mm3 + closed_mm3) / all, open: open_mm3 / all, closed: closed_mm3 / all, envelope_mm3 },
+        numeric: Fractions { total: 0.0, open: 0.0, closed: 0.0, envelope_mm3: 0.0 },
+        open_surface_per_mm: open.area_mm2 / envelope_mm3,
+        closed_surface_per_mm: closed.area_mm2 / envelope_mm3,
+    })
 }
 
 /// Facets inside the envelope that face one kind of pore.

@@ -344,10 +344,12 @@ fn bits_held(ball: &Ball, left: f64, across: f64, step: f64, w: usize, nx: usize
 }
 
 /// Voxels of `first..end` along an axis that lie within a reach of a place, and at most one more at each end.
+#[inline(always)]
 fn voxels_within(place: f64, reach: f64, step: f64, first: usize, end: usize) -> std::ops::Range<usize> {
-    let from = (((place - reach) / step).floor().max(0.0) as usize).max(first);
-    let to = (((place + reach) / step).ceil().max(-1.0) + 1.0) as usize;
-    from..to.min(end).max(from)
+    // Conversions end at 0, and cut off what floor() would.
+    let from = (((place - reach) / step) as usize).max(first);
+    let last = ((place + reach) / step).max(-2.0) + 2.0;
+    from..(last as usize).min(end).max(from)
 }
 
 /// The same as [`local_thickness`] for unequal spacing: squared radius in mm², infinite where there is no background. On the host alone.

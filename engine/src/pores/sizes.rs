@@ -117,7 +117,8 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     let mut classes: Vec<(f64, u64)> = held.clone().map(|(b, &n)| (2.0 * b.radius_mm, n)).collect();
     let narrowest = held.filter(|(b, _)| b.between).map(|(b, _)| 2.0 * b.radius_mm).fold(f64::INFINITY, f64::min);
     // Cells in corners finer than the lattice: each has at least the ball that grows from it.
-    classes.extend(left_over(&counted, &numbers, lattice, surface, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
+    let grow_mm = balls.first().map_or(0.0, |largest| largest.radius_mm).max(REACH * lattice.step_mm);
+    classes.extend(left_over(&counted, &numbers, lattice, surface, grow_mm, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
     Ok(Sizes::of(classes, narrowest.is_finite().then_some(narrowest)))
 }
 
@@ -204,9 +205,9 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
 }
 
 /// Radii of the balls that grow from the cells that no ball holds.
-fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<f64>, Error> {
+fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface, grow_mm: f64, rt: &Runtime) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
-    let reach = Reach { grow_mm: REACH * lattice.step_mm, climb_mm: None };
+    let reach = Reach { grow_mm, climb_mm: None };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;
         let cells = (0..ny).flat_map(|j| (0..nx).map(move |i| (i, j)));

@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::kernels::euler_eighths_within;
 use crate::mesh::{Bulge, Mesh};
 use crate::porosity::Scene;
-use crate::solid::Cell;
 
 /// Area, Euler number and anisotropy of the solid inside an envelope.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,14 +25,11 @@ pub(crate) fn structure(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Re
     let lattice = &scene.lattice;
     let at = |axis: usize, n: usize| lattice.origin[axis] + n as f64 * lattice.step_mm;
     let eighths = euler_eighths_within(&scene.solid, |i, j, k| scene.in_region(&nalgebra::Point3::new(at(0, i), at(1, j), at(2, k))));
-    let facing: Vec<usize> = (0..mesh.triangles().len())
-        .filter(|&t| scene.beside_facet(mesh, t).is_some_and(|beside| scene.voids.cell(beside) != Cell::Solid))
-        .collect();
+    let facing: Vec<usize> = (0..mesh.triangles().len()).filter(|&t| scene.beside_facet(mesh, t).is_some()).collect();
     let areas: Vec<Vector3<f64>> =
         facing.iter().map(|&t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
-    let cell = lattice.step_mm * lattice.step_mm * lattice.step_mm;
     Ok(Structure {
-        envelope_mm3: scene.envelope().count() as f64 * cell,
+        envelope_mm3: scene.envelope_mm3(),
         area_mm2: crate::sum::sum(areas.len(), |n| areas[n].norm()),
         curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| b.curvature_mm(mesh, facing[n]))),
         euler: eighths as f64 / 8.0,

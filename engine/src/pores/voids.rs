@@ -104,16 +104,8 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Ru
 pub(super) fn facets_by_void(mesh: &Mesh, scene: &Scene, count: usize) -> Vec<Vec<u32>> {
     let mut facets = vec![vec![]; count + 1];
     for t in 0..mesh.triangles().len() {
-        let Some(unit) = mesh.area_vector(t).try_normalize(0.0) else { continue };
-        let [a, b, c] = mesh.corners(t);
-        let middle = Point3::from((a.coords + b.coords + c.coords) / 3.0);
-        // The first void along the normal: a void may be thinner than a cell just here.
-        let label = [0.9, 0.5, 1.4].into_iter().find_map(|cells| {
-            let [i, j, k] = scene.lattice.cell(&(middle + unit * (cells * scene.lattice.step_mm)));
-            Some(scene.voids.components().label_of(i, j, k)).filter(|l| *l != 0)
-        });
-        if let Some(label) = label {
-            facets[label as usize].push(t as u32);
+        if let Some([i, j, k]) = scene.void_beside(mesh, t) {
+            facets[scene.voids.components().label_of(i, j, k) as usize].push(t as u32);
         }
     }
     facets
