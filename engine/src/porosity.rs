@@ -143,6 +143,11 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The cells of a region; `None` for a hull, beyond which there is nothing.
+    pub fn region_cells(&self) -> Option<Mask> {
+        matches!(self.inside, Inside::Region { .. }).then(|| self.envelope())
+    }
+
     /// Whether a point lies in a region; everything does in the closed hull of the whole part.
     pub fn in_region(&self, p: &Point3<f64>) -> bool {
         match &self.inside {

@@ -128,7 +128,7 @@ fn the_euler_number_is_that_of_the_complex_of_cells() {
             for connectivity in [Connectivity::Faces6, Connectivity::Corners26] {
                 assert_eq!(euler_number(&mask, connectivity), cells(&mask, connectivity), "{dims:?} {density} {connectivity:?}");
             }
-            assert_eq!(euler_eighths_within(&mask, |_, _, _| true), 8 * euler_number(&mask, Connectivity::Corners26));
+            assert_eq!(euler_eighths_within(&mask, None, |_, _, _| true), 8 * euler_number(&mask, Connectivity::Corners26));
         }
     }
 }
@@ -172,8 +172,19 @@ fn shares_of_the_euler_number_add_up_over_the_cells_of_a_lattice() {
         let on = |x: usize| x % 12 < 4;
         usize::from(on(i)) + usize::from(on(j)) + usize::from(on(k)) >= 2
     });
-    let cell = |from: usize| euler_eighths_within(&mask, |i, j, k| [i, j, k].iter().all(|x| (from..from + 12).contains(x)));
+    let cell = |from: usize| euler_eighths_within(&mask, None, |i, j, k| [i, j, k].iter().all(|x| (from..from + 12).contains(x)));
     for from in [12, 17, 23] {
         assert_eq!(cell(from), 8 * (1 - 3));
     }
+}
+
+#[test]
+fn struts_that_an_image_cuts_do_not_end_there() {
+    let on = |x: usize| x % 12 < 4;
+    let known = Mask::from_fn([60; 3], |i, j, k| [i, j, k].iter().all(|x| (7..43).contains(x)));
+    let cut = Mask::from_fn([60; 3], |i, j, k| usize::from(on(i)) + usize::from(on(j)) + usize::from(on(k)) >= 2 && known.get(i, j, k));
+    let inside = |i: usize, j: usize, k: usize| [i, j, k].iter().all(|x| (7..43).contains(x));
+    assert_eq!(euler_eighths_within(&cut, Some(&known), inside), 27 * 8 * (1 - 3));
+    // As the image shows them, each of the 27 struts that begin at one of three sides adds an end with half of its edge beyond.
+    assert!(euler_eighths_within(&cut, None, inside) > 27 * 8 * (1 - 3));
 }

@@ -58,8 +58,9 @@ pub fn euler_number(mask: &Mask, connectivity: Connectivity) -> i64 {
 }
 
 /// Eight times the share of the Euler number (26-connectivity) that the corner between voxels (i-1, j-1, k-1) and (i, j, k) holds,
-/// summed over the corners that `inside` takes.
-pub fn euler_eighths_within(mask: &Mask, inside: impl Fn(usize, usize, usize) -> bool + Sync) -> i64 {
+/// summed over the corners that `inside` takes. Beyond `known`, a mask of the same extents, a structure goes on as its mirror image at the corner,
+/// so that where an image ends nothing else ends.
+pub fn euler_eighths_within(mask: &Mask, known: Option<&Mask>, inside: impl Fn(usize, usize, usize) -> bool + Sync) -> i64 {
     let [nx, ny, nz] = mask.dims();
     let table = eighths();
     let slices: Vec<i64> = (0..=nz)
@@ -67,22 +68,18 @@ pub fn euler_eighths_within(mask: &Mask, inside: impl Fn(usize, usize, usize) ->
         .map(|k| {
             let mut sum = 0;
             for j in 0..=ny {
-                let row = |dj: usize, dk: usize| {
-                    let (y, z) = (j + dj, k + dk);
-                    Row((y > 0 && y <= ny && z > 0 && z <= nz).then(|| mask.row(y - 1, z - 1)))
-                };
-                let rows = [row(0, 0), row(1, 0), row(0, 1), row(1, 1)];
+                let (rows, known) = (Corners::at(mask, j, k), known.map(|known| Corners::at(known, j, k)));
                 for w in 0..=mask.words_per_row() {
-                    let here = rows.map(|r| (r.before(w), r.word(w)));
+                    let here = rows.word(w);
                     if here.iter().all(|(a, b)| *a == 0 && *b == 0) || here.iter().all(|(a, b)| *a == u64::MAX && *b == u64::MAX) {
                         continue;
                     }
                     for bit in 0..64.min(nx + 1 - w * 64) {
-                        let octant = (0..4).fold(0, |o, n| o | (here[n].0 >> bit & 1) << (2 * n) | (here[n].1 >> bit & 1) << (2 * n + 1));
-                        let share = table[octant as usize];
-                        if share != 0 && inside(w * 64 + bit, j, k) {
-                            sum += share;
+                        let octant = octant(&here, bit);
+                        if octant == 0 || octant == 255 || !inside(w * 64 + bit, j, k) {
+                            continue;
                         }
+                        sum += table[known.map_or(octant, |known| mirrored(octant, self::octant(&known.word(w), bit))) as usize];
                     }
                 }
             }
@@ -90,6 +87,41 @@ pub fn euler_eighths_within(mask: &Mask, inside: impl Fn(usize, usize, usize) ->
         })
         .collect();
     slices.iter().sum()
+}
+
+/// The four rows of voxels around the corners of a row.
+#[derive(Clone, Copy)]
+struct Corners<'a>([Row<'a>; 4]);
+
+impl<'a> Corners<'a> {
+    fn at(mask: &'a Mask, j: usize, k: usize) -> Self {
+        let [_, ny, nz] = mask.dims();
+        Corners([(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dj, dk)| {
+            let (y, z) = (j + dj, k + dk);
+            Row((y > 0 && y <= ny && z > 0 && z <= nz).then(|| mask.row(y - 1, z - 1)))
+        }))
+    }
+
+    /// Of each row the voxels before the corners of a word, and behind them.
+    #[inline(always)]
+    fn word(&self, w: usize) -> [(u64, u64); 4] {
+        self.0.map(|r| (r.before(w), r.word(w)))
+    }
+}
+
+/// The eight voxels around a corner, as [`eighths`] counts them.
+#[inline(always)]
+fn octant(here: &[(u64, u64); 4], bit: usize) -> u8 {
+    (0..4).fold(0, |o, n| o | ((here[n].0 >> bit & 1) << (2 * n) | (here[n].1 >> bit & 1) << (2 * n + 1)) as u8)
+}
+
+/// An octant whose voxels that are not known are those across as few planes as may be; nothing where none is known.
+fn mirrored(octant: u8, known: u8) -> u8 {
+    if known == 255 {
+        return octant;
+    }
+    let seen = |v: u8| [0, 1, 2, 4, 3, 5, 6, 7].into_iter().map(|across| v ^ across).find(|&from| known >> from & 1 == 1);
+    (0..8).fold(0, |o, v| o | seen(v).map_or(0, |from| octant >> from & 1) << v)
 }
 
 /// Eight times a corner's share, by which of the eight voxels around it are set (bit 0 and 1 along i, then j, then k).
