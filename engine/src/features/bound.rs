@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Kind;
 use super::linear_program::{Plane, least};
 use super::local::State;
-use super::zone::Problem;
+use super::problem::Problem;
 
 /// No shape whose every step from the zone stays within the reach has a largest distance below the value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,7 +141,7 @@ mod tests {
     use nalgebra::Vector3;
 
     use super::super::local::{P, distance};
-    use super::super::zone::{Goal, Problem};
+    use super::super::problem::{Goal, Problem};
     use super::*;
 
     fn even(seed: u64, k: usize) -> f64 {

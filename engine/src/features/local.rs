@@ -9,6 +9,9 @@ use crate::frame::Pose;
 pub(crate) const P: usize = 7;
 pub(crate) type Row = [f64; P];
 
+/// Half angle of a cone (rad) from which on it is a plane: a right angle but for 20 seconds of arc.
+pub(super) const STEEPEST: f64 = std::f64::consts::FRAC_PI_2 - 1e-4;
+
 /// A shape as the fits move it: right-handed axes u, v, a (columns) at a point, and up to two sizes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct State {

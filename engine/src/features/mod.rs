@@ -17,8 +17,11 @@ mod least_squares;
 mod linear_program;
 mod local;
 mod pick;
+mod problem;
+mod settle;
 mod spread;
 mod starts;
+mod unit;
 mod zone;
 
 use nalgebra::{Point3, Vector3};
@@ -29,8 +32,9 @@ pub use associated::Associated;
 pub use least_squares::{Fit, least_squares};
 pub(crate) use local::Row as Step;
 pub use pick::{Picked, Seat, grown, near_patch, picked};
+pub use problem::Goal;
 pub use spread::{Errors, FIT, Filtered, NoiseRange, Spread, TEXTURE, filtered, two_point};
-pub use zone::{Certificate, Contact, Goal, Zone, circumscribed, inscribed, minimum_strip, minimum_zone};
+pub use zone::{Certificate, Contact, Zone, circumscribed, inscribed, minimum_strip, minimum_zone};
 
 /// What a feature is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -5,8 +5,9 @@ use nalgebra::{Matrix3, Matrix4, Matrix6, SMatrix, SVector, Vector3, Vector4, Ve
 use rayon::prelude::*;
 
 use super::Kind;
-use super::least_squares::{STEEPEST, Unit, settle};
-use super::local::{State, distance, frame_of};
+use super::local::{STEEPEST, State, distance, frame_of};
+use super::settle::settle;
+use super::unit::Unit;
 use crate::align::{eigen, pseudo_inverse};
 
 /// Axes tried over the half sphere, about 8 degrees apart.
