@@ -495,7 +495,8 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
     let (value, record, findings) = load::surface_of(&name, &all, &[], rt)?;
     let determined = session.keep(Read { value, record, findings });
     let built = on_cells(Part::from_volume(determined, part.scale_uncertainty), job.cell_mm)?;
-    pores_of_case(session, job, &Case::new(rt, None, Some(built), None), Some(("image", &image)))
+    let case = Case::new(rt, None, Some(built), None).ending_with_region();
+    pores_of_case(session, job, &case, Some(("image", &image)))
 }
 
 /// Between the outermost voxel centres; `None` for an image of a single layer.

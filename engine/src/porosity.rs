@@ -23,6 +23,8 @@ use crate::volume::Mask;
 /// What the porosity is a share of.
 pub enum Envelope<'a> {
     Region(&'a Region),
+    /// A region at whose border the image ends, and what it shows of the part goes on.
+    Image(&'a Region),
     /// Closing radius, mm.
     Hull {
         radius_mm: f64,
@@ -100,7 +102,7 @@ impl<'a> Scene<'a> {
     pub fn of(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
         let part = mesh.bounds();
         let bounds = match envelope {
-            Envelope::Region(region) => {
+            Envelope::Region(region) | Envelope::Image(region) => {
                 let region = region.bounds();
                 Bounds { min: part.min.inf(&region.min), max: part.max.sup(&region.max) }
             }
@@ -143,9 +145,9 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The cells of a region; `None` for a hull, beyond which there is nothing.
-    pub fn region_cells(&self) -> Option<Mask> {
-        matches!(self.inside, Inside::Region { .. }).then(|| self.envelope())
+    /// The cells that the image shows, where it ends with the envelope.
+    pub fn shown(&self) -> Option<Mask> {
+        matches!(self.inside, Inside::Region { ends: true, .. }).then(|| self.envelope())
     }
 
     /// Whether a point lies in a region; everything does in the closed hull of the whole part.
@@ -267,16 +269,16 @@ fn pore_surface(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> [Facing; 2
 
 /// The envelope on a lattice.
 enum Inside<'a> {
-    Region { region: &'a Region, lattice: Lattice, mesh: Option<Columns> },
+    Region { region: &'a Region, lattice: Lattice, mesh: Option<Columns>, ends: bool },
     Hull { hull: Mask, lattice: Lattice },
 }
 
 impl<'a> Inside<'a> {
     fn of(envelope: &Envelope<'a>, lattice: &Lattice, solid: &Mask, rt: &Runtime) -> Result<Inside<'a>, Error> {
         Ok(match envelope {
-            Envelope::Region(region) => {
+            Envelope::Region(region) | Envelope::Image(region) => {
                 let mesh = if let Region::Mesh(m) = region { Some(Columns::of(m.mesh(), *lattice)) } else { None };
-                Inside::Region { region, lattice: *lattice, mesh }
+                Inside::Region { region, lattice: *lattice, mesh, ends: matches!(envelope, Envelope::Image(_)) }
             }
             Envelope::Hull { radius_mm } => Inside::Hull { hull: closed_hull(solid, radius_mm / lattice.step_mm, rt)?, lattice: *lattice },
         })
@@ -296,7 +298,7 @@ impl<'a> Inside<'a> {
         let starts = solid.iter().map(|s| s[0]).chain(std::iter::once(f64::INFINITY));
         let gaps = ends.zip(starts).map(|(from, to)| [from, to]);
         match self {
-            Inside::Region { region, lattice, mesh } => {
+            Inside::Region { region, lattice, mesh, .. } => {
                 let chord = || region.chord(lattice.centre(1, j), lattice.centre(2, k));
                 let windows = mesh.as_ref().map_or_else(|| chord().into_iter().collect(), |m| m.line(j, k).to_vec());
                 let mut sums = [0.0; 3];

@@ -17,6 +17,10 @@ impl Case<'_> {
         self.once(&self.hull, "lattice", || Scene::both(mesh, &envelope, actual.cell_mm, self.rt))
     }
 
+    fn envelope<'r>(&self, region: &'r Region) -> Envelope<'r> {
+        if self.ends_with_region { Envelope::Image(region) } else { Envelope::Region(region) }
+    }
+
     /// Measures on each of the two lattices of a region, of which one is there at a time, or of the whole in its closed hull.
     fn on_each<T>(&self, region: Option<(&str, &Region)>, measure: impl Fn(&Scene) -> Result<T, Error>) -> Result<OnBoth<T>, Error> {
         let Some((_, region)) = region else {
@@ -24,7 +28,7 @@ impl Case<'_> {
             return Ok(Arc::new([measure(a)?, measure(b)?]));
         };
         let (mesh, cell_mm) = (self.moved()?, self.actual()?.cell_mm);
-        let on = |phase: f64| measure(&Scene::of(mesh, &Envelope::Region(region), cell_mm, phase, self.rt)?);
+        let on = |phase: f64| measure(&Scene::of(mesh, &self.envelope(region), cell_mm, phase, self.rt)?);
         Ok(Arc::new([on(PHASES[0])?, on(PHASES[1])?]))
     }
 
@@ -85,7 +89,7 @@ impl Case<'_> {
         let found = |scene: &Scene| pores::open_pores(mesh, scene, surface, least_cells, self.rt);
         self.timed("open pores", || match region {
             None => found(&self.hull()?[0]),
-            Some((_, region)) => found(&Scene::of(mesh, &Envelope::Region(region), self.actual()?.cell_mm, PHASES[0], self.rt)?),
+            Some((_, region)) => found(&Scene::of(mesh, &self.envelope(region), self.actual()?.cell_mm, PHASES[0], self.rt)?),
         })
     }
 }

@@ -86,6 +86,7 @@ pub struct Case<'a> {
     align_region: Option<&'a Region>,
     datums: Option<(Datums<'a>, f64)>,
     closing_mm: f64,
+    ends_with_region: bool,
     features: Vec<Feature<'a>>,
     struts: Option<Designed>,
     strut_limits: FaultLimits,
@@ -138,6 +139,7 @@ impl<'a> Case<'a> {
             align_region: None,
             datums: None,
             closing_mm: porosity::DEFAULT_CLOSING_MM,
+            ends_with_region: false,
             features: vec![],
             struts: None,
             strut_limits: FaultLimits::default(),
@@ -184,6 +186,12 @@ impl<'a> Case<'a> {
 
     pub fn closing(mut self, radius_mm: f64) -> Self {
         self.closing_mm = radius_mm;
+        self
+    }
+
+    /// The image ends where the region does that is measured, and what it shows of the part goes on there.
+    pub fn ending_with_region(mut self) -> Self {
+        self.ends_with_region = true;
         self
     }
 

@@ -24,7 +24,7 @@ pub struct Structure {
 pub(crate) fn structure(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Structure, Error> {
     let lattice = &scene.lattice;
     let at = |axis: usize, n: usize| lattice.origin[axis] + n as f64 * lattice.step_mm;
-    let known = scene.region_cells();
+    let known = scene.shown();
     let inside = |i, j, k| scene.in_region(&nalgebra::Point3::new(at(0, i), at(1, j), at(2, k)));
     let eighths = euler_eighths_within(&scene.solid, known.as_ref(), inside);
     let facing: Vec<usize> = (0..mesh.triangles().len()).filter(|&t| scene.beside_facet(mesh, t).is_some()).collect();
