@@ -5,7 +5,7 @@
 //! ones at its rim; what it takes of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its
 //! thickness, sub-voxel as the surface is.
 //! Accepts closed meshes in the nominal frame. Known limits: holes narrower than two sites or a cell of the scan are not told; their
-//! rims are rounded by the scan's blur, so that they come out up to a voxel narrower; walls displaced by more than their thickness count as
+//! rims are rounded by the scan's blur, so that they come out about a voxel narrower; walls displaced by more than their thickness count as
 //! open; walls that the scan does not resolve are not measured.
 //! Cost: some twenty microseconds a site.
 
