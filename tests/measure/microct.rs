@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use nalgebra::Point3;
 use verimetry_engine::case::Case;
 use verimetry_engine::io;
+use verimetry_engine::kernels::{self, Border};
 use verimetry_engine::load::{self, Source};
 use verimetry_engine::order::{ComponentsOrder, SurfaceOrder};
+use verimetry_engine::pores::{Phase, Sizes};
 use verimetry_engine::region::Region;
 use verimetry_engine::runtime::Runtime;
+use verimetry_engine::with_volume;
 
 use super::Folder;
 
@@ -71,4 +74,28 @@ fn a_published_ball_has_its_volume() {
     let radius = (solid * 99.0 * 99.0 * 99.0 / (4.0 / 3.0 * std::f64::consts::PI)).cbrt();
     println!("radius by volume {radius:.4} voxels");
     assert!((radius - 40.0).abs() < 0.05, "{radius}");
+}
+
+/// Voids as wide as the image, beside exact local thickness of its voxels. A ball of voxels reaches to the centre of a background voxel, ours to the
+/// surface before it and from anywhere, so that a radius differs by half a diagonal of a voxel at most.
+#[test]
+fn voids_of_a_real_scan_are_as_wide_as_the_exact_local_thickness_of_its_voxels() {
+    let folder = Folder::new();
+    let Some(file) = scan(&folder, "puma/100_fiberform.tif", 1.0) else { return };
+    let volume = io::load_volume(&file).unwrap().volume;
+    let rt = Runtime::cpu();
+    let solid = with_volume!(&volume, v => kernels::threshold(v, 127.5, &rt).unwrap());
+    let squares = kernels::local_thickness(&solid.complement(), Border::Unknown, &rt).unwrap();
+    let mut voxels: Vec<f64> = squares.into_iter().filter(|s| *s > 0).map(|s| 2.0 * f64::from(s).sqrt()).collect();
+    voxels.sort_by(f64::total_cmp);
+    let sizes = seen(&file, 127.5, |case, image| case.sizes(Phase::Pores, Some(image)).unwrap());
+    let ours = |of: &dyn Fn(&Sizes) -> f64| 0.5 * (of(&sizes[0]) + of(&sizes[1]));
+    let mean = voxels.iter().sum::<f64>() / voxels.len() as f64;
+    let quantile = |share: f64| voxels[(share * voxels.len() as f64) as usize];
+    let mut told = vec![("mean", ours(&|s| s.mean_mm()), mean)];
+    told.extend([("d10", 0.1), ("d50", 0.5), ("d90", 0.9)].map(|(name, share)| (name, ours(&|s| s.quantile_mm(share)), quantile(share))));
+    for (name, ours, of_voxels) in told {
+        println!("{name}: {ours:.3} voxels, of voxels {of_voxels:.3}");
+        assert!((ours - of_voxels).abs() <= 3.0_f64.sqrt(), "{name}: {ours} voxels, of voxels {of_voxels}");
+    }
 }
