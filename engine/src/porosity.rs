@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::frame::Bounds;
-use crate::kernels::{Border, Connectivity, components, distance_transform};
+use crate::kernels::{Border, Connectivity, aside, components, distance_transform};
 use crate::mesh::{Bulge, Mesh};
 use crate::region::Region;
 use crate::runtime::Runtime;
@@ -161,23 +161,20 @@ impl<'a> Scene<'a> {
     /// The cell of the void that a facet of the part faces inside the envelope.
     pub fn beside_facet(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
         let beside = self.void_beside(mesh, t)?;
-        self.inside.holds(&middle(mesh, t), beside).then_some(beside)
+        self.inside.holds(&mesh.centroid(t), beside).then_some(beside)
     }
 
     /// The cell of the void that a facet of the part faces: the first that lies along its normal, since a void may be thinner than a cell; in corners
     /// between cells the nearest one to the place where it should lie.
     pub fn void_beside(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
         let unit = mesh.area_vector(t).try_normalize(0.0)?;
-        let at = |cells: f64| middle(mesh, t) + unit * (cells * self.lattice.step_mm);
+        let at = |cells: f64| mesh.centroid(t) + unit * (cells * self.lattice.step_mm);
         let is_void = |cell: &[usize; 3]| self.voids.cell(*cell) != Cell::Solid;
         let along = BESIDE.into_iter().map(|cells| self.lattice.cell(&at(cells))).find(is_void);
         along.or_else(|| {
-            let (wanted, [i, j, k]) = (at(BESIDE[0]), self.lattice.cell(&at(BESIDE[0])));
-            let around = (0..27).filter_map(|n| {
-                let aside = |x: usize, step: usize, count: usize| (x + step).checked_sub(1).filter(|x| *x < count);
-                let dims = self.lattice.dims;
-                Some([aside(i, n % 3, dims[0])?, aside(j, n / 3 % 3, dims[1])?, aside(k, n / 9, dims[2])?])
-            });
+            let wanted = at(BESIDE[0]);
+            let cell = self.lattice.cell(&wanted);
+            let around = (0..27).filter_map(|n| aside(cell, [n % 3, n / 3 % 3, n / 9], self.lattice.dims));
             let away = |cell: &[usize; 3]| (Point3::from([0, 1, 2].map(|a| self.lattice.centre(a, cell[a]))) - wanted).norm_squared();
             around.filter(is_void).min_by(|a, b| away(a).total_cmp(&away(b)))
         })
@@ -207,11 +204,6 @@ impl<'a> Scene<'a> {
 
 /// How far in front of a facet its void is looked for, in cells.
 const BESIDE: [f64; 3] = [0.9, 0.5, 1.4];
-
-fn middle(mesh: &Mesh, t: usize) -> Point3<f64> {
-    let [a, b, c] = mesh.corners(t);
-    Point3::from((a.coords + b.coords + c.coords) / 3.0)
-}
 
 /// On one lattice alone.
 pub(crate) fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Porosity, Error> {

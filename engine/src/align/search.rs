@@ -7,7 +7,8 @@
 //! as excess. Distances come from a grid (see `field`) until few poses are left; those are refined by the surfaces themselves.
 //! The best is then turned about every axis that the nominal may be all but symmetric about, since trimming hides what tells such poses apart;
 //! where it does not fit well untrimmed, it is shifted too. Where that does not fit well either, or leaves some of the nominal uncovered, the best
-//! are moved by what maps either surface to itself, and so is what they lead to, until that leads no further. Nothing here is judged; everything is deterministic.
+//! are moved by what maps either surface to itself, and so is what they lead to, until that leads no further. Nothing
+//! here is judged; everything is deterministic.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -125,7 +126,6 @@ pub(super) struct Search<'a> {
 }
 
 /// Motions that nearly map a surface to itself: who is at one of its like places is told of the others, wherever their axes lie.
-#[derive(Clone, Copy)]
 struct Motions<'a> {
     of_nominal: &'a [Pose],
     of_actual: &'a [Pose],

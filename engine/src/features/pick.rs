@@ -50,11 +50,6 @@ impl<'a> Seat<'a> {
         Seat { mesh, normals, edges }
     }
 
-    fn centroid(&self, t: usize) -> Point3<f64> {
-        let [a, b, c] = self.mesh.corners(t);
-        Point3::from((a.coords + b.coords + c.coords) / 3.0)
-    }
-
     /// Triangles with all corners inside.
     pub fn inside(&self, holds: &(dyn Fn(&Point3<f64>) -> bool + Sync)) -> Vec<u32> {
         let within: Vec<bool> = self.mesh.vertices().par_iter().map(holds).collect();
@@ -67,8 +62,8 @@ impl<'a> Seat<'a> {
 pub fn near_patch(seat: &Seat, patch: &MeshDistance, within_mm: f64) -> Vec<u32> {
     let near = |t: &u32| {
         let t = *t as usize;
-        let signed = patch.signed(&seat.centroid(t));
-        let foot = signed.point - seat.centroid(t);
+        let signed = patch.signed(&seat.mesh.centroid(t));
+        let foot = signed.point - seat.mesh.centroid(t);
         // Beyond the rim of the patch the nearest point lies sideways.
         let above = foot.norm() <= 1e-9 || foot.dot(&signed.normal).abs() >= FACING * foot.norm();
         foot.norm() <= within_mm && above && seat.normals[t].dot(&signed.normal) > FACING
@@ -81,7 +76,7 @@ pub fn near_patch(seat: &Seat, patch: &MeshDistance, within_mm: f64) -> Vec<u32>
 /// fillet that leads on to the next face is left where it bends away from this one.
 pub fn grown(seat: &Seat, kind: Kind, seed: &Point3<f64>) -> Vec<u32> {
     let count = seat.mesh.triangles().len();
-    let far: Vec<f64> = (0..count).into_par_iter().map(|t| (seat.centroid(t) - seed).norm_squared()).collect();
+    let far: Vec<f64> = (0..count).into_par_iter().map(|t| (seat.mesh.centroid(t) - seed).norm_squared()).collect();
     let Some(first) = (0..count).reduce(|a, b| if far[b] < far[a] { b } else { a }) else { return vec![] };
     let (mut chosen, mut most) = (vec![], FIRST_GROWN);
     for _ in 0..GROWTHS {
@@ -103,7 +98,7 @@ const GROWTHS: usize = 16;
 
 /// Nearest neighbours first, at most so many, ascending.
 fn flooded(seat: &Seat, first: usize, shape: Option<&Shape>, most: usize) -> Vec<u32> {
-    let like = |t: usize| shape.is_none_or(|s| seat.normals[t].dot(&s.normal_at(&seat.centroid(t))).abs() > CONTINUES);
+    let like = |t: usize| shape.is_none_or(|s| seat.normals[t].dot(&s.normal_at(&seat.mesh.centroid(t))).abs() > CONTINUES);
     let mut seen = vec![false; seat.mesh.triangles().len()];
     seen[first] = true;
     let mut reached = vec![first as u32];
@@ -162,7 +157,7 @@ pub fn picked(seat: &Seat, kind: Kind, candidates: &[u32], border_mm: f64) -> Re
 
 /// Whether a triangle faces as the shape does at its place; wires have no faces.
 fn faces(seat: &Seat, shape: &Shape, t: u32) -> bool {
-    let facing = |t: u32| seat.normals[t as usize].dot(&shape.normal_at(&seat.centroid(t as usize)));
+    let facing = |t: u32| seat.normals[t as usize].dot(&shape.normal_at(&seat.mesh.centroid(t as usize)));
     match shape.kind() {
         Kind::Line | Kind::Circle => true,
         // A face has one outside; a bore and a shaft face the axis either way.
@@ -180,7 +175,7 @@ fn near_border(seat: &Seat, found: &Picked, chosen: &[u32], border_mm: f64) -> R
     chosen.iter().for_each(|t| own[*t as usize] = true);
     let mut foreign: Vec<u32> = (0..seat.mesh.triangles().len() as u32)
         .into_par_iter()
-        .filter(|&t| !own[t as usize] && bounds.contains(&seat.centroid(t as usize)) && !faces(seat, &found.fit.shape, t))
+        .filter(|&t| !own[t as usize] && bounds.contains(&seat.mesh.centroid(t as usize)) && !faces(seat, &found.fit.shape, t))
         .flat_map_iter(|t| seat.mesh.triangles()[t as usize])
         .collect();
     foreign.sort_unstable();

@@ -209,8 +209,7 @@ fn by_edges(mesh: &Mesh, health: &mut Health) {
 }
 
 fn centre(mesh: &Mesh, t: usize) -> [f64; 3] {
-    let [a, b, c] = mesh.corners(t);
-    ((a.coords + b.coords + c.coords) / 3.0).into()
+    mesh.centroid(t).coords.into()
 }
 
 /// Disjoint sets of triangles.

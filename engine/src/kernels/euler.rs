@@ -75,11 +75,12 @@ pub fn euler_eighths_within(mask: &Mask, known: Option<&Mask>, inside: impl Fn(u
                         continue;
                     }
                     for bit in 0..64.min(nx + 1 - w * 64) {
-                        let octant = octant(&here, bit);
-                        if octant == 0 || octant == 255 || !inside(w * 64 + bit, j, k) {
-                            continue;
+                        let seen = octant(&here, bit);
+                        let octant = known.map_or(seen, |known| mirrored(seen, octant(&known.word(w), bit)));
+                        let share = table[octant as usize];
+                        if share != 0 && inside(w * 64 + bit, j, k) {
+                            sum += share;
                         }
-                        sum += table[known.map_or(octant, |known| mirrored(octant, self::octant(&known.word(w), bit))) as usize];
                     }
                 }
             }

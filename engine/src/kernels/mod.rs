@@ -30,5 +30,5 @@ pub use histogram::{BINS, Counting, Histogram, histogram, histogram_of_slices};
 pub use median::{median, medians};
 pub use nearest::{NO_TRIANGLE, ProposalTree, propose};
 pub use passage::{Ends, Opening, beside, place_of, widest_passages};
-pub use thickness::{Ball, Centre, first_ball, local_thickness, local_thickness_mm2, maximal_balls, spread_balls};
+pub use thickness::{Ball, Centre, aside, first_ball, local_thickness, local_thickness_mm2, maximal_balls, spread_balls};
 pub use threshold::{threshold, threshold_of_slices};

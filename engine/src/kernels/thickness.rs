@@ -80,30 +80,17 @@ pub type Centre = (u32, u32);
 /// The balls of at least a squared radius that no neighbour's ball holds, slice by slice in the order of voxels. `squares` are
 /// the squared distances of a grid with the given extents.
 pub fn maximal_balls(squares: &[u32], dims: [usize; 3], at_least: u32, rt: &Runtime) -> Result<Vec<Vec<Centre>>, Error> {
-    balls_where(squares, dims, rt, |_, square, held| square >= at_least && !held())
+    spread_balls(squares, dims, at_least, |_| 1, rt)
 }
 
-/// Balls that stand `apart(squared radius)` voxels from each other: the maximal ones where that is 1, elsewhere every one whose centre lies on
-/// the grid of so many voxels, since among large balls hardly any voxels lie in the ball of a neighbour.
+/// Balls of at least a squared radius that stand `apart(squared radius)` voxels from each other: the maximal ones where that is 1, elsewhere every
+/// one whose centre lies on the grid of so many voxels, since among large balls hardly any lies in the ball of a neighbour.
 pub fn spread_balls(
     squares: &[u32],
     dims: [usize; 3],
+    at_least: u32,
     apart: impl Fn(u32) -> usize + Sync,
     rt: &Runtime,
-) -> Result<Vec<Vec<Centre>>, Error> {
-    balls_where(squares, dims, rt, |at, square, held| match apart(square) {
-        _ if square == 0 => false,
-        1 => !held(),
-        voxels => at.iter().all(|x| x % voxels == 0),
-    })
-}
-
-/// The balls that are wanted, by the places of their centres, their squared radii, and whether a neighbour's ball holds them.
-fn balls_where(
-    squares: &[u32],
-    dims: [usize; 3],
-    rt: &Runtime,
-    wanted: impl Fn([usize; 3], u32, &dyn Fn() -> bool) -> bool + Sync,
 ) -> Result<Vec<Vec<Centre>>, Error> {
     rt.step("ridge", 0.0)?;
     let [nx, ny, nz] = dims;
@@ -124,7 +111,11 @@ fn balls_where(
             }
             let row = (k * ny + j) * nx;
             for (i, &square) in squares[row..row + nx].iter().enumerate() {
-                if wanted([i, j, k], square, &|| holding.any(square, [largest[0][i], largest[1][i], largest[2][i]])) {
+                let stands = || match apart(square) {
+                    1 => !holding.any(square, [largest[0][i], largest[1][i], largest[2][i]]),
+                    voxels => [i, j, k].iter().all(|x| x % voxels == 0),
+                };
+                if square >= at_least && stands() {
                     found.push(((j * nx + i) as u32, square));
                 }
             }
@@ -367,7 +358,7 @@ pub fn local_thickness_mm2(mask: &Mask, spacing_mm: [f64; 3], border: Border, rt
         let (at, r) = ([n % nx, n / nx % ny, n / (nx * ny)], squares[n].sqrt());
         (0..27).any(|m| {
             let step = [m % 3, m / 3 % 3, m / 9];
-            let Some([x, y, z]) = beside(at, step, mask.dims()) else { return false };
+            let Some([x, y, z]) = aside(at, step, mask.dims()) else { return false };
             let v: f64 = (0..3).filter(|&a| step[a] != 1).map(|a| spacing_mm[a] * spacing_mm[a]).sum();
             // The margin is far above rounding: a ball that is not surely held stays.
             m != 13 && squares[(z * ny + y) * nx + x].sqrt() >= (r + v.sqrt()) * (1.0 + 1e-12)
@@ -380,7 +371,8 @@ pub fn local_thickness_mm2(mask: &Mask, spacing_mm: [f64; 3], border: Border, rt
     Ok(squares)
 }
 
-fn beside(at: [usize; 3], step: [usize; 3], dims: [usize; 3]) -> Option<[usize; 3]> {
+/// The voxel that lies a step from another along each axis: back for 0, at the same place for 1, forth for 2; `None` outside the grid.
+pub fn aside(at: [usize; 3], step: [usize; 3], dims: [usize; 3]) -> Option<[usize; 3]> {
     let mut there = [0; 3];
     for a in 0..3 {
         there[a] = (at[a] + step[a]).checked_sub(1).filter(|&x| x < dims[a])?;

@@ -151,8 +151,7 @@ fn fullest(mesh: &Mesh, room: &Room, side_mm: f64) -> Option<Bounds> {
     let hop_mm = Vector3::from_fn(|a, _| size[a] / hops[a] as f64);
     let mut areas = std::collections::BTreeMap::<[usize; 3], f64>::new();
     for t in 0..mesh.triangles().len() {
-        let [a, b, c] = mesh.corners(t);
-        let middle = Point3::from((a.coords + b.coords + c.coords) / 3.0);
+        let middle = mesh.centroid(t);
         if room.holds(&middle, 0.0) {
             let cell = [0, 1, 2].map(|a| (((middle[a] - all.min[a]) / hop_mm[a]) as usize).min(hops[a] - 1));
             *areas.entry(cell).or_default() += mesh.area_vector(t).norm();

@@ -118,6 +118,13 @@ impl Mesh {
         self.triangles[triangle].map(|v| self.vertices[v as usize])
     }
 
+    /// Centroid of a triangle.
+    #[inline]
+    pub fn centroid(&self, triangle: usize) -> Point3<f64> {
+        let [a, b, c] = self.corners(triangle);
+        Point3::from((a.coords + b.coords + c.coords) / 3.0)
+    }
+
     /// Twice the area times the unit normal of a triangle (mm²); zero for a degenerate one.
     #[inline]
     pub fn area_vector(&self, triangle: usize) -> Vector3<f64> {

@@ -50,10 +50,7 @@ pub fn with_noise(mesh: &Mesh, noise: &Noise) -> Result<Mesh, MeshError> {
 
 /// Only the triangles whose centroid is kept, and their vertices: a part with a piece missing, open where it broke off.
 pub fn cropped(mesh: &Mesh, keep: impl Fn(&Point3<f64>) -> bool) -> Result<Mesh, MeshError> {
-    let kept = (0..mesh.triangles().len()).filter(|&t| {
-        let [a, b, c] = mesh.corners(t);
-        keep(&Point3::from((a.coords + b.coords + c.coords) / 3.0))
-    });
+    let kept = (0..mesh.triangles().len()).filter(|&t| keep(&mesh.centroid(t)));
     compacted(mesh.vertices(), &kept.map(|t| mesh.triangles()[t]).collect::<Vec<_>>())
 }
 

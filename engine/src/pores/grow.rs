@@ -46,6 +46,13 @@ pub(super) struct Reach {
     pub climb_mm: Option<f64>,
 }
 
+impl Reach {
+    /// Of balls that start so far apart, mm: no neighbouring start is farther than they grow.
+    pub fn apart(mm: f64) -> Reach {
+        Reach { grow_mm: 2.0 * mm, climb_mm: Some(mm) }
+    }
+}
+
 /// Rounds after which a ball that still shrinks is taken as it is; four are usual.
 const ROUNDS: usize = 16;
 /// Relative change of the radius that ends the search.

@@ -75,8 +75,6 @@ impl Sizes {
     }
 }
 
-/// How far a ball may grow beyond the cell it starts from, in distances between starts: no neighbouring start is farther.
-const REACH: f64 = 2.0;
 /// Balls stand this many distances squared over twice the radius short of the surface that they all touch.
 const GAP: f64 = 0.75;
 
@@ -97,15 +95,17 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     }
     let mut squares = distance_transform(&body, Border::Unknown, rt)?;
     // Where balls start.
-    let stands = if surface.phase == Phase::Pores { counted.clone() } else { body };
-    if surface.phase == Phase::Pores {
+    let stands = if surface.phase == Phase::Pores {
         keep_only(&mut squares, &counted);
-    }
-    let centres = spread_balls(&squares, lattice.dims, apart, rt)?;
+        &counted
+    } else {
+        &body
+    };
+    let centres = spread_balls(&squares, lattice.dims, 1, apart, rt)?;
     drop(squares);
     rt.step("local thickness", 0.2)?;
-    let mut balls: Vec<Ball> = grown_all(&centres, &stands, lattice, surface, rt)?;
-    drop((centres, stands));
+    let mut balls: Vec<Ball> = grown_all(&centres, stands, lattice, surface, rt)?;
+    drop((centres, body));
     balls.sort_by(|a, b| b.radius_mm.total_cmp(&a.radius_mm));
     let painted: Vec<kernels::Ball> = balls.iter().map(|b| painted(b, lattice)).collect();
     let numbers = first_ball(&counted, [lattice.step_mm; 3], &painted, rt)?;
@@ -117,7 +117,7 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     let mut classes: Vec<(f64, u64)> = held.clone().map(|(b, &n)| (2.0 * b.radius_mm, n)).collect();
     let narrowest = held.filter(|(b, _)| b.between).map(|(b, _)| 2.0 * b.radius_mm).fold(f64::INFINITY, f64::min);
     // Cells in corners finer than the lattice: each has at least the ball that grows from it.
-    let grow_mm = balls.first().map_or(0.0, |largest| largest.radius_mm).max(REACH * lattice.step_mm);
+    let grow_mm = balls.first().map_or(0.0, |largest| largest.radius_mm).max(Reach::apart(lattice.step_mm).grow_mm);
     classes.extend(left_over(&counted, &numbers, lattice, surface, grow_mm, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
     Ok(Sizes::of(classes, narrowest.is_finite().then_some(narrowest)))
 }
@@ -168,8 +168,7 @@ fn grown_all(
         }
         let mut balls = vec![];
         for (cells, starts) in starts {
-            let apart_mm = cells as f64 * step;
-            let found = grown_from(surface, &starts, Reach { grow_mm: REACH * apart_mm, climb_mm: Some(apart_mm) });
+            let found = grown_from(surface, &starts, Reach::apart(cells as f64 * step));
             for (start, grown) in starts.iter().zip(found).filter_map(|(start, g)| Some((start, g?))) {
                 if !within(&grown.ball.centre) {
                     balls.push(held_back(grown.ball, start, 0.5 * step, within));

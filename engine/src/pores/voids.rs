@@ -208,9 +208,8 @@ pub(super) fn inscribed(scene: &Scene, components: &Components, wanted: &Mask, s
     all().for_each(|(at, away)| largest[label(at)] = largest[label(at)].max(away));
     let candidates: Vec<[usize; 3]> = all().filter(|&(at, away)| away >= largest[label(at)] - DIAGONAL).map(|c| c.0).collect();
     let starts: Vec<Point3<f64>> = candidates.iter().map(|&[i, j, k]| centre(lattice, i, j, k)).collect();
-    let reach = Reach { grow_mm: 2.0 * lattice.step_mm, climb_mm: Some(lattice.step_mm) };
     let mut radii = vec![0.0f64; components.count() + 1];
-    for (at, grown) in candidates.iter().zip(grown_from(surface, &starts, reach)) {
+    for (at, grown) in candidates.iter().zip(grown_from(surface, &starts, Reach::apart(lattice.step_mm))) {
         let radius = &mut radii[label(*at)];
         *radius = radius.max(grown.map_or(0.0, |g| g.largest().radius_mm));
     }
