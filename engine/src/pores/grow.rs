@@ -216,7 +216,9 @@ impl Growth {
         match reach.climb_mm {
             // Between two facing sides nothing is gained.
             Some(step) if met && !between => {
-                self.climbs(Climb { best: ball, foot: near.point, step_mm: 0.5 * step, tries: 0, lengths: 0 }, reach)
+                // No farther than the ball is wide, so that it does not step through a wall.
+                let step_mm = (0.5 * step).min(ball.radius_mm);
+                self.climbs(Climb { best: ball, foot: near.point, step_mm, tries: 0, lengths: 0 }, reach)
             }
             _ => false,
         }

@@ -145,7 +145,9 @@ fn total_fraction(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     match seen(case, scope)? {
         Err(reason) => Ok(Measured::not(reason)),
         Ok(both) => {
-            let porosity = case.porosity(scope.region)?.fractions;
+            let measured = case.porosity(scope.region)?;
+            let porosity = measured.fractions;
+            let surface_mm2 = (measured.open_surface_per_mm + measured.closed_surface_per_mm) * porosity.envelope_mm3;
             let solid = (1.0 - porosity.total) * porosity.envelope_mm3;
             if solid <= 0.0 {
                 return Ok(Measured::not("the envelope holds no solid: name a region or an envelope that does"));
@@ -155,7 +157,12 @@ fn total_fraction(case: &Case, scope: &Scope) -> Result<Measured, Error> {
             let unseen = case.actual()?.least_void_mm3() / solid / 3.0_f64.sqrt();
             match volume_of(case, volumes, area, solid)? {
                 Measured::Value { value, mut terms } => {
-                    terms.push(Term { name: "detection", u: unseen });
+                    // What the voids gain the solid loses, and it is counted on lattices too.
+                    let numeric = measured.numeric.total * porosity.envelope_mm3 / solid;
+                    terms.extend([
+                        Term { name: "solid", u: value * libm::hypot(surface_mm2 * case.actual()?.surface_u_mm() / solid, numeric) },
+                        Term { name: "detection", u: unseen },
+                    ]);
                     Ok(Measured::Value { value, terms })
                 }
                 not => Ok(not),
