@@ -21,6 +21,8 @@ mod sheets;
 mod support;
 #[path = "measure/thin.rs"]
 mod thin;
+#[path = "measure/voids.rs"]
+mod voids;
 
 use std::path::PathBuf;
 

@@ -115,6 +115,23 @@ impl Columns {
     }
 }
 
+/// Where the lines of a lattice run through a void that facets of a solid enclose: line and stretch, ascending, with the bits that the solid's own
+/// intervals have at their ends. `None` where the facets do not close.
+pub(crate) fn stretches_within(mesh: &Mesh, facets: &[u32], lattice: &Lattice) -> Option<Vec<(u32, [f64; 2])>> {
+    // What leaves the solid enters the void.
+    let entering = |(line, x, sign): (u32, f64, i8)| (line, x, -sign);
+    let mut crossings: Vec<_> = facets.iter().flat_map(|&t| crossings_of(mesh, t as usize, lattice)).map(entering).collect();
+    crossings.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let (mut all, mut stretches) = (vec![], vec![]);
+    for own in crossings.chunk_by(|a, b| a.0 == b.0) {
+        if !collect_intervals(own, &mut stretches) {
+            return None;
+        }
+        all.extend(stretches.drain(..).map(|stretch| (own[0].0, stretch)));
+    }
+    Some(all)
+}
+
 /// Appends the stretches of positive winding number; false where the winding number does not return to zero.
 fn collect_intervals(crossings: &[(u32, f64, i8)], intervals: &mut Vec<[f64; 2]>) -> bool {
     let (mut winding, mut entered) = (0i32, 0.0);

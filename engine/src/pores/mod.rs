@@ -9,6 +9,8 @@
 //! Accepts closed meshes in the nominal frame. Known limits: walls and pores thinner than a cell are seen in part; corners
 //! count with the balls that fit into them. Cost: some twenty bytes a cell, and a few microseconds a ball.
 
+mod closed;
+mod gap;
 mod grow;
 mod open;
 mod passage;

@@ -192,6 +192,11 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// Length (mm) inside the envelope of a stretch of void on the line through cells (·, j, k).
+    pub fn length_inside(&self, stretch: [f64; 2], j: usize, k: usize) -> f64 {
+        self.inside.length_of(stretch, j, k)
+    }
+
     /// Volume of the envelope (mm³): of a region as it is stated, of a hull by the lattice.
     pub fn envelope_mm3(&self) -> f64 {
         self.region_mm3().unwrap_or_else(|| self.volumes_mm3().iter().sum())
@@ -305,31 +310,56 @@ impl<'a> Inside<'a> {
         let gaps = ends.zip(starts).map(|(from, to)| [from, to]);
         match self {
             Inside::Region { region, lattice, mesh, .. } => {
-                let chord = || region.chord(lattice.centre(1, j), lattice.centre(2, k));
-                let windows = mesh.as_ref().map_or_else(|| chord().into_iter().collect(), |m| m.line(j, k).to_vec());
                 let mut sums = [0.0; 3];
-                for window in windows {
-                    let within = |[a, b]: [f64; 2]| [a.max(window[0]), b.min(window[1])];
-                    sums[0] += solid.iter().map(|&s| length(within(s))).sum::<f64>();
-                    gaps.clone().map(within).for_each(|gap| add_void(&mut sums, voids, lattice, gap, length(gap), j, k));
+                for window in windows(region, mesh.as_ref(), lattice, j, k) {
+                    sums[0] += solid.iter().map(|&s| length(common(s, window))).sum::<f64>();
+                    let within = gaps.clone().map(|gap| common(gap, window));
+                    within.for_each(|gap| add_void(&mut sums, voids, lattice, gap, length(gap), j, k));
                 }
                 sums
             }
             Inside::Hull { hull, lattice } => {
                 let mut sums = [solid.iter().map(|&s| length(s)).sum(), 0.0, 0.0];
                 for gap in gaps {
-                    let (first, end) = lattice.cells_in(gap);
-                    let inside: Vec<usize> = (first..end).filter(|&i| hull.get(i, j, k)).collect();
-                    // A gap that lies in the hull as a whole counts with its exact length, a part of one by its cells.
-                    let whole = gap[0].is_finite() && gap[1].is_finite() && inside.len() == end - first;
-                    let counted = if whole { length(gap) } else { inside.len() as f64 * lattice.step_mm };
-                    let at = inside.first().map_or(gap[0], |&i| lattice.centre(0, i));
-                    add_void(&mut sums, voids, lattice, if whole { gap } else { [at, at] }, counted, j, k);
+                    let (counted, place) = in_hull(hull, lattice, gap, j, k);
+                    add_void(&mut sums, voids, lattice, place, counted, j, k);
                 }
                 sums
             }
         }
     }
+
+    /// Length (mm) inside the envelope of a stretch of void on one line.
+    fn length_of(&self, stretch: [f64; 2], j: usize, k: usize) -> f64 {
+        match self {
+            Inside::Region { region, lattice, mesh, .. } => {
+                windows(region, mesh.as_ref(), lattice, j, k).into_iter().map(|window| length(common(stretch, window))).sum()
+            }
+            Inside::Hull { hull, lattice } => in_hull(hull, lattice, stretch, j, k).0,
+        }
+    }
+}
+
+/// Stretches of a line inside a region, whose lines are known where it is a mesh.
+fn windows(region: &Region, mesh: Option<&Columns>, lattice: &Lattice, j: usize, k: usize) -> Vec<[f64; 2]> {
+    let chord = || region.chord(lattice.centre(1, j), lattice.centre(2, k));
+    mesh.map_or_else(|| chord().into_iter().collect(), |m| m.line(j, k).to_vec())
+}
+
+/// Length (mm) of a gap in the hull, and where it lies: a gap that lies in the hull as a whole counts with its exact length, a part of one by its
+/// cells.
+fn in_hull(hull: &Mask, lattice: &Lattice, gap: [f64; 2], j: usize, k: usize) -> (f64, [f64; 2]) {
+    let (first, end) = lattice.cells_in(gap);
+    let inside: Vec<usize> = (first..end).filter(|&i| hull.get(i, j, k)).collect();
+    if gap[0].is_finite() && gap[1].is_finite() && inside.len() == end - first {
+        return (length(gap), gap);
+    }
+    let at = inside.first().map_or(gap[0], |&i| lattice.centre(0, i));
+    (inside.len() as f64 * lattice.step_mm, [at, at])
+}
+
+fn common([a, b]: [f64; 2], [from, to]: [f64; 2]) -> [f64; 2] {
+    [a.max(from), b.min(to)]
 }
 
 fn length([from, to]: [f64; 2]) -> f64 {
