@@ -2,6 +2,8 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/envelope.rs"]
+mod envelope;
 #[path = "measure/huge.rs"]
 mod huge;
 #[path = "measure/lattice.rs"]

@@ -50,6 +50,9 @@ impl Lattice {
     }
 }
 
+/// More lines than this share on which a surface does not close, and nothing is measured.
+const MOST_BROKEN: f64 = 1e-3;
+
 /// Where the lines of a lattice run inside a closed surface.
 pub struct Columns {
     pub lattice: Lattice,
@@ -82,6 +85,13 @@ impl Columns {
         }
         starts.push(intervals.len());
         Columns { lattice, starts, intervals, broken }
+    }
+
+    /// Errors: more lines than [`MOST_BROKEN`] on which the surface does not close.
+    pub fn closed(&self, what: &str) -> Result<(), Error> {
+        let lines = self.starts.len() - 1;
+        let message = || format!("{what} does not close on {} of {lines} lines through it: close the mesh", self.broken);
+        if self.broken as f64 > MOST_BROKEN * lines as f64 { Err(Error::input("mesh.open", message())) } else { Ok(()) }
     }
 
     /// Intervals inside, ascending and disjoint, on the line through cells (·, j, k).

@@ -31,7 +31,7 @@ pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
 pub use structure::Structure;
 pub(crate) use structure::structure;
-pub use summary::{BorderRule, Counted, PoreSummary, Reached, Sensitivity, SizeDistribution};
+pub use summary::{BorderRule, Counted, EnvelopeRecord, PoreSummary, Reached, Sensitivity, SizeDistribution};
 pub(crate) use surface::Surface;
 pub use table::csv;
 pub use voids::ClosedVoid;
