@@ -143,9 +143,9 @@ impl Components {
         if bits == 0 {
             return out.fill(0);
         }
-        let labels = &self.label_of_run[self.runs.in_word(word, bits, carry)];
-        let label = labels[0];
-        if all_are(labels, label) {
+        let runs = self.runs.in_word(word, bits, carry);
+        let label = self.label_of_run[runs.start];
+        if are_one(&self.label_of_run, &runs) {
             for (byte, out) in bits.to_le_bytes().into_iter().zip(out.chunks_mut(8)) {
                 out.iter_mut().zip(&SPREAD[byte as usize]).for_each(|(out, ones)| *out = ones & label);
             }
@@ -153,7 +153,7 @@ impl Components {
         }
         out.fill(0);
         let (mut from, mut rest) = (0, bits);
-        for &label in labels {
+        for &label in &self.label_of_run[runs] {
             from += rest.trailing_zeros() as usize;
             let length = (bits >> from).trailing_ones() as usize;
             out[from..from + length].fill(label);
@@ -211,32 +211,54 @@ counting_bits! {
     fn describe_slices(runs: &Runs, slices: std::ops::Range<usize>, label_of_run: &[u32], count: u32) -> Vec<Component> {
         let [_, ny, _] = runs.mask.dims();
         let mut components = vec![Component::NOTHING; count as usize];
+        // The component met last, which most often goes on: kept out of the list as long as it does.
+        let (mut at, mut current) = (1, Component::NOTHING);
         for (j, k) in slices.flat_map(|k| (0..ny).map(move |j| (j, k))) {
             let first = runs.row(j, k);
             let mut carry = 0;
             for (w, &bits) in runs.mask.words()[first..first + runs.per_row].iter().enumerate() {
-                let labels = &label_of_run[runs.in_word(first + w, bits, carry)];
+                let there = runs.in_word(first + w, bits, carry);
                 carry = bits >> 63;
-                let Some(&label) = labels.first() else { continue };
-                if all_are(labels, label) {
-                    components[label as usize - 1].add(bits, [w * 64, j, k]);
+                if there.is_empty() {
                     continue;
                 }
+                if are_one(label_of_run, &there) {
+                    let label = label_of_run[there.start];
+                    if label != at {
+                        components[at as usize - 1] = current;
+                        (at, current) = (label, components[label as usize - 1]);
+                    }
+                    current.add(bits, [w * 64, j, k]);
+                    continue;
+                }
+                components[at as usize - 1] = current;
                 let mut rest = bits;
-                for &label in labels {
+                for &label in &label_of_run[there] {
                     let run = rest & !rest.wrapping_add(rest & rest.wrapping_neg());
                     components[label as usize - 1].add(run, [w * 64, j, k]);
                     rest ^= run;
                 }
+                current = components[at as usize - 1];
             }
+        }
+        if count > 0 {
+            components[at as usize - 1] = current;
         }
         components
     }
 }
 
+/// Whether runs have one label.
 #[inline(always)]
-fn all_are(labels: &[u32], label: u32) -> bool {
-    labels.iter().fold(0, |differ, &l| differ | (l ^ label)) == 0
+fn are_one(labels: &[u32], runs: &std::ops::Range<usize>) -> bool {
+    match labels[runs.start..].first_chunk::<4>() {
+        // The most frequent case without a branch for each run.
+        Some(four) if runs.len() <= 4 => {
+            let differs = |(n, label): (usize, &u32)| if n < runs.len() { label ^ four[0] } else { 0 };
+            four.iter().enumerate().map(differs).fold(0, |all, d| all | d) == 0
+        }
+        _ => labels[runs.clone()].iter().all(|label| *label == labels[runs.start]),
+    }
 }
 
 impl Component {

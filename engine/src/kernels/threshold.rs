@@ -53,23 +53,39 @@ fn on_cpu<T: Voxel>(values: &[T], nx: usize, least: T, words: &mut [u64]) {
     });
 }
 
-/// Bit b says whether value b is `least` or more. In eights, which compilers turn into vector compares.
+/// Bit b says whether value b is `least` or more.
 #[inline]
 fn bits<T: Voxel>(values: &[T], least: T) -> u64 {
-    let mut word = 0u64;
-    let mut eights = values.chunks_exact(8);
-    let mut at = 0;
-    for eight in &mut eights {
-        // One byte a flag; the multiplication gathers the eight flags in the top byte, first flag lowest.
-        let mut flags = [0u8; 8];
-        flags.iter_mut().zip(eight).for_each(|(f, v)| *f = u8::from(*v >= least));
-        word |= (u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56) << at;
-        at += 8;
+    let mut flags = [0u8; 64];
+    match <&[T; 64]>::try_from(values) {
+        // A loop of known length, which compilers turn into vector compares.
+        Ok(values) => flags.iter_mut().zip(values).for_each(|(f, v)| *f = u8::from(*v >= least).wrapping_neg()),
+        Err(_) => flags.iter_mut().zip(values).for_each(|(f, v)| *f = u8::from(*v >= least).wrapping_neg()),
     }
-    for (b, v) in eights.remainder().iter().enumerate() {
-        word |= u64::from(*v >= least) << (at + b);
-    }
-    word
+    top_bits(&flags)
+}
+
+/// The top bits of bytes, the first lowest.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn top_bits(flags: &[u8; 64]) -> u64 {
+    use std::arch::x86_64::{_mm_loadu_si128, _mm_movemask_epi8};
+    flags.chunks_exact(16).rev().fold(0, |word, sixteen| {
+        // SAFETY: every processor of this kind has the instructions; they read the sixteen bytes of the slice.
+        let bits = unsafe { _mm_movemask_epi8(_mm_loadu_si128(sixteen.as_ptr().cast())) };
+        word << 16 | u64::from(bits as u16)
+    })
+}
+
+/// The top bits of bytes, the first lowest.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn top_bits(flags: &[u8; 64]) -> u64 {
+    flags.chunks_exact(8).rev().fold(0, |word, eight| {
+        // The multiplication gathers the lowest bits of eight bytes in the top byte, that of the first lowest.
+        let ones = eight.iter().rev().fold(0u64, |ones, f| ones << 8 | u64::from(f & 1));
+        word << 8 | ones.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
 }
 
 fn on_gpu<T: Voxel>(values: &[T], nx: usize, least: T, words: &mut [u64], gpu: &Gpu, rt: &Runtime) -> Result<(), Error> {
