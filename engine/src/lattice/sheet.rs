@@ -168,8 +168,8 @@ fn outward(mesh: &Mesh, triangle: u32) -> Option<Vector3<f64>> {
 
 /// For each sample of the surface of walls the area of their middle that it stands for, mm²; both faces have samples, each stands for half.
 ///
-/// Faces at half the thickness t to either side of a middle of Gaussian curvature K have `2 + K t² / 2` times its area (Steiner's formula),
-/// 7 to 15 % less than twice on minimal surfaces of typical walls; facets moved in by `t / 2` along the normals of their corners have it.
+/// Faces at half the thickness t to either side of a middle of Gaussian curvature K have `2 + K t² / 2` times its area (Steiner's formula): of
+/// a gyroid with walls of 0.4 mm in cells of 3 mm 7 % less than twice. Facets moved in by `t / 2` along the normals of their corners have it.
 fn of_middle_mm2(mesh: &Mesh, samples: &Samples, wall_mm: f64) -> Vec<f64> {
     let normals = mesh.vertex_normals();
     let share = |t: usize| {
@@ -192,7 +192,13 @@ fn of_middle_mm2(mesh: &Mesh, samples: &Samples, wall_mm: f64) -> Vec<f64> {
         });
     }
     let of_sample = |i: usize| match around.get(i) {
-        Some((whole, moved)) => if *whole > 0.0 { moved / whole } else { 0.0 },
+        Some((whole, moved)) => {
+            if *whole > 0.0 {
+                moved / whole
+            } else {
+                0.0
+            }
+        }
         None => of_triangle[samples.triangles[i] as usize],
     };
     samples.weights_mm2.iter().enumerate().map(|(i, w)| 0.5 * w * of_sample(i)).collect()
@@ -281,6 +287,29 @@ mod tests {
                 let truth = [0, 1, 2].map(|a| pose.rotate(&Vector3::ith(a, 1.0)));
                 assert!(truth.iter().any(|t| t.dot(vector).abs() > 0.999_99 * vector.norm()), "{form:?}: vector {axis} is {vector:?}");
             }
+        }
+    }
+
+    #[test]
+    fn sites_have_the_area_of_the_walls_middle_between_them() {
+        // Area of the level set in a cube by which walls repeat, in its edges squared, by counting where 3 × 80² lines along x, y and z cross
+        // it, each crossing by the cosine at which it does: within a part in a thousand.
+        for (surface, cell_mm, period_mm, area) in
+            [(Minimal::Gyroid, 3.0, 3.0, 3.092), (Minimal::SchwarzP, 3.0, 3.0, 2.353), (Minimal::SchwarzD, 5.0, 2.5, 0.5 * 3.838)]
+        {
+            let (wall_mm, step_mm) = (0.4, 0.1);
+            let solid = Solid::Sheet(sheets::Sheet { surface, cell_mm, thickness_mm: wall_mm });
+            let mesh = MeshDistance::build(&cube(solid, 4.4, &Pose::identity(), 0.13));
+            let (sites, _) = sites(&mesh, wall_mm, step_mm, &Runtime::cpu()).unwrap();
+            let inside = sites.iter().filter(|s| s.middle.iter().all(|x| (0.7..0.7 + period_mm).contains(x)));
+            let found: f64 = inside.map(|s| s.area_mm2).sum();
+            let truth = area * period_mm * period_mm;
+            // The cube's faces cut π/4 of the area's density of lines; in each site there they lie anywhere. Facets of side s on a curvature κ
+            // of 1.5 / mm lose up to 5/24 (κ s)² of their area.
+            let cut = 0.25 * std::f64::consts::PI * 6.0 * truth / period_mm / step_mm;
+            let allowed = 3.0 * step_mm * step_mm * (cut / 12.0).sqrt() + 5.0 / 24.0 * (1.5_f64 * 0.13) * (1.5 * 0.13) * truth;
+            eprintln!("{surface:?}: {found:.3} mm², truth {truth:.3}, allowed {allowed:.3}");
+            assert!((found - truth).abs() < allowed, "{surface:?}: {found} mm², truth {truth}");
         }
     }
 

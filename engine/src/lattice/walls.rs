@@ -2,11 +2,12 @@
 //!
 //! At each site in the middle of a designed wall (see `sheet`) the built wall is looked for across it, as far as half a wall beyond
 //! the designed faces. Where no built material lies on that line the wall is open there. Open sites that touch make a hole, with the bare
-//! ones at its rim; what it takes of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its
-//! thickness, sub-voxel as the surface is.
-//! Accepts closed meshes in the nominal frame. Known limits: holes narrower than two sites or a cell of the scan are not told; their
-//! rims are rounded by the scan's blur, so that they come out about a voxel narrower; walls displaced by more than their thickness count as
-//! open; walls that the scan does not resolve are not measured.
+//! ones at its rim. Its size is what it takes of the wall's middle: of sites at the rim as much as the built surface's distance leaves bare.
+//! Where the wall stands, the ball between its built faces gives its thickness, sub-voxel as the surface is.
+//! Accepts closed meshes in the nominal frame. Known bias: blur of σ moves the rim of a hole of radius R in a wall of thickness t by
+//! `σ² / 2R` into it, and what a surface takes back for its curvature is that of a rim seen from afar, half a torus; together holes come out
+//! about `2 σ² / t` narrower. Known limits: holes narrower than two sites or a cell of the scan are not told; walls displaced by more than
+//! their thickness count as open; walls that the scan does not resolve are not measured.
 //! Cost: some twenty microseconds a site.
 
 use nalgebra::{Matrix3, Point3, Vector3};
