@@ -45,8 +45,6 @@ const STRETCHED: f64 = 0.1;
 const MOST_PLACES: f64 = 400_000.0;
 /// No facet of a wall's face stands for more of its middle than this, in its own area.
 const MOST_OF_FACE: f64 = 2.0;
-/// Places of a site at which the wall is looked for.
-const TRIES: usize = 4;
 /// Sites looked at between two looks at the caller's wish to stop.
 pub(super) const BATCH: usize = 1 << 15;
 
@@ -230,17 +228,10 @@ fn sites(nominal: &MeshDistance, wall_mm: f64, step_mm: f64, rt: &Runtime) -> Re
         let area_mm2: f64 = group.iter().map(|(_, i)| area(*i)).sum();
         let mean = group.iter().fold(Vector3::zeros(), |s, (_, i)| s + middle(*i) * area(*i)) / area_mm2;
         let far = |i: u32| (middle(i) - mean).norm_squared();
-        let mut amid: Vec<u32> = group.iter().map(|(_, i)| *i).collect();
-        amid.sort_by(|&a, &b| far(a).total_cmp(&far(b)).then(a.cmp(&b)));
-        // Beside a corner of facets a ball may touch two of the same face.
-        amid.truncate(TRIES);
-        let wall = |&i: &u32| {
-            let normal = outward(mesh, samples.triangles[i as usize])?;
-            let wall = pores::wall_at(nominal, None, &samples.points[i as usize], &normal, WALLS.map(|w| w * wall_mm))?;
-            wall.between.then_some((normal, wall))
-        };
-        let (normal, wall) = amid.iter().find_map(wall)?;
-        Some(Site { middle: wall.centre, normal, thickness_mm: wall.thickness_mm, area_mm2, key: group[0].0 })
+        let (key, amid) = group.iter().copied().min_by(|a, b| far(a.1).total_cmp(&far(b.1)).then(a.1.cmp(&b.1)))?;
+        let normal = outward(mesh, samples.triangles[amid as usize])?;
+        let wall = pores::wall_at(nominal, None, &samples.points[amid as usize], &normal, WALLS.map(|w| w * wall_mm))?;
+        wall.between.then_some(Site { middle: wall.centre, normal, thickness_mm: wall.thickness_mm, area_mm2, key })
     };
     let mut found: Vec<Option<Site>> = Vec::with_capacity(groups.len());
     for batch in groups.chunks(BATCH) {
