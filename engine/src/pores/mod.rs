@@ -9,6 +9,8 @@
 //! Accepts closed meshes in the nominal frame. Known limits: walls and pores thinner than a cell are seen in part; corners
 //! count with the balls that fit into them. Cost: some twenty bytes a cell, and a few microseconds a ball.
 
+mod closed;
+mod gap;
 mod grow;
 mod open;
 mod passage;
@@ -29,7 +31,7 @@ pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
 pub use structure::Structure;
 pub(crate) use structure::structure;
-pub use summary::{BorderRule, Counted, PoreSummary, Reached, Sensitivity, SizeDistribution};
+pub use summary::{BorderRule, Counted, EnvelopeRecord, PoreSummary, Reached, Sensitivity, SizeDistribution};
 pub(crate) use surface::Surface;
 pub use table::csv;
 pub use voids::ClosedVoid;

@@ -186,7 +186,7 @@ fn grown_all(
 }
 
 /// A ball on its way from its start, in steps of at most so much, where its centre was last within.
-fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: impl Fn(&Point3<f64>) -> bool) -> Ball {
+pub(super) fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: impl Fn(&Point3<f64>) -> bool) -> Ball {
     let way = ball.centre - start;
     let steps = (way.norm() / step_mm).ceil();
     let share = (0..steps as u32).rev().map(|n| f64::from(n) / steps).find(|share| within(&(start + way * *share))).unwrap_or(0.0);

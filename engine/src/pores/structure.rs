@@ -27,13 +27,14 @@ pub(crate) fn structure(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Re
     let known = scene.shown();
     let inside = |i, j, k| scene.in_region(&nalgebra::Point3::new(at(0, i), at(1, j), at(2, k)));
     let eighths = euler_eighths_within(&scene.solid, known.as_ref(), inside);
-    let facing: Vec<usize> = (0..mesh.triangles().len()).filter(|&t| scene.beside_facet(mesh, t).is_some()).collect();
+    let share = |t: usize| scene.facing(mesh, t).iter().sum::<f64>();
+    let facing: Vec<(usize, f64)> = (0..mesh.triangles().len()).map(|t| (t, share(t))).filter(|(_, share)| *share > 0.0).collect();
     let areas: Vec<Vector3<f64>> =
-        facing.iter().map(|&t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
+        facing.iter().map(|&(t, share)| mesh.area_vector(t) * (0.5 * share * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
     Ok(Structure {
         envelope_mm3: scene.envelope_mm3(),
         area_mm2: crate::sum::sum(areas.len(), |n| areas[n].norm()),
-        curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| b.curvature_mm(mesh, facing[n]))),
+        curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| facing[n].1 * b.curvature_mm(mesh, facing[n].0))),
         euler: eighths as f64 / 8.0,
         anisotropy: anisotropy(&areas),
     })
