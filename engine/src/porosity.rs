@@ -6,7 +6,7 @@
 //! Envelopes: a region of the nominal frame; or the closed hull, which is what a ball of a stated radius, rolled over the
 //! part from outside, cannot enter (morphological closing), cavities included.
 //!
-//! Known bias: closed pores below about three cells across may be missed. Cost: a few bits a cell, two lattices.
+//! Known bias: closed pores below about three cells across may be missed. Cost: up to six bytes a cell of a lattice.
 
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
@@ -131,6 +131,12 @@ impl<'a> Scene<'a> {
         let voids = Voids::of(&solid, rt)?;
         let inside = Inside::of(envelope, &lattice, &solid, rt)?;
         Ok(Scene { lattice, columns, solid, voids, inside })
+    }
+
+    /// Refuses what does not fit the memory budget beside the lattice.
+    pub fn afford_beside(&self, what: &str, bytes: u64, rt: &Runtime) -> Result<(), Error> {
+        let cells: u64 = self.lattice.dims.iter().map(|n| *n as u64).product();
+        rt.afford(&format!("{what} on {cells} cells"), BYTES_PER_CELL * cells + bytes)
     }
 
     /// The cells of the envelope.

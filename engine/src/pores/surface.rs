@@ -1,7 +1,5 @@
 //! The determined surface as a ball meets it.
 
-use nalgebra::Point3;
-
 use super::Phase;
 use crate::distance::{MeshDistance, Nearest};
 use crate::mesh::Bulge;
@@ -20,11 +18,6 @@ impl Surface<'_> {
     /// Radius of the largest ball about a place of the phase, by what is nearest to it (mm).
     pub fn room_mm(&self, near: &Nearest) -> f64 {
         (near.distance_mm + self.beyond_mm(near)).max(0.0)
-    }
-
-    /// Radius of the largest ball about a place of the phase (mm).
-    pub fn room_at_mm(&self, p: &Point3<f64>, seat: &mut u32) -> f64 {
-        self.room_mm(&self.facets.nearest_from(p, seat))
     }
 
     /// Volume between a facet and the curved surface beyond it (mm³).

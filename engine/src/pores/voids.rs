@@ -4,7 +4,7 @@ use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::Surface;
 use super::grow::{Reach, grown_from};
-use super::passage::DIAGONAL;
+use super::room::DIAGONAL;
 use super::sizes::{centre, keep_only};
 use crate::align::eigen;
 use crate::distance::MeshDistance;
