@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::Surface;
-use super::room::{DIAGONAL, Place, Room};
+use super::room::{DIAGONAL, Room};
 use super::sizes::{both, centre};
 use crate::error::Error;
 use crate::kernels::{self, Border, Ends, distance_transform, first_ball, place_of, widest_passages};
@@ -111,7 +111,7 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
         Some(ball(foot.point + out * (radius_mm - surface.beyond_mm(&foot))))
     };
     let mut balls: Vec<kernels::Ball> = reached.rim().par_iter().filter_map(touching).collect();
-    balls.extend(between.iter().map(|place: &Place| ball(place.point(lattice))));
+    balls.extend(between.iter().map(|place| ball(place.point(lattice))));
     let beyond = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && !within.get(i, j, k));
     let swept = first_ball(&beyond, [step; 3], &balls, rt)?;
     let count = within.count() + swept.par_iter().filter(|n| **n > 0).count() as u64;
