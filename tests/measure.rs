@@ -2,6 +2,8 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/envelope.rs"]
+mod envelope;
 #[path = "measure/huge.rs"]
 mod huge;
 #[path = "measure/lattice.rs"]
@@ -21,6 +23,8 @@ mod sheets;
 mod support;
 #[path = "measure/thin.rs"]
 mod thin;
+#[path = "measure/voids.rs"]
+mod voids;
 
 use std::path::PathBuf;
 

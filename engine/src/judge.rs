@@ -66,7 +66,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         path: order::resolve(folder, &order.actual.file)?,
         unit: order.actual.unit,
         surface: order.actual.surface,
-        components: order.actual.components,
+        components: Some(order.actual.components),
         materials: order.actual.materials,
         material: order.actual.material,
         denoise: order.actual.denoise,
@@ -262,8 +262,7 @@ impl Inputs<'_> {
                 Region::Cylinder { from: Point3::from(*from), to: Point3::from(*to), radius_mm: *radius }
             }
             Shape::Mesh(file) => {
-                let mesh = self.keep(load::mesh("region", file, &order::resolve(self.folder, file)?, order::LengthUnit::Millimetre)?);
-                Region::Mesh(Box::new(MeshDistance::build(&mesh)))
+                self.keep(load::region("region", file, &order::resolve(self.folder, file)?, order::LengthUnit::Millimetre)?)
             }
         })
     }

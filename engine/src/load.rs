@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::case::{Part, Site};
+use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::inspect::{self, Item};
@@ -12,7 +13,9 @@ use crate::io::{self, Loaded, MeshFile, SliceSource, VolumeFile, with_voxel_type
 use crate::judgement::InputRecord;
 use crate::lattice::{self, Design};
 use crate::mesh::Mesh;
+use crate::mesh::edges::Edges;
 use crate::order::{ComponentsOrder, DEFAULT_SCALE_UNCERTAINTY, LengthUnit, SurfaceName, SurfaceOrder};
+use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::surface::{self, Determined, Keep, Method};
 use crate::volume::{MOST_REACH, Slices};
@@ -23,7 +26,8 @@ pub struct Source {
     pub path: PathBuf,
     pub unit: LengthUnit,
     pub surface: SurfaceOrder,
-    pub components: ComponentsOrder,
+    /// Bodies of a volume to keep; `None` leaves it to what is measured: the largest, or all of them where loose ones count.
+    pub components: Option<ComponentsOrder>,
     /// Materials in the volume beside air, and which of them the part is, counted from the densest.
     pub materials: u8,
     pub material: u8,
@@ -41,7 +45,7 @@ impl Source {
             path: path.into(),
             unit: LengthUnit::default(),
             surface: SurfaceOrder::default(),
-            components: ComponentsOrder::default(),
+            components: None,
             materials: 1,
             material: 1,
             denoise: false,
@@ -68,6 +72,24 @@ pub fn mesh(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Rea
     let (closed, findings) = health(&file, name);
     let record = record_of_mesh(role, name, path, &file, closed)?;
     Ok(Read { value: in_millimetres(file, unit)?, record, findings })
+}
+
+/// Reads the closed mesh of a region in the nominal's frame, or in the part's.
+pub fn region(role: &str, name: &str, path: &Path, unit: LengthUnit) -> Result<Read<Region>, Error> {
+    let Read { value, record, findings } = mesh(role, name, path, unit)?;
+    let edges = Edges::of(&value);
+    let open = format!("is open: {} of its edges do not join two triangles that run along it both ways", edges.irregular().count());
+    let wrong = if !edges.are_balanced() {
+        Some(open.as_str())
+    } else {
+        (value.volume_mm3() <= 0.0).then_some("encloses nothing: its triangles face inwards")
+    };
+    match wrong {
+        Some(wrong) => {
+            Err(Error::input("region.not_closed", format!("the {role} {name} {wrong}; give a closed mesh whose triangles face outwards")))
+        }
+        None => Ok(Read { value: Region::Mesh(Box::new(MeshDistance::build(&value))), record, findings }),
+    }
 }
 
 /// Reads the built part: a mesh or point cloud as it is, a volume through its determined surface. `accepted` names findings of severity
@@ -231,7 +253,7 @@ fn options(source: &Source) -> surface::Options {
             SurfaceOrder::Named(SurfaceName::Otsu) => Method::Otsu,
             SurfaceOrder::Value(v) => Method::Value(v),
         },
-        keep: match source.components {
+        keep: match source.components.unwrap_or_default() {
             ComponentsOrder::Largest => Keep::Largest,
             ComponentsOrder::All => Keep::All,
         },

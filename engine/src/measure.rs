@@ -19,7 +19,7 @@ use crate::judgement::InputRecord;
 use crate::lattice::{self, AsBuilt, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
-use crate::pores::{BorderRule, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution};
+use crate::pores::{BorderRule, EnvelopeRecord, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution};
 use crate::porosity;
 use crate::quantities::{self, QuantityJson, SMALLEST_VOID_CELLS, Scope};
 use crate::region::Region;
@@ -105,7 +105,7 @@ impl<'a> Session<'a> {
         let mut found = BTreeMap::new();
         for entry in groups.iter().flat_map(|g| quantities::group(g)) {
             self.rt.step("measure", 0.0)?;
-            found.insert(entry.definition.name.to_string(), QuantityJson::new(&entry.measure(case, scope)?, entry.definition.unit));
+            found.insert(entry.definition.name.to_string(), QuantityJson::new(&entry.measure(case, scope)?, &entry.definition));
         }
         let alignment = match case.nominal() {
             Ok(_) => {
@@ -209,8 +209,8 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
         None => None,
     };
     let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
-    // Every component counts: a strut that is broken twice hangs on nothing.
-    let part = session.part(&Source { components: ComponentsOrder::All, ..job.actual.clone() })?;
+    // Unless told otherwise every component counts: a strut that is broken twice hangs on nothing.
+    let part = session.part(&Source { components: job.actual.components.or(Some(ComponentsOrder::All)), ..job.actual.clone() })?;
     session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
     let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
     let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, job.limits);
@@ -303,7 +303,7 @@ pub fn dimension(part: &Source, features: &Path, patch_mm: f64, rt: &Runtime) ->
             let entry = quantities::entry(&name)?;
             let scope = Scope { feature: Some(&feature.order.name), patch_mm, ..Scope::default() };
             if let Some(measured) = quantities::offered(entry, &case, &scope)? {
-                let mut json = QuantityJson::new(&measured, entry.definition.unit);
+                let mut json = QuantityJson::new(&measured, &entry.definition);
                 if measured.value().is_some() {
                     json.zone = quantities::zone_behind(entry, &case, &scope)?.map(|found| found.record());
                 }
@@ -377,25 +377,33 @@ impl Pores<'_> {
 const PORE_GROUPS: [&str; 5] = ["porosity.", "pore.", "wall.", "structure.", "defect."];
 
 pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
+    if job.region.is_some() && !matches!(job.envelope, Envelope::Hull { .. }) {
+        let message = format!("a region and the envelope {} exclude each other: give one of them", envelope_name(&job.envelope));
+        return Err(Error::input("envelope.region", message));
+    }
     let mut session = Session::new(rt);
     let mut shape = resolve(job.region)?;
     let mut named = job.region.map(|r| r.name);
     match &job.envelope {
         Envelope::Volume => return pores_of_image(session, job),
         Envelope::File(path) => {
-            let mesh = session.mesh("envelope", &Source::new(path))?;
-            (shape, named) = (Some(Region::Mesh(Box::new(crate::distance::MeshDistance::build(&mesh)))), Some("envelope"));
+            let closed = session.keep(load::region("envelope", &name(path), path, job.part.unit)?);
+            (shape, named) = (Some(closed), Some("envelope"));
         }
         Envelope::Hull { .. } => {}
     }
-    // Every component counts: what a pore hangs on may be loose.
-    let built = session.part(&Source { components: ComponentsOrder::All, ..job.part.clone() })?;
+    let built = session.part(&with_all(&job.part))?;
     let mut case = Case::new(rt, None, Some(on_cells(built, job.cell_mm)?), None);
     if let Envelope::Hull { closing_mm } = job.envelope {
         case = case.closing(closing_mm);
     }
     let region = named.zip(shape.as_ref());
     pores_of_case(session, job, &case, region)
+}
+
+/// Every component unless told otherwise: what a pore hangs on may be loose.
+fn with_all(part: &Source) -> Source {
+    Source { components: part.components.or(Some(ComponentsOrder::All)), ..part.clone() }
 }
 
 /// A part that is measured on cells of another size.
@@ -423,19 +431,30 @@ fn coarse(part: &Part) -> Option<Finding> {
 /// The table, the summary and all quantities of a part's pores, in a region or its closed hull.
 fn pores_of_case(mut session: Session, job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Measurement, Error> {
     session.findings.extend(coarse(case.actual()?));
+    if let (true, Some(why)) = (job.table.is_some() || job.curve, &case.actual()?.not_closed) {
+        let message = format!("pores have neither table nor plot: the surface encloses no volume: {why}; close the mesh");
+        return Err(Error::input("pores.not_closed", message));
+    }
     write_table(job, case, region)?;
-    let pores = pore_summary(job, case, region)?;
     let scope = Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() };
-    Ok(Measurement { pores, ..session.measure(case, &PORE_GROUPS, &scope)? })
+    let measured = session.measure(case, &PORE_GROUPS, &scope)?;
+    let pores = pore_summary(job, case, region, &measured.quantities)?;
+    Ok(Measurement { pores, ..measured })
 }
 
-/// `None` where the surface encloses nothing.
-fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<Option<PoreSummary>, Error> {
+/// What lies behind the quantities, of those that were measured; `None` where the surface encloses nothing.
+fn pore_summary(
+    job: &Pores,
+    case: &Case,
+    region: Option<(&str, &Region)>,
+    quantities: &BTreeMap<String, QuantityJson>,
+) -> Result<Option<PoreSummary>, Error> {
     let part = case.actual()?;
     if part.not_closed.is_some() {
         return Ok(None);
     }
-    let sizes = SizeDistribution::of(&*case.sizes(Phase::Pores, region)?);
+    let is_measured = |name: &str| quantities.get(name).is_some_and(|q| q.value.is_some());
+    let sizes = SizeDistribution::of(&*case.sizes(Phase::Pores, region)?).filter(|_| is_measured("pore.size_d50"));
     let spheres = sizes.as_ref().filter(|_| job.curve).map_or(vec![], |s| s.spheres_mm(2.0 * part.cell_mm));
     let accessible = if spheres.is_empty() {
         vec![]
@@ -444,15 +463,21 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
         let share = |n: usize| 0.5 * (a[n] + b[n]);
         spheres.iter().enumerate().map(|(n, &diameter_mm)| Reached { diameter_mm, share: share(n) }).collect()
     };
-    let [a, b] = *case.throats(region)?;
+    let throat = |axis: &str| quantities.get(&format!("pore.throat_{axis}")).and_then(|q| q.value);
     let porosity = case.porosity(region)?;
     let surface_per_mm = porosity.open_surface_per_mm + porosity.closed_surface_per_mm;
     Ok(Some(PoreSummary {
+        envelope: EnvelopeRecord {
+            kind: job.region.map_or_else(|| envelope_name(&job.envelope), |region| format!("region {}", region.name)),
+            closing_mm: if let (Envelope::Hull { closing_mm }, None) = (&job.envelope, region) { Some(*closing_mm) } else { None },
+            volume_mm3: porosity.fractions.envelope_mm3,
+        },
         cell_mm: part.cell_mm,
+        least_void_mm3: least_mm3(part),
         sizes,
         accessible,
         range_mm: job.range_mm,
-        throats_mm: [0, 1, 2].map(|n| a[n].zip(b[n]).map(|(a, b)| 0.5 * (a + b))),
+        throats_mm: ["x", "y", "z"].map(throat),
         border: BorderRule::of(&case.closed_voids(region)?[0], least_mm3(part)),
         shapes: ShapeCount::of(&case.closed_voids(region)?[0], least_mm3(part)),
         sensitivity: Sensitivity {
@@ -460,6 +485,14 @@ fn pore_summary(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Re
             per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
         },
     }))
+}
+
+fn envelope_name(envelope: &Envelope) -> String {
+    match envelope {
+        Envelope::Hull { .. } => "hull".into(),
+        Envelope::Volume => "volume".into(),
+        Envelope::File(path) => name(path),
+    }
 }
 
 /// Volume of the smallest void that counts.
@@ -477,9 +510,6 @@ fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Res
 /// The image as the envelope, between the outermost voxel centres: nothing is known of what lies beyond them.
 fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Error> {
     let (rt, part) = (session.rt, &job.part);
-    if job.region.is_some() {
-        return Err(Error::input("envelope.region", "a region and the envelope `volume` exclude each other: give one of them"));
-    }
     let name = name(&part.path);
     let no_volume = || format!("{name} is a mesh and the envelope `volume` needs a volume: use hull or a mesh file");
     let opened = io::open_volume(&part.path).map_err(|e| match e.code {
@@ -491,9 +521,12 @@ fn pores_of_image(mut session: Session, job: &Pores) -> Result<Measurement, Erro
         Error::input("envelope.single_layer", message)
     })?;
     drop(opened);
-    let all = Source { components: ComponentsOrder::All, ..part.clone() };
-    let (value, record, findings) = load::surface_of(&name, &all, &[], rt)?;
+    let (value, record, findings) = load::surface_of(&name, &with_all(part), &[], rt)?;
     let determined = session.keep(Read { value, record, findings });
+    if determined.flags.iter().any(|flags| flags & crate::surface::flag::CUT != 0) {
+        let message = "the image ends within the part: voids that reach its edge count as open, wherever they lead beyond it, and walls are measured up to it; give an envelope inside the image, or a scan of the whole part";
+        session.findings.push(Finding::qualify("pores.image_edge", message).about(&name));
+    }
     let built = on_cells(Part::from_volume(determined, part.scale_uncertainty), job.cell_mm)?;
     let case = Case::new(rt, None, Some(built), None).ending_with_region();
     pores_of_case(session, job, &case, Some(("image", &image)))

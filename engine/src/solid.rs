@@ -50,6 +50,9 @@ impl Lattice {
     }
 }
 
+/// More lines than this share on which a surface does not close, and nothing is measured.
+const MOST_BROKEN: f64 = 1e-3;
+
 /// Where the lines of a lattice run inside a closed surface.
 pub struct Columns {
     pub lattice: Lattice,
@@ -84,6 +87,13 @@ impl Columns {
         Columns { lattice, starts, intervals, broken }
     }
 
+    /// Errors: more lines than [`MOST_BROKEN`] on which the surface does not close.
+    pub fn closed(&self, what: &str) -> Result<(), Error> {
+        let lines = self.starts.len() - 1;
+        let message = || format!("{what} does not close on {} of {lines} lines through it: close the mesh", self.broken);
+        if self.broken as f64 > MOST_BROKEN * lines as f64 { Err(Error::input("mesh.open", message())) } else { Ok(()) }
+    }
+
     /// Intervals inside, ascending and disjoint, on the line through cells (·, j, k).
     pub fn line(&self, j: usize, k: usize) -> &[[f64; 2]] {
         let line = k * self.lattice.dims[1] + j;
@@ -103,6 +113,23 @@ impl Columns {
         });
         Mask::from_words(self.lattice.dims, words).ok_or_else(|| Error::defect("lattice and mask differ in size"))
     }
+}
+
+/// Where the lines of a lattice run through a void that facets of a solid enclose: line and stretch, ascending, with the bits that the solid's own
+/// intervals have at their ends. `None` where the facets do not close.
+pub(crate) fn stretches_within(mesh: &Mesh, facets: &[u32], lattice: &Lattice) -> Option<Vec<(u32, [f64; 2])>> {
+    // What leaves the solid enters the void.
+    let entering = |(line, x, sign): (u32, f64, i8)| (line, x, -sign);
+    let mut crossings: Vec<_> = facets.iter().flat_map(|&t| crossings_of(mesh, t as usize, lattice)).map(entering).collect();
+    crossings.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let (mut all, mut stretches) = (vec![], vec![]);
+    for own in crossings.chunk_by(|a, b| a.0 == b.0) {
+        if !collect_intervals(own, &mut stretches) {
+            return None;
+        }
+        all.extend(stretches.drain(..).map(|stretch| (own[0].0, stretch)));
+    }
+    Some(all)
 }
 
 /// Appends the stretches of positive winding number; false where the winding number does not return to zero.

@@ -56,7 +56,7 @@ fn measured(f: fn([f64; 3]) -> f64, level: f64, pose: &Pose, names: &[&str]) -> 
     let volume = Volume::new(grid, Rescale::IDENTITY, (0..EXTENT * EXTENT * EXTENT).map(grey).collect()).unwrap();
     let source = Source {
         surface: SurfaceOrder::Value(30_000.0),
-        components: ComponentsOrder::All,
+        components: Some(ComponentsOrder::All),
         scale_uncertainty: 0.0,
         ..Source::new(folder.file("cells.mha", &metaimage(&volume)))
     };

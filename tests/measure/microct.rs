@@ -37,7 +37,7 @@ fn scan(folder: &Folder, path: &str, voxel_mm: f64) -> Option<PathBuf> {
 /// A scan and its image between the outermost voxel centres; the surface through one grey value.
 fn seen<R>(path: &Path, threshold: f64, measure: impl FnOnce(&Case, (&str, &Region)) -> R) -> R {
     let rt = Runtime::cpu();
-    let source = Source { surface: SurfaceOrder::Value(threshold), components: ComponentsOrder::All, ..Source::new(path) };
+    let source = Source { surface: SurfaceOrder::Value(threshold), components: Some(ComponentsOrder::All), ..Source::new(path) };
     let part = load::part("scan", &source, &[], &rt).unwrap().value;
     let volume = io::open_volume(path).unwrap();
     let last = volume.grid().dims().map(|n| (n - 1) as f64);

@@ -209,10 +209,8 @@ fn a_round_pore_has_no_direction() {
     let solid = Solid::Ball { centre, radius_mm: 2.0 }.without(Solid::Ball { centre, radius_mm: 1.1 }, 0.0);
     let bounds = Bounds { min: centre - Vector3::repeat(2.3), max: centre + Vector3::repeat(2.3) };
     let fine = Fineness { cell_mm: 0.08, simplify_mm: None };
-    let found = Part::new(&surface_mesh(&solid, &bounds, fine).unwrap().mesh, 0.06).measured(
-        &Scope::default(),
-        &["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"],
-    );
+    let found = Part::new(&surface_mesh(&solid, &bounds, fine).unwrap().mesh, 0.06)
+        .measured(&Scope::default(), &["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"]);
     for name in ["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"] {
         covers(&found, name, 0.0);
     }

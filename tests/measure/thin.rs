@@ -23,7 +23,7 @@ fn scanned(thin: Vec<Solid>, region: &Region, names: &[&str]) -> Vec<(f64, f64)>
     let grid = Grid::aligned([43, 43, 62], [VOXEL; 3], Point3::origin()).unwrap();
     let ct = Ct { edge_sigma_mm: 0.7 * VOXEL, air: 1000.0, material: 21_000.0, noise_sd: 200.0, seed: 11 };
     let source = Source::new(folder.file("thin.mha", &metaimage(&ct.scan(&solid, &grid).unwrap())));
-    let source = Source { scale_uncertainty: 0.0, components: ComponentsOrder::All, ..source };
+    let source = Source { scale_uncertainty: 0.0, components: Some(ComponentsOrder::All), ..source };
     let rt = Runtime::cpu();
     let part = load::part("thin", &source, &[], &rt).unwrap().value;
     let case = Case::new(&rt, None, Some(part), None);

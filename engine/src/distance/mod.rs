@@ -90,6 +90,11 @@ impl MeshDistance {
         &self.mesh
     }
 
+    /// The edges of the mesh; `None` where they were not looked at.
+    pub(crate) fn edges(&self) -> Option<&Edges> {
+        self.edges.as_ref()
+    }
+
     /// Whether every edge is shared by triangles that run through it in opposite directions equally often; false where it was not looked at.
     pub fn is_closed_and_oriented(&self) -> bool {
         self.closed

@@ -13,8 +13,8 @@ mod pairs;
 use rayon::prelude::*;
 
 use crate::finding::Finding;
-use crate::mesh::Mesh;
 use crate::mesh::edges::{Edges, is_line};
+use crate::mesh::{Mesh, Shells};
 
 /// How many, and the first place where.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -185,7 +185,6 @@ fn duplicates(mesh: &Mesh) -> Vec<usize> {
 fn by_edges(mesh: &Mesh, health: &mut Health) {
     let triangles = mesh.triangles();
     let edges = Edges::of(mesh);
-    let mut shells = Shells::new(triangles.len());
     for edge in edges.irregular() {
         let place = || {
             let [a, b] = [edge[0].low, edge[0].high].map(|v| mesh.vertices()[v as usize]);
@@ -196,50 +195,16 @@ fn by_edges(mesh: &Mesh, health: &mut Health) {
             [_, _] => health.flipped_edges.add(place),
             _ => health.non_manifold_edges.add(place),
         }
-        edge.windows(2).for_each(|w| shells.join(w[0].triangle, w[1].triangle));
     }
-    for t in 0..triangles.len() as u32 {
-        (0..3).map(|k| edges.across(t, k)).filter(|&other| other < t).for_each(|other| shells.join(t, other));
-    }
-    // The root of a shell is its first triangle.
-    let mut roots = (0..triangles.len()).filter(|&t| shells.is_root(t) && !is_line(&triangles[t]));
-    let (first, second) = (roots.next(), roots.next());
-    let count = usize::from(first.is_some()) + usize::from(second.is_some()) + roots.count();
+    let shells = Shells::of(mesh, &edges);
+    let mut firsts = shells.firsts().iter().map(|&t| t as usize).filter(|&t| !is_line(&triangles[t]));
+    let (first, second) = (firsts.next(), firsts.next());
+    let count = usize::from(first.is_some()) + usize::from(second.is_some()) + firsts.count();
     health.shells = Fault { count, first_mm: second.map(|t| centre(mesh, t)) };
 }
 
 fn centre(mesh: &Mesh, t: usize) -> [f64; 3] {
     mesh.centroid(t).coords.into()
-}
-
-/// Disjoint sets of triangles.
-struct Shells {
-    parent: Vec<u32>,
-}
-
-impl Shells {
-    fn new(count: usize) -> Self {
-        Shells { parent: (0..count as u32).collect() }
-    }
-
-    fn root(&mut self, mut at: u32) -> u32 {
-        while self.parent[at as usize] != at {
-            let up = self.parent[self.parent[at as usize] as usize];
-            self.parent[at as usize] = up; // halves the path for the next search
-            at = up;
-        }
-        at
-    }
-
-    fn join(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.root(a), self.root(b));
-        let (low, high) = (a.min(b), a.max(b));
-        self.parent[high as usize] = low;
-    }
-
-    fn is_root(&self, t: usize) -> bool {
-        self.parent[t] as usize == t
-    }
 }
 
 /// Factors by which a wrong unit makes a part too large or too small: inch and millimetre, metre and millimetre, centimetre, micrometre.

@@ -8,11 +8,13 @@ mod bulge;
 mod chains;
 pub mod edges;
 mod sample;
+mod shells;
 mod spacing;
 
 pub use bulge::Bulge;
 pub(crate) use chains::{Chain, chains};
 pub use sample::{Samples, equal_shares};
+pub use shells::Shells;
 pub use spacing::{ASIDE, point_areas_mm2, spacing_mm};
 
 use std::sync::Arc;

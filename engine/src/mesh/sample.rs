@@ -35,6 +35,25 @@ pub fn equal_shares(weights: &[f64], count: usize) -> Vec<usize> {
     chosen
 }
 
+/// Parts into which each edge of a triangle is divided so that none is longer than a step.
+fn parts_per_edge(mesh: &Mesh, t: usize, step_mm: f64) -> usize {
+    let [a, b, c] = mesh.corners(t);
+    let longest = (b - a).norm().max((c - b).norm()).max((a - c).norm());
+    (longest / step_mm).ceil().clamp(1.0, MOST_PARTS_PER_EDGE) as usize
+}
+
+impl Mesh {
+    /// The middles of the equal parts of a triangle, divided regularly until no edge is longer than a step.
+    pub fn parts(&self, t: usize, step_mm: f64) -> impl Iterator<Item = Point3<f64>> {
+        let ([a, b, c], parts) = (self.corners(t), parts_per_edge(self, t, step_mm));
+        // Those that lie as the triangle does, and between them those that are turned.
+        (0..parts).flat_map(move |i| (0..2 * (parts - i) - 1).map(move |n| (i, n / 2, n % 2))).map(move |(i, j, turned)| {
+            let place = |n: usize| (3 * n + 1 + turned) as f64 / (3 * parts) as f64;
+            a + (b - a) * place(i) + (c - a) * place(j)
+        })
+    }
+}
+
 impl Samples {
     /// Samples no further apart than `step_mm` along edges.
     pub fn of(mesh: &Mesh, step_mm: f64) -> Samples {
@@ -58,8 +77,7 @@ impl Samples {
 
     fn add_triangle(&mut self, mesh: &Mesh, t: usize, corners: [u32; 3], step_mm: f64) {
         let [a, b, c] = mesh.corners(t);
-        let longest = (b - a).norm().max((c - b).norm()).max((a - c).norm());
-        let parts = (longest / step_mm).ceil().clamp(1.0, MOST_PARTS_PER_EDGE) as usize;
+        let parts = parts_per_edge(mesh, t, step_mm);
         let third = mesh.area_vector(t).norm() / (6 * parts * parts) as f64;
         for i in 0..=parts {
             for j in 0..=parts - i {
@@ -113,6 +131,19 @@ mod tests {
             assert!((area - 3.0).abs() < 1e-12);
             assert!((moment - 3.0 * (2.0 * 1.0 - 2.0 / 3.0)).abs() < 1e-11); // area times the value at the centroid
             assert_eq!(&s.points[..3], mesh.vertices());
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_triangle_have_its_centroid_in_their_midst_and_its_second_moment_between_them() {
+        let mesh = right_triangle();
+        for (step, count) in [(4.0, 1), (1.9, 4), (0.1, 1369)] {
+            let middles: Vec<Point3<f64>> = mesh.parts(0, step).collect();
+            assert_eq!(middles.len(), count);
+            let mean = |of: &dyn Fn(&Point3<f64>) -> f64| middles.iter().map(of).sum::<f64>() / count as f64;
+            assert!((mean(&|p| p.x) - 1.0).abs() < 1e-12 && (mean(&|p| p.y) - 2.0 / 3.0).abs() < 1e-12);
+            // Of x², 3²/6 over the triangle; each of the parts keeps a share of 1 / parts of the spread about its own middle.
+            assert!((mean(&|p| p.x * p.x) - (1.5 - 0.5 / count as f64)).abs() < 1e-12);
         }
     }
 

@@ -10,6 +10,8 @@
 //! count with the balls that fit into them. Cost: six bytes a cell, 128 for each ball and 20 for each cell at the border of a sphere's room, all held
 //! against the memory budget; a few microseconds a ball.
 
+mod closed;
+mod gap;
 mod grow;
 mod open;
 mod passage;
@@ -30,9 +32,9 @@ pub(crate) use passage::{LEAST_CELLS, LEAST_THROAT, accessible, throats};
 pub use shape::{NEAR_SURFACE, Shape, ShapeCount};
 pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
-pub use structure::{Anisotropy, Structure};
 pub(crate) use structure::structure;
-pub use summary::{BorderRule, Counted, PoreSummary, Reached, Sensitivity, SizeDistribution};
+pub use structure::{Anisotropy, Structure};
+pub use summary::{BorderRule, Counted, EnvelopeRecord, PoreSummary, Reached, Sensitivity, SizeDistribution};
 pub(crate) use surface::Surface;
 pub use table::csv;
 pub use thinnest::{Noise, Thinnest};

@@ -7,8 +7,10 @@
 use nalgebra::Point3;
 
 use super::Surface;
+use super::closed::Closed;
+use super::gap::{Body, nearest_other};
 use super::sizes::both;
-use super::voids::{Body, equivalent_mm, facets_by_void, inscribed, nearest_other};
+use super::voids::{equivalent_mm, inscribed};
 use crate::error::Error;
 use crate::kernels::{Components, Connectivity, beside, components, place_of};
 use crate::mesh::Mesh;
@@ -22,7 +24,7 @@ pub struct OpenPore {
     pub volume_mm3: f64,
     /// Area of its walls inside the envelope.
     pub area_mm2: f64,
-    /// Diameter of the largest ball with its centre in it.
+    /// Diameter of the largest ball with its centre in it and in the envelope.
     pub inscribed_mm: f64,
     pub centroid: Point3<f64>,
     /// Smallest distance of its walls to those of another pore, open or closed.
@@ -41,30 +43,36 @@ impl OpenPore {
 /// The open pores of at least so many cells, in the order of their first cells.
 pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cells: u64, rt: &Runtime) -> Result<Vec<OpenPore>, Error> {
     let (voids, lattice) = (scene.voids.components(), &scene.lattice);
-    let (outside, envelope) = (voids.mask_of(scene.voids.outside()), scene.envelope());
+    let closed = Closed::of(mesh, scene, surface)?;
+    // Cells of a void may seem to lead outside through a wall thinner than a cell.
+    let outside = both(&voids.mask_of(scene.voids.outside()), &closed.mask_where(|_| true)?.complement())?;
+    let envelope = scene.envelope();
     let pieces = components(&both(&outside, &envelope)?, Connectivity::Faces6, rt)?;
     let wanted: Vec<u32> = pieces.list().iter().zip(1..).filter(|(c, _)| c.size >= least_cells).map(|(_, label)| label).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }
     let goes_on = going_on(&pieces, &outside, &envelope);
-    drop((outside, envelope));
+    drop(outside);
     let mut sums = vec![[0u64; 3]; pieces.count() + 1]; // of the cells' indices
     pieces.each_run(|label, run, j, k| {
         let (count, own) = (run.len() as u64, &mut sums[label as usize]);
         *own = [own[0] + (run.start + run.end - 1) as u64 * count, own[1] + 2 * j as u64 * count, own[2] + 2 * k as u64 * count];
     });
-    let radii = inscribed(scene, &pieces, &pieces.mask_where(|_| true), surface, rt)?;
+    let label = |[i, j, k]: [usize; 3]| pieces.label_of(i, j, k) as usize;
+    let within = |p: &Point3<f64>| {
+        let [i, j, k] = lattice.cell(p);
+        envelope.get(i, j, k)
+    };
+    let radii = inscribed(scene, &pieces.mask_where(|_| true), pieces.count() + 1, label, within, surface, rt)?;
+    drop(envelope);
 
-    let by_void = facets_by_void(mesh, scene, voids.count());
     let mut by_piece = vec![vec![]; pieces.count() + 1];
-    for &t in &by_void[scene.voids.outside() as usize] {
-        let label = scene.beside_facet(mesh, t as usize).map_or(0, |[i, j, k]| pieces.label_of(i, j, k));
-        by_piece[label as usize].push(t);
+    for &t in &closed.outer {
+        by_piece[scene.beside_facet(mesh, t as usize).map_or(0, label)].push(t);
     }
     // The pieces that are wanted first, then the closed voids.
-    let closed = (1..by_void.len()).filter(|&l| l != scene.voids.outside() as usize).map(|l| &by_void[l]);
-    let facets = wanted.iter().map(|&l| &by_piece[l as usize]).chain(closed);
+    let facets = wanted.iter().map(|&l| &by_piece[l as usize]).chain(closed.voids.iter().map(|void| &void.facets));
     let bodies: Vec<Option<Body>> = facets.map(|f| Body::of(mesh, f)).collect::<Result<_, _>>()?;
     let cell_mm3 = lattice.step_mm * lattice.step_mm * lattice.step_mm;
     let pore = |(n, &label): (usize, &u32)| {
@@ -76,7 +84,7 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
             area_mm2: by_piece[label as usize].iter().map(|&t| surface.area_mm2(t)).sum(),
             inscribed_mm: 2.0 * radii[label as usize],
             centroid: middle.into(),
-            to_neighbour_mm: nearest_other(&bodies, n),
+            to_neighbour_mm: nearest_other(&bodies, n, surface, lattice.step_mm),
             touches_border: goes_on[label as usize],
         })
     };

@@ -71,10 +71,7 @@ fn ends_of(envelope: &Mask, pores: &Mask) -> [Ends; 3] {
         let depth = (END * (high - low) as f64) as usize;
         let beside = |there: usize| [0, 1, 2].map(|a| if a == axis { there } else { place[a] });
         let n = place[axis];
-        [
-            n <= low + depth && (n == 0 || !holds(beside(n - 1))),
-            n + depth >= high && (n + 1 == dims[axis] || !holds(beside(n + 1))),
-        ]
+        [n <= low + depth && (n == 0 || !holds(beside(n - 1))), n + depth >= high && (n + 1 == dims[axis] || !holds(beside(n + 1)))]
     };
     let all = pores.voxels_where(|n| (0..3).any(|axis| at(place_of(n, dims), axis) != [false; 2]));
     let those = |axis: usize, end: usize| all.iter().copied().filter(|&n| at(place_of(n as usize, dims), axis)[end]).collect();
@@ -89,7 +86,7 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let room = Room::of(scene, &void, &squares, radius_mm, surface, rt)?;
     drop(squares);
     // The lattice ends beside the part: a centre that has room there goes on outwards, away from all of it.
-    let (reached, between) = room.from_border();
+    let (reached, between) = room.reached_from_border();
     drop(room);
     let pores = both(&void, &scene.envelope())?;
     drop(void);
@@ -101,7 +98,8 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let within = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && held((k * dims[1] + j) * dims[0] + i));
     drop(to_reached);
     let reach = radius_mm + (0.375 * step * step / radius_mm).min(0.5 * step);
-    let ball = |at: nalgebra::Point3<f64>| kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach };
+    let ball =
+        |at: nalgebra::Point3<f64>| kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach };
     // The outermost centres slide on until the sphere touches the surface, as it would between cells.
     let touching = |n: &u32| {
         let [i, j, k] = place_of(*n as usize, dims);

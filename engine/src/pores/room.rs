@@ -103,7 +103,7 @@ impl<'a> Room<'a> {
     }
 
     /// The room that hangs together with the lattice's border: cells by their centres, and places in others.
-    pub fn from_border(&self) -> (Mask, Vec<Place>) {
+    pub fn reached_from_border(&self) -> (Mask, Vec<Place>) {
         let open = self.centred.count();
         let mut reached = vec![false; self.parent.len()];
         (0..open).filter(|&c| self.centred.touches_border(c as u32 + 1)).for_each(|c| reached[self.parent[c] as usize] = true);
@@ -223,7 +223,7 @@ impl Sphere<'_> {
 
     /// Whether a face of a place's cell (numbered as [`beside`] does) has room on the way to a place in the cell beyond it.
     fn passes(&self, place: &Place, side: usize, beyond: &Point3<f64>, seat: &mut u32) -> bool {
-        let (axis, at) = (side / 2, if side % 2 == 0 { 0 } else { 255 });
+        let (axis, at) = (side / 2, if side.is_multiple_of(2) { 0 } else { 255 });
         let from = place.point(self.lattice);
         let face = Place { at: [at; 3], ..*place }.point(self.lattice)[axis];
         let way = beyond - from;

@@ -178,7 +178,7 @@ fn grown_all(
             let found = grown_from(surface, &starts, Reach::apart(cells as f64 * step));
             for (start, grown) in starts.iter().zip(found).filter_map(|(start, g)| Some((start, g?))) {
                 if !within(&grown.ball.centre) {
-                    balls.push(held_back(&grown.ball, start, 0.5 * step, within));
+                    balls.push(held_back(grown.ball, start, 0.5 * step, within));
                 } else if grown.met {
                     balls.extend(grown.climbed.into_iter().filter(|b| within(&b.centre)).chain([grown.ball]));
                 }
@@ -193,7 +193,7 @@ fn grown_all(
 }
 
 /// A ball on its way from its start, in steps of at most so much, where its centre was last within.
-fn held_back(ball: &Ball, start: &Point3<f64>, step_mm: f64, within: impl Fn(&Point3<f64>) -> bool) -> Ball {
+pub(super) fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: impl Fn(&Point3<f64>) -> bool) -> Ball {
     let way = ball.centre - start;
     let steps = (way.norm() / step_mm).ceil();
     let share = (0..steps as u32).rev().map(|n| f64::from(n) / steps).find(|share| within(&(start + way * *share))).unwrap_or(0.0);
@@ -229,9 +229,9 @@ fn left_over(
     };
     let radius = |(start, grown): (&Point3<f64>, Option<Grown>)| match grown {
         None => 0.0,
-        Some(Grown { ball, met: false, .. }) => held_back(&ball, start, f64::INFINITY, |_| false).radius_mm,
+        Some(Grown { ball, met: false, .. }) => held_back(ball, start, f64::INFINITY, |_| false).radius_mm,
         Some(Grown { ball, .. }) if within(&ball.centre) => ball.radius_mm,
-        Some(Grown { ball, .. }) => held_back(&ball, start, 0.5 * lattice.step_mm, within).radius_mm,
+        Some(Grown { ball, .. }) => held_back(ball, start, 0.5 * lattice.step_mm, within).radius_mm,
     };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;

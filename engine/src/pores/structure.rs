@@ -45,18 +45,19 @@ pub(crate) fn structure(scene: &Scene, surface: Surface, moved_mm: f64) -> Resul
     let known = scene.shown();
     let inside = |i, j, k| scene.in_region(&Point3::new(at(0, i), at(1, j), at(2, k)));
     let euler = |solid: &Mask| euler_eighths_within(solid, known.as_ref(), inside) as f64 / 8.0;
-    let facing: Vec<usize> = (0..mesh.triangles().len()).filter(|&t| scene.beside_facet(mesh, t).is_some()).collect();
+    let share = |t: usize| scene.facing(mesh, t).iter().sum::<f64>();
+    let facing: Vec<(usize, f64)> = (0..mesh.triangles().len()).map(|t| (t, share(t))).filter(|(_, share)| *share > 0.0).collect();
     let areas: Vec<Vector3<f64>> =
-        facing.iter().map(|&t| mesh.area_vector(t) * (0.5 * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
+        facing.iter().map(|&(t, share)| mesh.area_vector(t) * (0.5 * share * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
     let own = euler(&scene.solid);
     let is_black = |n: usize| {
-        let cube = ((mesh.centroid(facing[n]) - lattice.origin) / (CHEQUER * lattice.step_mm)).map(f64::floor);
+        let cube = ((mesh.centroid(facing[n].0) - lattice.origin) / (CHEQUER * lattice.step_mm)).map(f64::floor);
         cube.sum().rem_euclid(2.0) == 1.0
     };
     Ok(Structure {
         envelope_mm3: scene.envelope_mm3(),
         area_mm2: crate::sum::sum(areas.len(), |n| areas[n].norm()),
-        curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| b.curvature_mm(mesh, facing[n]))),
+        curvature_mm: bulge.map(|b| crate::sum::sum(facing.len(), |n| facing[n].1 * b.curvature_mm(mesh, facing[n].0))),
         euler: own,
         euler_moved: if moved_mm > 0.0 {
             [euler(&moved(scene, surface, moved_mm, true)?), euler(&moved(scene, surface, moved_mm, false)?)]

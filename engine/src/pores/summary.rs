@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::voids::equivalent_mm;
 use super::{ClosedVoid, ShapeCount, Sizes};
 
 /// Classes of the distribution of sizes.
@@ -14,8 +15,11 @@ const SPHERES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoreSummary {
+    pub envelope: EnvelopeRecord,
     /// Edge of the cells that sizes were measured on.
     pub cell_mm: f64,
+    /// Voids below this are not counted.
+    pub least_void_mm3: f64,
     /// `null` without pores, or where nothing can be said of them.
     pub sizes: Option<SizeDistribution>,
     /// Empty unless asked for.
@@ -26,6 +30,17 @@ pub struct PoreSummary {
     pub border: BorderRule,
     pub shapes: Vec<ShapeCount>,
     pub sensitivity: Sensitivity,
+}
+
+/// What everything is a share of, or lies in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvelopeRecord {
+    /// `hull`, `volume`, `region NAME`, or the name of a mesh file.
+    pub kind: String,
+    /// Radius of the ball that closed the hull.
+    pub closing_mm: Option<f64>,
+    pub volume_mm3: f64,
 }
 
 /// Local pore diameters by volume, the mean of a measurement's two lattices.
@@ -74,6 +89,13 @@ pub struct Sensitivity {
     pub per_micrometre: f64,
     /// For a level that is lower by one hundredth of the step from air to material, on an edge blurred as the scan's are; `null` for a mesh.
     pub per_percent_of_contrast: Option<f64>,
+}
+
+impl PoreSummary {
+    /// Diameter of the smallest ball that counts as a void, mm.
+    pub fn least_void_mm(&self) -> f64 {
+        equivalent_mm(self.least_void_mm3)
+    }
 }
 
 impl SizeDistribution {

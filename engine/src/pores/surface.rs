@@ -1,5 +1,7 @@
 //! The determined surface as a ball meets it.
 
+use nalgebra::Point3;
+
 use super::Phase;
 use crate::distance::{MeshDistance, Nearest};
 use crate::mesh::Bulge;
@@ -31,9 +33,14 @@ impl Surface<'_> {
         0.5 * mesh.area_vector(triangle as usize).norm() * self.bulge.map_or(1.0, |b| b.stretch(mesh, triangle as usize))
     }
 
+    /// How far the curved surface lies beyond a place on a facet, out of the solid (mm).
+    pub fn height_mm(&self, triangle: u32, at: &Point3<f64>) -> f64 {
+        self.bulge.map_or(0.0, |b| b.height_mm(self.facets.mesh(), triangle as usize, at))
+    }
+
     /// How much farther than the facet the surface is (mm).
     pub fn beyond_mm(&self, near: &Nearest) -> f64 {
-        let height = self.bulge.map_or(0.0, |b| b.height_mm(self.facets.mesh(), near.triangle as usize, &near.point));
+        let height = self.height_mm(near.triangle, &near.point);
         if self.phase == Phase::Walls { height } else { -height }
     }
 }

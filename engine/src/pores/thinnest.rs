@@ -65,7 +65,7 @@ pub(super) fn thinnest<'b>(balls: impl Iterator<Item = &'b Ball>, noise: Noise) 
     let patch = |&n: &usize| -> Option<(f64, Vec<u32>)> {
         let own = &all[n];
         let near = tree.query(&points[n]).within::<SquaredEuclidean<f64>>(4.0 * own.radius_mm * own.radius_mm).execute();
-        let mut members: Vec<u32> = near.iter().map(|found| found.item as u32).collect();
+        let mut members: Vec<u32> = near.iter().map(|found| found.item).collect();
         members.retain(|&m| all[m as usize].across.dot(&own.across).abs() > LIKE);
         members.sort_unstable();
         let mean = members.iter().map(|&m| 2.0 * all[m as usize].radius_mm).sum::<f64>() / members.len() as f64;
@@ -88,9 +88,8 @@ pub(super) fn thinnest<'b>(balls: impl Iterator<Item = &'b Ball>, noise: Noise) 
     let change = |k: u64| {
         let at = |b: &Between, sign: f64| noise::field(noise.seed + k, noise.length_mm, &(b.centre + b.across * (sign * b.radius_mm)));
         let moved: Vec<f64> = all.par_iter().map(|b| noise.u_mm * (at(b, 1.0) + at(b, -1.0))).collect();
-        let mean = |(mean, members): &(f64, Vec<u32>)| {
-            mean + members.iter().map(|&m| moved[m as usize]).sum::<f64>() / members.len() as f64
-        };
+        let mean =
+            |(mean, members): &(f64, Vec<u32>)| mean + members.iter().map(|&m| moved[m as usize]).sum::<f64>() / members.len() as f64;
         patches.iter().map(mean).fold(f64::INFINITY, f64::min) - smallest
     };
     let draws = if noise.u_mm > 0.0 { noise.draws } else { 0 };

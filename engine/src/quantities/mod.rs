@@ -202,6 +202,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 pub struct QuantityJson {
     pub value: Option<f64>,
     pub unit: String,
+    pub definition: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expanded_uncertainty: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,14 +213,15 @@ pub struct QuantityJson {
 }
 
 impl QuantityJson {
-    pub fn new(measured: &Measured, unit: &str) -> Self {
+    pub fn new(measured: &Measured, definition: &Definition) -> Self {
         let reason = match measured {
             Measured::Value { .. } => None,
             Measured::Not { reason } => Some(reason.clone()),
         };
         QuantityJson {
             value: measured.value(),
-            unit: unit.into(),
+            unit: definition.unit.into(),
+            definition: definition.definition.into(),
             expanded_uncertainty: measured.standard_uncertainty().map(|u| 2.0 * u),
             reason,
             zone: None,

@@ -1,6 +1,6 @@
 //! `porosity.`: shares of an envelope that are not solid.
 
-use crate::case::Case;
+use crate::case::{Case, Part};
 use crate::error::Error;
 use crate::porosity::{Fractions, Porosity};
 use crate::uncertainty::{OFFSET, merge};
@@ -43,6 +43,13 @@ pub const ENTRIES: &[Entry] = &[
 
 /// Smallest void that counts, in cells: three across.
 pub const SMALLEST_VOID_CELLS: f64 = 27.0;
+
+impl Part {
+    /// Volume of the smallest void that counts (mm³).
+    pub fn least_void_mm3(&self) -> f64 {
+        SMALLEST_VOID_CELLS * self.cell_mm * self.cell_mm * self.cell_mm
+    }
+}
 
 /// Why nothing can be said of pores and walls: the surface is open, or the pose is not known well enough for the region.
 pub(super) fn cannot_carry(case: &Case, scope: &Scope) -> Result<Option<String>, Error> {

@@ -80,9 +80,9 @@ pub(super) struct Reading {
     /// Surface of a volume: adaptive, iso50, otsu or a grey value
     #[arg(long, value_name = "HOW", default_value = "adaptive", value_parser = surface, allow_negative_numbers = true)]
     pub surface: SurfaceOrder,
-    /// Bodies of a volume to keep
-    #[arg(long, value_enum, default_value_t = Components::Largest)]
-    pub components: Components,
+    /// Bodies of a volume to keep [default: largest; all for pores and lattice]
+    #[arg(long, value_enum)]
+    pub components: Option<Components>,
     /// Materials in the volume beside air
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub materials: u8,
@@ -105,10 +105,10 @@ pub(super) struct Reading {
 
 impl Reading {
     pub fn source(&self, path: &std::path::Path) -> Source {
-        let components = match self.components {
+        let components = self.components.map(|components| match components {
             Components::Largest => ComponentsOrder::Largest,
             Components::All => ComponentsOrder::All,
-        };
+        });
         Source {
             unit: self.unit.into(),
             surface: self.surface,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use verimetry_engine::measure::{self, Envelope, Pores};
-use verimetry_engine::pores::{BorderRule, Counted, NEAR_SURFACE, PoreSummary, Sensitivity, ShapeCount};
+use verimetry_engine::pores::{BorderRule, Counted, EnvelopeRecord, NEAR_SURFACE, PoreSummary, Sensitivity, ShapeCount};
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
 use super::options::{Reading, Region, length, limits};
@@ -95,7 +95,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
 fn beside(summary: &PoreSummary) -> String {
     let BorderRule { kept, dropped } = &summary.border;
     let counted = |c: &Counted| format!("{} of {:.4} mm³, the largest {:.4} mm³", c.voids, c.volume_mm3, c.largest_mm3);
-    let mut text = format!("  sizes on cells of {:.4} mm\n", summary.cell_mm);
+    let EnvelopeRecord { kind, closing_mm, volume_mm3 } = &summary.envelope;
+    let closed = closing_mm.map_or(String::new(), |radius| format!(", closed by a ball of {radius} mm"));
+    let mut text = format!(
+        "  envelope: {kind}{closed}, {volume_mm3:.4} mm³\n  sizes on cells of {:.4} mm; voids count from balls of {:.4} mm on\n",
+        summary.cell_mm,
+        summary.least_void_mm()
+    );
     if kept.voids > 0 {
         text += &format!("  closed voids, those that the envelope cuts kept: {}; dropped: {}\n", counted(kept), counted(dropped));
     }

@@ -150,13 +150,15 @@ fn short(v: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use verimetry_engine::pores::{BorderRule, Reached, Sensitivity};
+    use verimetry_engine::pores::{BorderRule, EnvelopeRecord, Reached, Sensitivity};
 
     use super::*;
 
     fn summary() -> PoreSummary {
         PoreSummary {
+            envelope: EnvelopeRecord { kind: "hull".into(), closing_mm: Some(1.0), volume_mm3: 12.0 },
             cell_mm: 0.05,
+            least_void_mm3: 0.003_375,
             sizes: Some(SizeDistribution {
                 edges_mm: vec![0.0, 0.1, 0.2, 0.3],
                 volume_share: vec![0.1, 0.6, 0.3],

@@ -4,16 +4,19 @@
 //! count of voxels. A void is open when it hangs together with the outside of the whole part through faces of cells
 //! (6-connectivity, the complement of 26 for the solid); a pore that only the region's own boundary cuts open stays closed.
 //! Envelopes: a region of the nominal frame; or the closed hull, which is what a ball of a stated radius, rolled over the
-//! part from outside, cannot enter (morphological closing), cavities included.
+//! part from outside, cannot enter, cavities included (see [`hull`]).
 //!
 //! Known bias: closed pores below about three cells across may be missed. Cost: up to six bytes a cell of a lattice.
+
+mod hull;
 
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
+use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Bounds;
-use crate::kernels::{Border, Connectivity, aside, components, distance_transform};
+use crate::kernels::aside;
 use crate::mesh::{Bulge, Mesh};
 use crate::region::Region;
 use crate::runtime::Runtime;
@@ -55,12 +58,6 @@ pub struct Porosity {
     pub closed_surface_per_mm: f64,
 }
 
-/// Measures a closed mesh given in the nominal frame.
-pub fn porosity(mesh: &Mesh, envelope: &Envelope, step_mm: f64, rt: &Runtime) -> Result<Porosity, Error> {
-    let on = |phase: f64| on_lattice(mesh, None, &Scene::of(mesh, envelope, step_mm, phase, rt)?);
-    Ok(Porosity::of_both(&on(PHASES[0])?, &on(PHASES[1])?))
-}
-
 impl Porosity {
     /// From those on the two lattices of a measurement.
     pub(crate) fn of_both(a: &Porosity, b: &Porosity) -> Porosity {
@@ -85,8 +82,6 @@ pub(crate) struct Scene<'a> {
     inside: Inside<'a>,
 }
 
-/// More lines than this share on which the surface does not close, and nothing is measured.
-const MOST_BROKEN: f64 = 1e-3;
 /// Cells of a lattice at most: their numbers are 32 bits.
 const MOST_CELLS: f64 = u32::MAX as f64;
 /// What a measurement holds for each cell: a number of 4 bytes, and bits for the solid, its voids, the envelope and what is measured.
@@ -94,12 +89,13 @@ const BYTES_PER_CELL: u64 = 6;
 
 impl<'a> Scene<'a> {
     /// On the two lattices of a measurement.
-    pub fn both(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, rt: &Runtime) -> Result<[Scene<'a>; 2], Error> {
-        Ok([Scene::of(mesh, envelope, step_mm, PHASES[0], rt)?, Scene::of(mesh, envelope, step_mm, PHASES[1], rt)?])
+    pub fn both(surface: &MeshDistance, envelope: &Envelope<'a>, step_mm: f64, rt: &Runtime) -> Result<[Scene<'a>; 2], Error> {
+        Ok([Scene::of(surface, envelope, step_mm, PHASES[0], rt)?, Scene::of(surface, envelope, step_mm, PHASES[1], rt)?])
     }
 
-    /// `phase` is the lattice's shift in cells.
-    pub fn of(mesh: &Mesh, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
+    /// Of the part's surface in the nominal frame; `phase` is the lattice's shift in cells.
+    pub fn of(surface: &MeshDistance, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
+        let mesh = surface.mesh();
         let part = mesh.bounds();
         let bounds = match envelope {
             Envelope::Region(region) | Envelope::Image(region) => {
@@ -122,14 +118,10 @@ impl<'a> Scene<'a> {
         rt.afford(&format!("{cells:.2e} cells of {step_mm} mm"), BYTES_PER_CELL * cells as u64)?;
         let lattice = Lattice::covering(&bounds, step_mm, phase);
         let columns = Columns::of(mesh, lattice);
-        let lines = lattice.dims[1] * lattice.dims[2];
-        if columns.broken as f64 > MOST_BROKEN * lines as f64 {
-            let message = format!("the surface does not close on {} of {lines} lines through it: close the mesh", columns.broken);
-            return Err(Error::input("mesh.open", message));
-        }
+        columns.closed("the surface")?;
         let solid = columns.mask()?;
         let voids = Voids::of(&solid, rt)?;
-        let inside = Inside::of(envelope, &lattice, &solid, rt)?;
+        let inside = Inside::of(envelope, &lattice, &solid, surface, rt)?;
         Ok(Scene { lattice, columns, solid, voids, inside })
     }
 
@@ -164,17 +156,37 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The cell of the void that a facet of the part faces inside the envelope.
+    /// The shares of a facet of the part that face open and closed voids inside the envelope: it is divided until no part is longer than a cell.
+    pub fn facing(&self, mesh: &Mesh, t: usize) -> [f64; 2] {
+        let Some(unit) = mesh.area_vector(t).try_normalize(0.0) else { return [0.0; 2] };
+        let (mut counts, mut parts) = ([0u32; 2], 0u32);
+        mesh.parts(t, self.lattice.step_mm).for_each(|middle| {
+            parts += 1;
+            let inside = self.void_at(&middle, &unit).filter(|beside| self.inside.holds(&middle, *beside));
+            match inside.map(|beside| self.voids.cell(beside)) {
+                Some(Cell::Open) => counts[0] += 1,
+                Some(Cell::Closed) => counts[1] += 1,
+                Some(Cell::Solid) | None => {}
+            }
+        });
+        counts.map(|count| f64::from(count) / f64::from(parts))
+    }
+
+    /// The cell of the void that the middle of a facet of the part faces inside the envelope.
     pub fn beside_facet(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
         let beside = self.void_beside(mesh, t)?;
         self.inside.holds(&mesh.centroid(t), beside).then_some(beside)
     }
 
-    /// The cell of the void that a facet of the part faces: the first that lies along its normal, since a void may be thinner than a cell; in corners
-    /// between cells the nearest one to the place where it should lie.
+    /// The cell of the void that the middle of a facet of the part faces.
     pub fn void_beside(&self, mesh: &Mesh, t: usize) -> Option<[usize; 3]> {
-        let unit = mesh.area_vector(t).try_normalize(0.0)?;
-        let at = |cells: f64| mesh.centroid(t) + unit * (cells * self.lattice.step_mm);
+        self.void_at(&mesh.centroid(t), &mesh.area_vector(t).try_normalize(0.0)?)
+    }
+
+    /// The cell of the void that a place on the surface faces: the first that lies along its normal, since a void may be thinner than a cell; in
+    /// corners between cells the nearest one to the place where it should lie.
+    fn void_at(&self, place: &Point3<f64>, unit: &Vector3<f64>) -> Option<[usize; 3]> {
+        let at = |cells: f64| place + unit * (cells * self.lattice.step_mm);
         let is_void = |cell: &[usize; 3]| self.voids.cell(*cell) != Cell::Solid;
         let along = BESIDE.into_iter().map(|cells| self.lattice.cell(&at(cells))).find(is_void);
         along.or_else(|| {
@@ -184,6 +196,11 @@ impl<'a> Scene<'a> {
             let away = |cell: &[usize; 3]| (Point3::from([0, 1, 2].map(|a| self.lattice.centre(a, cell[a]))) - wanted).norm_squared();
             around.filter(is_void).min_by(|a, b| away(a).total_cmp(&away(b)))
         })
+    }
+
+    /// Length (mm) inside the envelope of a stretch of void on the line through cells (·, j, k).
+    pub fn length_inside(&self, stretch: [f64; 2], j: usize, k: usize) -> f64 {
+        self.inside.length_of(stretch, j, k)
     }
 
     /// Volume of the envelope (mm³): of a region as it is stated, of a hull by the lattice.
@@ -242,8 +259,8 @@ struct Facing {
 }
 
 impl Facing {
-    fn plus(self, other: Facing) -> Facing {
-        Facing { area_mm2: self.area_mm2 + other.area_mm2, beyond_mm3: self.beyond_mm3 + other.beyond_mm3 }
+    fn plus(self, share: f64, other: Facing) -> Facing {
+        Facing { area_mm2: self.area_mm2 + share * other.area_mm2, beyond_mm3: self.beyond_mm3 + share * other.beyond_mm3 }
     }
 }
 
@@ -253,15 +270,14 @@ fn pore_surface(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> [Facing; 2
         mesh.triangles().len(),
         || [Facing::default(); 2],
         |mut facing, t| {
-            let own = || Facing { area_mm2: 0.5 * mesh.area_vector(t).norm(), beyond_mm3: bulge.map_or(0.0, |b| b.volume_mm3(mesh, t)) };
-            match scene.beside_facet(mesh, t).map(|beside| scene.voids.cell(beside)) {
-                Some(Cell::Open) => facing[0] = facing[0].plus(own()),
-                Some(Cell::Closed) => facing[1] = facing[1].plus(own()),
-                Some(Cell::Solid) | None => {}
+            let [open, closed] = scene.facing(mesh, t);
+            if open + closed > 0.0 {
+                let own = Facing { area_mm2: 0.5 * mesh.area_vector(t).norm(), beyond_mm3: bulge.map_or(0.0, |b| b.volume_mm3(mesh, t)) };
+                facing = [facing[0].plus(open, own), facing[1].plus(closed, own)];
             }
             facing
         },
-        |a, b| [a[0].plus(b[0]), a[1].plus(b[1])],
+        |a, b| [a[0].plus(1.0, b[0]), a[1].plus(1.0, b[1])],
     )
 }
 
@@ -272,13 +288,16 @@ enum Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
-    fn of(envelope: &Envelope<'a>, lattice: &Lattice, solid: &Mask, rt: &Runtime) -> Result<Inside<'a>, Error> {
+    fn of(envelope: &Envelope<'a>, lattice: &Lattice, solid: &Mask, surface: &MeshDistance, rt: &Runtime) -> Result<Inside<'a>, Error> {
         Ok(match envelope {
             Envelope::Region(region) | Envelope::Image(region) => {
                 let mesh = if let Region::Mesh(m) = region { Some(Columns::of(m.mesh(), *lattice)) } else { None };
+                mesh.iter().try_for_each(|columns| columns.closed("the envelope"))?;
                 Inside::Region { region, lattice: *lattice, mesh, ends: matches!(envelope, Envelope::Image(_)) }
             }
-            Envelope::Hull { radius_mm } => Inside::Hull { hull: closed_hull(solid, radius_mm / lattice.step_mm, rt)?, lattice: *lattice },
+            Envelope::Hull { radius_mm } => {
+                Inside::Hull { hull: hull::closed_hull(solid, lattice, surface, *radius_mm, rt)?, lattice: *lattice }
+            }
         })
     }
 
@@ -297,31 +316,56 @@ impl<'a> Inside<'a> {
         let gaps = ends.zip(starts).map(|(from, to)| [from, to]);
         match self {
             Inside::Region { region, lattice, mesh, .. } => {
-                let chord = || region.chord(lattice.centre(1, j), lattice.centre(2, k));
-                let windows = mesh.as_ref().map_or_else(|| chord().into_iter().collect(), |m| m.line(j, k).to_vec());
                 let mut sums = [0.0; 3];
-                for window in windows {
-                    let within = |[a, b]: [f64; 2]| [a.max(window[0]), b.min(window[1])];
-                    sums[0] += solid.iter().map(|&s| length(within(s))).sum::<f64>();
-                    gaps.clone().map(within).for_each(|gap| add_void(&mut sums, voids, lattice, gap, length(gap), j, k));
+                for window in windows(region, mesh.as_ref(), lattice, j, k) {
+                    sums[0] += solid.iter().map(|&s| length(common(s, window))).sum::<f64>();
+                    let within = gaps.clone().map(|gap| common(gap, window));
+                    within.for_each(|gap| add_void(&mut sums, voids, lattice, gap, length(gap), j, k));
                 }
                 sums
             }
             Inside::Hull { hull, lattice } => {
                 let mut sums = [solid.iter().map(|&s| length(s)).sum(), 0.0, 0.0];
                 for gap in gaps {
-                    let (first, end) = lattice.cells_in(gap);
-                    let inside: Vec<usize> = (first..end).filter(|&i| hull.get(i, j, k)).collect();
-                    // A gap that lies in the hull as a whole counts with its exact length, a part of one by its cells.
-                    let whole = gap[0].is_finite() && gap[1].is_finite() && inside.len() == end - first;
-                    let counted = if whole { length(gap) } else { inside.len() as f64 * lattice.step_mm };
-                    let at = inside.first().map_or(gap[0], |&i| lattice.centre(0, i));
-                    add_void(&mut sums, voids, lattice, if whole { gap } else { [at, at] }, counted, j, k);
+                    let (counted, place) = in_hull(hull, lattice, gap, j, k);
+                    add_void(&mut sums, voids, lattice, place, counted, j, k);
                 }
                 sums
             }
         }
     }
+
+    /// Length (mm) inside the envelope of a stretch of void on one line.
+    fn length_of(&self, stretch: [f64; 2], j: usize, k: usize) -> f64 {
+        match self {
+            Inside::Region { region, lattice, mesh, .. } => {
+                windows(region, mesh.as_ref(), lattice, j, k).into_iter().map(|window| length(common(stretch, window))).sum()
+            }
+            Inside::Hull { hull, lattice } => in_hull(hull, lattice, stretch, j, k).0,
+        }
+    }
+}
+
+/// Stretches of a line inside a region, whose lines are known where it is a mesh.
+fn windows(region: &Region, mesh: Option<&Columns>, lattice: &Lattice, j: usize, k: usize) -> Vec<[f64; 2]> {
+    let chord = || region.chord(lattice.centre(1, j), lattice.centre(2, k));
+    mesh.map_or_else(|| chord().into_iter().collect(), |m| m.line(j, k).to_vec())
+}
+
+/// Length (mm) of a gap in the hull, and where it lies: a gap that lies in the hull as a whole counts with its exact length, a part of one by its
+/// cells.
+fn in_hull(hull: &Mask, lattice: &Lattice, gap: [f64; 2], j: usize, k: usize) -> (f64, [f64; 2]) {
+    let (first, end) = lattice.cells_in(gap);
+    let inside: Vec<usize> = (first..end).filter(|&i| hull.get(i, j, k)).collect();
+    if gap[0].is_finite() && gap[1].is_finite() && inside.len() == end - first {
+        return (length(gap), gap);
+    }
+    let at = inside.first().map_or(gap[0], |&i| lattice.centre(0, i));
+    (inside.len() as f64 * lattice.step_mm, [at, at])
+}
+
+fn common([a, b]: [f64; 2], [from, to]: [f64; 2]) -> [f64; 2] {
+    [a.max(from), b.min(to)]
 }
 
 fn length([from, to]: [f64; 2]) -> f64 {
@@ -340,22 +384,4 @@ fn closed_at(voids: &Voids, lattice: &Lattice, x: f64, j: usize, k: usize) -> bo
     let [i, ..] = lattice.cell(&Point3::new(x, 0.0, 0.0));
     let around = [i, i.saturating_sub(1), (i + 1).min(lattice.dims[0] - 1)];
     around.into_iter().map(|i| voids.cell([i, j, k])).find(|c| *c != Cell::Solid) == Some(Cell::Closed)
-}
-
-/// Half the diagonal of a cell: as far as a lattice can place the rolling ball beside where it would lie.
-const SLACK: f64 = 0.866_025_403_784_438_6;
-
-/// Closing by a ball of `radius` cells, with the cavities inside filled. The ball comes closer by [`SLACK`], so that it touches every
-/// convex surface and the hull adds nothing there.
-fn closed_hull(solid: &Mask, radius: f64, rt: &Runtime) -> Result<Mask, Error> {
-    let [nx, ny, nz] = solid.dims();
-    let (reach, touch) = (radius * radius, (radius + SLACK) * (radius + SLACK));
-    // Cells that no ball centred outside the dilated solid reaches: dilate by the ball, keep what the outside cannot enter, erode.
-    let to_solid = distance_transform(&solid.complement(), Border::Unknown, rt)?;
-    let free = Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_solid[(k * ny + j) * nx + i]) > reach);
-    drop(to_solid);
-    let free = components(&free, Connectivity::Faces6, rt)?;
-    let outside = free.mask_of(free.label_of(0, 0, 0));
-    let to_outside = distance_transform(&outside.complement(), Border::Unknown, rt)?;
-    Ok(Mask::from_fn([nx, ny, nz], |i, j, k| f64::from(to_outside[(k * ny + j) * nx + i]) > touch || solid.get(i, j, k)))
 }

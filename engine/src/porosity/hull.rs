@@ -1,0 +1,100 @@
+//! The closed hull of a part: what a ball of a stated radius, rolled over it from outside, cannot enter (morphological closing), with the
+//! cavities inside.
+//!
+//! Where the ball can go at all is told by cells: its centre moves over those that share faces and lie its radius away from the solid. Where its
+//! surface then comes to lie is not left to them: a cell is outside if a ball that touches the part where an outermost centre would slide to
+//! holds its centre, or can be moved on so that it does and enters nothing.
+//! Cost: a closest point for each cell of the rolled surface, some ten where pores open; 4 bytes a cell, and 28 for each outermost centre.
+
+use kiddo::SquaredEuclidean;
+use nalgebra::Point3;
+use rayon::prelude::*;
+
+use crate::distance::{MeshDistance, NO_SEAT};
+use crate::error::Error;
+use crate::kernels::{Border, Connectivity, components, distance_transform, place_of};
+use crate::runtime::Runtime;
+use crate::solid::Lattice;
+use crate::volume::Mask;
+
+/// Half the diagonal of a cell: by so much cells may mislead about where a ball's surface lies.
+const SLACK: f64 = 0.866_025_403_784_438_6;
+
+/// Balls may enter the surface by so many cells.
+const SETTLED: f64 = 0.01;
+/// Times that one is moved to a place and away from the surface before the place is given up.
+const TURNS: usize = 16;
+
+/// Centres that are looked up by one task: neighbours start from each other's answer.
+const AT_ONCE: usize = 1024;
+
+/// The cells of the hull of a part that is `solid` on a lattice.
+pub(super) fn closed_hull(solid: &Mask, lattice: &Lattice, surface: &MeshDistance, radius_mm: f64, rt: &Runtime) -> Result<Mask, Error> {
+    let (dims, radius) = (lattice.dims, radius_mm / lattice.step_mm);
+    let square = |cells: f64| cells.max(0.0) * cells.max(0.0);
+    let to_solid = distance_transform(&solid.complement(), Border::Unknown, rt)?;
+    let index = |i: usize, j: usize, k: usize| (k * dims[1] + j) * dims[0] + i;
+    let free = Mask::from_fn(dims, |i, j, k| f64::from(to_solid[index(i, j, k)]) > square(radius));
+    drop(to_solid);
+    let free = components(&free, Connectivity::Faces6, rt)?;
+    let outside = free.mask_of(free.label_of(0, 0, 0));
+    drop(free);
+    rt.step("hull", 0.5)?;
+    let to_outside = distance_transform(&outside.complement(), Border::Unknown, rt)?;
+    let [sure_outside, sure_inside] = [square(radius - SLACK), square(radius + 2.0 * SLACK)];
+    let doubtful = |n: usize| (sure_outside..=sure_inside).contains(&f64::from(to_outside[n]));
+    let unsettled = solid.complement().voxels_where(doubtful);
+    let swept = swept(&unsettled, &outside.rim(), lattice, surface, radius_mm)?;
+    let is_inside = |n: usize| f64::from(to_outside[n]) > sure_inside || doubtful(n) && swept.binary_search(&(n as u32)).is_err();
+    Ok(Mask::from_fn(dims, |i, j, k| solid.get(i, j, k) || is_inside(index(i, j, k))))
+}
+
+/// Those of some cells whose centres are held by a ball that touches the surface, from where the ball's centre may be.
+fn swept(cells: &[u32], centres: &[u32], lattice: &Lattice, surface: &MeshDistance, radius_mm: f64) -> Result<Vec<u32>, Error> {
+    if cells.is_empty() || centres.is_empty() {
+        return Ok(vec![]);
+    }
+    let at = |n: u32| {
+        let [i, j, k] = place_of(n as usize, lattice.dims);
+        Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
+    };
+    let touching = |centres: &[u32]| {
+        let starts: Vec<Point3<f64>> = centres.iter().map(|n| at(*n)).collect();
+        let mut balls: Vec<[f64; 3]> = Vec::with_capacity(starts.len());
+        surface.nearest_seated(&starts, &mut vec![NO_SEAT; starts.len()], |start, foot| {
+            let out = (start - foot.point).try_normalize(1e-12);
+            balls.push(out.map_or(*start, |out| foot.point + out * radius_mm).coords.into());
+        });
+        balls
+    };
+    let balls: Vec<[f64; 3]> = centres.par_chunks(AT_ONCE).flat_map_iter(touching).collect();
+    let tree = kiddo::ImmutableKdTree::<f64, 3>::new_from_slice(&balls).map_err(|e| Error::defect(format!("hull: {e}")))?;
+    let is_held = |n: &&u32| {
+        let p = at(**n);
+        let near = tree.query(&[p.x, p.y, p.z]).nearest_one::<SquaredEuclidean<f64>>().execute();
+        let ball = Point3::from(balls[near.item as usize]);
+        near.distance < radius_mm * radius_mm || reaches(&p, ball, radius_mm, SETTLED * lattice.step_mm, surface)
+    };
+    Ok(cells.par_iter().filter(is_held).copied().collect())
+}
+
+/// Whether a ball that starts about `centre` can be brought to hold a place and enter nothing: by turns it is moved to the place and away
+/// from what it enters (projections onto two sets in turn lead to where they meet, Bregman 1965).
+fn reaches(place: &Point3<f64>, mut centre: Point3<f64>, radius_mm: f64, settled_mm: f64, surface: &MeshDistance) -> bool {
+    let mut seat = NO_SEAT;
+    for _ in 0..TURNS {
+        let towards = place - centre;
+        let short = towards.norm() - radius_mm;
+        if short > 0.0 {
+            centre += towards * (short / towards.norm());
+        }
+        let foot = surface.nearest_from(&centre, &mut seat);
+        let entered = radius_mm - foot.distance_mm;
+        if entered <= settled_mm {
+            return true;
+        }
+        let Some(out) = (centre - foot.point).try_normalize(1e-12) else { return false };
+        centre += out * entered;
+    }
+    false
+}
