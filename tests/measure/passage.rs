@@ -33,7 +33,7 @@ impl Part {
     fn noisy(mesh: &Mesh, cell_mm: f64, u_mm: f64) -> Part {
         let folder = Folder::new();
         let source = folder.mesh("part.stl", mesh);
-        let source = Source { components: ComponentsOrder::All, point_uncertainty: Some(u_mm), ..source };
+        let source = Source { components: Some(ComponentsOrder::All), point_uncertainty: Some(u_mm), ..source };
         Part { _folder: folder, rt: Runtime::cpu(), source, cell_mm }
     }
 
