@@ -22,8 +22,11 @@ const SLACK: f64 = 0.866_025_403_784_438_6;
 
 /// Balls may enter the surface by so many cells.
 const SETTLED: f64 = 0.01;
-/// Times that one is moved to a place and away from the surface before the place is given up.
-const TURNS: usize = 16;
+/// Places of the surface that keep a ball from a place: three do in general. And turns taken between them, enough for those that nearly touch.
+const CONTACTS: usize = 8;
+const TURNS: usize = 128;
+/// Places farther from every ball than this (cells) are out of reach.
+const BEYOND: f64 = 1.5;
 
 /// Centres that are looked up by one task: neighbours start from each other's answer.
 const AT_ONCE: usize = 1024;
@@ -73,28 +76,51 @@ fn swept(cells: &[u32], centres: &[u32], lattice: &Lattice, surface: &MeshDistan
         let p = at(**n);
         let near = tree.query(&[p.x, p.y, p.z]).nearest_one::<SquaredEuclidean<f64>>().execute();
         let ball = Point3::from(balls[near.item as usize]);
-        near.distance < radius_mm * radius_mm || reaches(&p, ball, radius_mm, SETTLED * lattice.step_mm, surface)
+        let short = (near.distance.sqrt() - radius_mm) / lattice.step_mm;
+        short < 0.0 || short < BEYOND && reaches(&p, ball, radius_mm, SETTLED * lattice.step_mm, surface)
     };
     Ok(cells.par_iter().filter(is_held).copied().collect())
 }
 
-/// Whether a ball that starts about `centre` can be brought to hold a place and enter nothing: by turns it is moved to the place and away
-/// from what it enters (projections onto two sets in turn lead to where they meet, Bregman 1965).
+/// Whether a ball that starts about `centre` can be brought to hold a place and enter nothing. By turns it is moved to the place and away from
+/// what it is known to enter (projections onto sets in turn lead to where they meet, Bregman 1965), until the surface shows nothing new.
 fn reaches(place: &Point3<f64>, mut centre: Point3<f64>, radius_mm: f64, settled_mm: f64, surface: &MeshDistance) -> bool {
-    let mut seat = NO_SEAT;
+    let (mut seat, mut feet) = (NO_SEAT, Vec::with_capacity(CONTACTS));
+    for _ in 0..CONTACTS {
+        let foot = surface.nearest_from(&centre, &mut seat);
+        let short = (place - centre).norm() - radius_mm;
+        if short.max(radius_mm - foot.distance_mm) <= settled_mm {
+            return true;
+        }
+        feet.push(foot.point);
+        match between(place, &feet, centre, radius_mm, 0.5 * settled_mm) {
+            Some(moved) => centre = moved,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// A centre near another whose ball holds a place and none of the feet.
+fn between(place: &Point3<f64>, feet: &[Point3<f64>], mut centre: Point3<f64>, radius_mm: f64, settled_mm: f64) -> Option<Point3<f64>> {
     for _ in 0..TURNS {
         let towards = place - centre;
         let short = towards.norm() - radius_mm;
+        let mut worst = short;
         if short > 0.0 {
             centre += towards * (short / towards.norm());
         }
-        let foot = surface.nearest_from(&centre, &mut seat);
-        let entered = radius_mm - foot.distance_mm;
-        if entered <= settled_mm {
-            return true;
+        for foot in feet {
+            let out = centre - foot;
+            let entered = radius_mm - out.norm();
+            worst = worst.max(entered);
+            if entered > 0.0 {
+                centre += out.try_normalize(1e-12)? * entered;
+            }
         }
-        let Some(out) = (centre - foot.point).try_normalize(1e-12) else { return false };
-        centre += out * entered;
+        if worst <= settled_mm {
+            return Some(centre);
+        }
     }
-    false
+    None
 }
