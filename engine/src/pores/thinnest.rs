@@ -97,10 +97,13 @@ pub(super) fn thinnest<'b>(balls: impl Iterator<Item = &'b Ball>, noise: Noise) 
     Ok(Some(Thinnest { mean_mm: smallest, noise_mm: (squares / draws.max(1) as f64).sqrt() }))
 }
 
-/// Of balls from the thinnest on one in each cube as wide as the radius of the thinnest, by their numbers.
+/// Of balls from the thinnest on one in each cube as wide as the next power of two above their radius, by their numbers.
 fn spread(balls: &[Between]) -> Vec<usize> {
-    let edge = balls[0].radius_mm.max(1e-9);
     let mut taken = BTreeSet::new();
-    let cube = |b: &Between| [0, 1, 2].map(|a| (b.centre[a] / edge).floor() as i64);
+    let cube = |b: &Between| {
+        let power = (b.radius_mm.to_bits() >> 52) + 1;
+        let edge = f64::from_bits(power << 52);
+        (power, [0, 1, 2].map(|a| (b.centre[a] / edge).floor() as i64))
+    };
     (0..balls.len()).filter(|&n| taken.insert(cube(&balls[n]))).collect()
 }
