@@ -14,7 +14,6 @@ use verimetry_engine::quantities::{self, Measured, Scope};
 use verimetry_engine::region::Region;
 use verimetry_engine::runtime::Runtime;
 
-use super::pores::reached_by;
 use super::{Folder, ROUNDING};
 
 /// A part on cells of a size.
@@ -138,8 +137,8 @@ fn spheres_just_below_the_throat_reach_what_just_larger_ones_do_not() {
     let throat = 2.0_f64.sqrt() * 2.0 - 2.2;
     let all = Bounds { min: Point3::from([0.0; 3]), max: Point3::from([4.0; 3]) };
     let spheres = [0.95 * throat, 1.05 * throat];
-    let truths = spheres.map(|sphere| reached_by(&balls(&Pose::identity()), &all, 0.5 * sphere));
-    assert!(truths[0] > 0.8 && truths[1] < 0.02, "{truths:?}");
+    // Counted as `reached_by` of the other pores does on cells of 0.0075 mm, and with spheres half a cell larger: from below and from above.
+    let truths = [[0.8529, 0.8620], [0.0109, 0.0118]];
     let bounds = Bounds { min: Point3::from([-1.3; 3]), max: Point3::from([5.3; 3]) };
     let fine = Fineness { cell_mm: 0.08, simplify_mm: None };
     let mesh = surface_mesh(&balls(&Pose::identity()), &bounds, fine).unwrap().mesh;
@@ -148,12 +147,13 @@ fn spheres_just_below_the_throat_reach_what_just_larger_ones_do_not() {
         let pose = Pose::from_rotation_vector(Vector3::from(turn), Vector3::new(0.31, -0.17, 0.23));
         let part = Part::new(&mesh.moved(&pose), cell_mm);
         let cube = Region::Mesh(Box::new(MeshDistance::build(&parts::cuboid(&all, 1).mesh.moved(&pose))));
-        for (sphere, truth) in spheres.into_iter().zip(truths) {
+        for (sphere, [low, high]) in spheres.into_iter().zip(truths) {
             let found = part.measured(&Scope { sphere_mm: Some(sphere), ..within(&cube) }, &["pore.accessible"]);
             let (reached, u) = value_and_u(&found["pore.accessible"]);
-            println!("sphere {sphere:.3} turned by {turn:?} on cells of {cell_mm}: {reached:.4} ± {u:.4}, counted {truth:.4}");
-            // Counted on cells of 0.04 mm it is up to 0.03 less than on cells of 0.0075 mm (0.853 and 0.011).
-            assert!((reached - truth).abs() <= 0.035, "a sphere of {sphere} mm reaches {reached} ± {u}, counted {truth}: {turn:?}");
+            println!("sphere {sphere:.3} turned by {turn:?} on cells of {cell_mm}: {reached:.4} ± {u:.4}, counted {low} to {high}");
+            // Less than what a tenth of a cell of the sphere's radius does.
+            let off = (low - reached).max(reached - high);
+            assert!(off <= 0.02, "a sphere of {sphere} mm reaches {reached} ± {u}, counted {low} to {high}: {turn:?}");
         }
         if turn == [0.0; 3] {
             let found = part.measured(&within(&cube), &[THROATS[0], THROATS[1], THROATS[2], "structure.connectivity_density"]);

@@ -93,7 +93,7 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
 
 /// The share of the pores in a cube that a sphere of this radius sweeps when it comes from outside, counted on a fine grid: places where the
 /// solid is at least the radius away, those of them that hang together with a corner, and what lies within the radius of these.
-pub(super) fn reached_by(solid: &Solid, envelope: &Bounds, radius_mm: f64) -> f64 {
+fn reached_by(solid: &Solid, envelope: &Bounds, radius_mm: f64) -> f64 {
     const STEP: f64 = 0.04;
     let margin = 1.2;
     let dims = [0, 1, 2].map(|a| ((envelope.max[a] - envelope.min[a] + 2.0 * margin) / STEP).ceil() as usize);
