@@ -217,7 +217,8 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
     if let Some(datums) = &datums {
         case = datums.locate(case);
     }
-    session.findings.extend(case.lattice_findings()?);
+    let scope = scope(&region, job.region);
+    session.findings.extend(case.lattice_findings(scope.region)?);
     if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.struts_cannot_carry()?) {
         return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
     }
@@ -230,7 +231,7 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
     }
     let of_walls = case.struts_cannot_carry()?.is_none() && matches!(case.lattice()?, AsBuilt::Walls(_));
     let groups: &[&str] = if of_walls { &["lattice.", "wall."] } else { &["lattice."] };
-    session.measure(&case, groups, &scope(&region, job.region))
+    session.measure(&case, groups, &scope)
 }
 
 fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {

@@ -26,6 +26,7 @@ mod residue;
 mod room;
 mod section;
 mod sheet;
+mod stretch;
 mod table;
 mod thinning;
 mod trace;
@@ -36,11 +37,11 @@ use nalgebra::Point3;
 use rayon::prelude::*;
 use thiserror::Error as ThisError;
 
+pub(crate) use cell::cell;
 pub use cell::{Cell, UnitCell};
-pub(crate) use cell::{Stretch, cell};
 pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use extract::extract;
-pub(crate) use findings::findings;
+pub(crate) use findings::{About, findings};
 pub use map::map;
 pub use matched::Period;
 pub use nodes::Node;
@@ -48,6 +49,7 @@ pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
 pub(crate) use sheet::periods;
 pub use sheet::{Sheet, Site};
+pub(crate) use stretch::Stretch;
 pub use table::csv;
 pub use trace::{Line, State, Traced};
 pub use walls::{Block, Break, Seen, Walls};
@@ -203,8 +205,6 @@ pub struct Followed {
     pub limits: FaultLimits,
     pub struts: Vec<Traced>,
     pub nodes: Vec<Node>,
-    /// How the design repeats, where it does.
-    pub cell: Option<Cell>,
 }
 
 /// Struts followed between two looks at the caller's wish to stop.
@@ -239,7 +239,7 @@ pub(crate) fn follow(
         struts.extend(batch.par_iter().map(of).collect::<Vec<_>>());
     }
     let nodes = nodes::nodes(design.nodes(), design.struts(), &struts);
-    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes, cell: cell(design) })
+    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes })
 }
 
 impl Followed {

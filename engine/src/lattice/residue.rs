@@ -28,9 +28,9 @@ pub struct Body {
 pub struct Residue {
     /// The largest first.
     pub bodies: Vec<Body>,
-    /// Centres of blocked windows.
+    /// Centres of the windows looked at, and of the blocked ones.
+    pub windows: Vec<Point3<f64>>,
     pub blocked: Vec<Point3<f64>>,
-    pub windows: usize,
 }
 
 /// Cells of a body that is told at least.
@@ -98,7 +98,7 @@ pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, 
         })
         .collect();
     told.sort_by(|a, b| b.volume_mm3.total_cmp(&a.volume_mm3));
-    Ok(Residue { bodies: told, blocked, windows: all_windows.len() })
+    Ok(Residue { bodies: told, blocked, windows: all_windows.iter().map(Window::centre).collect() })
 }
 
 fn is_blocked(window: &Window, lattice: &Lattice, expected: &Mask, solid: &Mask) -> bool {

@@ -296,8 +296,10 @@ fn cell_length(case: &Case, scope: &Scope, axis: usize) -> Result<Measured, Erro
         return wall_cell_length(case, walls, scope, axis);
     }
     over(case, scope, |c| {
-        let Some(cell) = &c.all.cell else {
-            return Ok(Measured::not("no three translations repeat the design: a graded or irregular lattice has no cell"));
+        let Some(cell) = case.unit_cell(&c.all.design, scope.region)? else {
+            return Ok(Measured::not(
+                "no three translations repeat the design: name a region that holds one kind of cell; a graded or irregular lattice has none",
+            ));
         };
         let places: Vec<Point3<f64>> = c.nodes.iter().map(|&n| c.all.design.nodes()[n]).collect();
         let nodes: Vec<_> = c.nodes.iter().map(|&n| c.all.nodes[n]).collect();
