@@ -18,6 +18,8 @@ mod microct;
 mod pores;
 #[path = "measure/sheets.rs"]
 mod sheets;
+#[path = "measure/struts.rs"]
+mod struts;
 mod support;
 #[path = "measure/thin.rs"]
 mod thin;

@@ -202,6 +202,7 @@ pub struct Lattice<'a> {
 }
 
 pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
+    let limits = job.limits.checked()?;
     let mut session = Session::new(rt);
     let region = resolve(job.region)?;
     let struts = match &job.struts {
@@ -213,7 +214,7 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
     let part = session.part(&Source { components: job.actual.components.or(Some(ComponentsOrder::All)), ..job.actual.clone() })?;
     session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
     let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
-    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, job.limits);
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, limits);
     if let Some(datums) = &datums {
         case = datums.locate(case);
     }

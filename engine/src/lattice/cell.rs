@@ -162,9 +162,12 @@ impl Rods {
     fn about(&self, p: &Point3<f64>) -> impl Iterator<Item = &Rod> {
         let [i, j, k] = self.key(p);
         (0..9).flat_map(move |n| {
-            let row = move |k: i64| [i + n % 3 - 1, j + n / 3 - 1, k];
-            let first = self.keyed.partition_point(|(key, _)| *key < row(k - 1));
-            self.keyed[first..].iter().take_while(move |(key, _)| *key <= row(k + 1)).map(move |(_, r)| &self.rods[*r as usize])
+            let row = move |k: i64| [i.saturating_add(n % 3 - 1), j.saturating_add(n / 3 - 1), k];
+            let first = self.keyed.partition_point(|(key, _)| *key < row(k.saturating_sub(1)));
+            self.keyed[first..]
+                .iter()
+                .take_while(move |(key, _)| *key <= row(k.saturating_add(1)))
+                .map(move |(_, r)| &self.rods[*r as usize])
         })
     }
 

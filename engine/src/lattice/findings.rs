@@ -2,6 +2,7 @@
 
 use nalgebra::Point3;
 
+use super::extract::too_coarse;
 use super::residue::Body;
 use super::{AsBuilt, Break, Cell, Followed, Residue, State, UnitCell, Walls};
 use crate::finding::Finding;
@@ -85,7 +86,13 @@ fn of_struts(followed: &Followed, residue: &Residue, about: &About) -> Vec<Findi
     let middle = |s: usize| followed.design.segment(s).middle();
     let all: Vec<usize> = (0..followed.struts.len()).filter(|&s| about.holds(&middle(s))).collect();
     let in_state = |state| all.iter().copied().filter(|&s| followed.struts[s].state == state).collect::<Vec<usize>>();
-    for (state, code) in [(State::Missing, "lattice.missing"), (State::Broken, "lattice.broken"), (State::Thin, "lattice.thin")] {
+    let faults = [
+        (State::Missing, "lattice.missing"),
+        (State::Broken, "lattice.broken"),
+        (State::Thin, "lattice.thin"),
+        (State::Shortened, "lattice.shortened"),
+    ];
+    for (state, code) in faults {
         let struts = in_state(state);
         let place = |s: &usize| format!("{s} at {}", shown(&middle(*s)));
         let what = format!("{} of {} struts{within} are {}", struts.len(), all.len(), state.name());
@@ -104,11 +111,33 @@ fn of_struts(followed: &Followed, residue: &Residue, about: &About) -> Vec<Findi
     let what = format!("{} of {windows} windows between struts{within} are blocked", blocked.len());
     found.extend(finding("lattice.blocked_window", &what, "the first are about", blocked.into_iter().map(shown)));
     found.push(about.cell.map_or_else(|| no_cell(&within), |cell| of_cell(cell, &within)));
+    found.push(of_limits(followed, residue));
+    found.extend(too_coarse(&followed.design).map(|why| Finding::qualify("lattice.coarse_cells", why).clause(CLAUSE)));
     let unmeasured = in_state(State::Unmeasured);
     let why = |s: &usize| format!("{s}: {}", followed.struts[*s].reason.as_deref().unwrap_or_default());
     let what = format!("{} of {} struts{within} are not measured", unmeasured.len(), all.len());
     found.extend(finding("lattice.unmeasured", &what, "the first is", unmeasured.iter().take(1).map(why)));
     found
+}
+
+/// What the scan could have shown.
+fn of_limits(followed: &Followed, residue: &Residue) -> Finding {
+    let (told, stated) = (followed.told_gap_mm(), followed.limits.gap_mm);
+    let text = format!(
+        "struts are broken from gaps of {told:.3} mm on; material counts as away from struts from {:.3} mm beside them and {:.2e} mm³ on",
+        residue.clearance_mm, residue.least_mm3
+    ) + &match residue.windows.len() {
+        0 => "; no window was looked at, since no three or four struts make a ring, or too many do".into(),
+        n => format!("; {n} windows were looked at, rings of three or four struts"),
+    };
+    let finding = match told > stated {
+        true => Finding::qualify(
+            "lattice.struts",
+            format!("{text}; gaps from the {stated} mm stated to there are not told: scan with smaller voxels"),
+        ),
+        false => Finding::note("lattice.struts", text),
+    };
+    finding.clause(CLAUSE)
 }
 
 fn no_cell(within: &str) -> Finding {

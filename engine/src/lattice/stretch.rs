@@ -102,7 +102,7 @@ mod tests {
             let offset = |n: usize| {
                 stretch * places[n].coords - places[n].coords + Vector3::from_fn(|a, _| noise_mm * normal(draw, (3 * n + a) as u64))
             };
-            let node = |o: Vector3<f64>| Node { offset: Some(o), noise_mm };
+            let node = |o: Vector3<f64>| Node { offset: Some(o), noise_mm, is_crossing: true };
             let straight: Vec<Node> = (0..48).map(|n| node(offset(n))).collect();
             // An eighth of the nodes, at one corner, all pushed outwards.
             let pushed: Vec<Node> =
