@@ -67,19 +67,13 @@ fn a_hull_reaches_into_pores_as_far_as_the_rolling_ball_leaves_it_in_any_pose_an
 #[test]
 fn facets_larger_than_the_region_count_with_what_lies_in_it() {
     let folder = Folder::new();
-    let brick = |low: [f64; 3], high: [f64; 3]| {
-        let corners: Vec<Point3<f64>> =
-            (0..8usize).map(|c| Point3::from([0, 1, 2].map(|a| if c >> a & 1 == 1 { high[a] } else { low[a] }))).collect();
-        let faces = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]];
-        (corners, faces.iter().flat_map(|&[a, b, c, d]| [[a, b, c], [a, c, d]]).collect::<Vec<[u32; 3]>>())
-    };
-    let (mut vertices, mut triangles) = brick([-6.0, -6.0, -2.0], [6.0, 6.0, -0.5]);
-    let (upper, faces) = brick([-6.0, -6.0, 0.5], [6.0, 6.0, 2.0]);
-    vertices.extend(upper);
-    triangles.extend(faces.iter().map(|f| f.map(|v| v + 8)));
+    let brick = |min: [f64; 3], max: [f64; 3]| parts::cuboid(&Bounds { min: min.into(), max: max.into() }, 1).mesh;
+    let (lower, upper) = (brick([-6.0, -6.0, -2.0], [6.0, 6.0, -0.5]), brick([-6.0, -6.0, 0.5], [6.0, 6.0, 2.0]));
+    let vertices = [lower.vertices(), upper.vertices()].concat();
+    let count = lower.vertices().len() as u32;
+    let triangles = lower.triangles().iter().copied().chain(upper.triangles().iter().map(|t| t.map(|v| v + count))).collect();
     let part = folder.mesh("plates.stl", &Mesh::new(vertices, triangles).unwrap());
-    let (corners, faces) = brick([0.61, 0.32, -1.0], [2.61, 2.32, 1.0]);
-    let cube = folder.file("cube.stl", &phantom::stl(&Mesh::new(corners, faces).unwrap()));
+    let cube = folder.file("cube.stl", &phantom::stl(&brick([0.61, 0.32, -1.0], [2.61, 2.32, 1.0])));
     let job = Pores { envelope: Envelope::File(cube), cell_mm: Some(0.1), ..Pores::new(part) };
     let m = measure::pores(&job, &Runtime::cpu()).unwrap();
     covers(&m, "porosity.total", 0.5);

@@ -7,6 +7,7 @@ use nalgebra::{Point3, Vector3};
 use verimetry_engine::frame::{Bounds, Pose};
 use verimetry_engine::measure::{self, Envelope, Measurement, Pores};
 use verimetry_engine::mesh::Mesh;
+use verimetry_engine::noise::uniform;
 use verimetry_engine::phantom::parts;
 use verimetry_engine::runtime::Runtime;
 
@@ -255,4 +256,19 @@ fn a_void_near_the_detection_limit_counts_with_the_chance_that_it_lies_on_the_ot
     assert!(missed == 0.0 && (0.9..1.5).contains(&u), "{missed} ± {u}");
     let (many, u) = count(100.0, 0.001);
     assert!(many == 1.0 && u < 1e-6, "{many} ± {u}");
+}
+
+#[test]
+fn voids_smaller_than_cells_are_closed_and_open_nothing() {
+    let at = |n: usize, axis: u64| 0.4 + 0.8 * [n % 5, n / 5 % 5, n / 25][axis as usize] as f64 + 0.2 * uniform(7, 4 * n as u64 + axis);
+    let cavities: Vec<Mesh> = (0..125)
+        .map(|n| parts::ball([at(n, 0), at(n, 1), at(n, 2)].into(), CELL * (0.3 + 0.45 * uniform(7, 4 * n as u64 + 3)), 4).mesh)
+        .collect();
+    let (volume, _) = of_facets(&cavities.iter().collect::<Vec<_>>());
+    let block = cuboid([0.0; 3], [4.0; 3]);
+    let found = Found::of(&hollow(block.clone(), &cavities), Some(&block), 0.0);
+    covers(&found.m, "porosity.closed", volume / 64.0);
+    for name in ["porosity.open", "porosity.interconnectivity"] {
+        assert_eq!(found.m.quantities[name].value, Some(0.0), "{name}");
+    }
 }

@@ -10,11 +10,18 @@ use crate::region::Region;
 use crate::solid::PHASES;
 
 impl Case<'_> {
+    /// The part as it is put on a lattice.
+    fn on_cells(&self) -> Result<porosity::Part<'_>, Error> {
+        let surface = self.built()?;
+        let walls = self.once(&self.void_walls, "shells", || porosity::walls(surface))?;
+        Ok(porosity::Part { surface, walls, step_mm: self.actual()?.cell_mm })
+    }
+
     /// The whole part in its closed hull, on the two lattices of a measurement.
     fn hull(&self) -> Result<&[Scene<'static>; 2], Error> {
-        let (surface, actual) = (self.built()?, self.actual()?);
+        let part = self.on_cells()?;
         let envelope = Envelope::Hull { radius_mm: self.closing_mm };
-        self.once(&self.hull, "lattice", || Scene::both(surface, &envelope, actual.cell_mm, self.rt))
+        self.once(&self.hull, "lattice", || Scene::both(&part, &envelope, self.rt))
     }
 
     fn envelope<'r>(&self, region: &'r Region) -> Envelope<'r> {
@@ -27,8 +34,8 @@ impl Case<'_> {
             let [a, b] = self.hull()?;
             return Ok(Arc::new([measure(a)?, measure(b)?]));
         };
-        let (part, cell_mm) = (self.built()?, self.actual()?.cell_mm);
-        let on = |phase: f64| measure(&Scene::of(part, &self.envelope(region), cell_mm, phase, self.rt)?);
+        let part = self.on_cells()?;
+        let on = |phase: f64| measure(&Scene::of(&part, &self.envelope(region), phase, self.rt)?);
         Ok(Arc::new([on(PHASES[0])?, on(PHASES[1])?]))
     }
 
@@ -89,7 +96,7 @@ impl Case<'_> {
         let found = |scene: &Scene| pores::open_pores(mesh, scene, surface, least_cells, self.rt);
         self.timed("open pores", || match region {
             None => found(&self.hull()?[0]),
-            Some((_, region)) => found(&Scene::of(self.built()?, &self.envelope(region), self.actual()?.cell_mm, PHASES[0], self.rt)?),
+            Some((_, region)) => found(&Scene::of(&self.on_cells()?, &self.envelope(region), PHASES[0], self.rt)?),
         })
     }
 }

@@ -107,6 +107,8 @@ pub struct Case<'a> {
     zones: Mutex<Zones>,
     shrinkages: PerRegion<Shrinkage>,
     porosities: PerRegion<Porosity>,
+    /// Facets of the voids that shells tell.
+    void_walls: OnceLock<Result<Vec<Vec<u32>>, Error>>,
     hull: OnceLock<Result<[Scene<'static>; 2], Error>>,
     pore_sizes: PerRegion<OnBoth<Sizes>>,
     wall_sizes: PerRegion<OnBoth<Sizes>>,
@@ -161,6 +163,7 @@ impl<'a> Case<'a> {
             zones: Mutex::default(),
             shrinkages: PerRegion::default(),
             porosities: PerRegion::default(),
+            void_walls: OnceLock::new(),
             hull: OnceLock::new(),
             pore_sizes: PerRegion::default(),
             wall_sizes: PerRegion::default(),

@@ -6,6 +6,7 @@
 //! at least three quarters of the walls onto their like (see `matched`). The cell is the conventional one, as for struts (see `cell`).
 //! Accepts closed meshes with at least some two cells along each axis. Known limits: solids of more than twice the walls' thickness are no
 //! walls; a wall narrower than one and a half times its thickness is taken for a rod.
+//! Known bias: of the walls' area up to some twentieth has no site, where no ball between the faces is found at the place looked at.
 //! Cost: two seconds, and some ten microseconds for each place on a wall.
 
 use nalgebra::{Point3, Vector3};
@@ -43,6 +44,8 @@ const OF_SURFACE: f64 = 0.25;
 const STRETCHED: f64 = 0.1;
 /// Places on walls at most.
 const MOST_PLACES: f64 = 400_000.0;
+/// No facet of a wall's face stands for more of its middle than this, in its own area.
+const MOST_OF_FACE: f64 = 2.0;
 /// Sites looked at between two looks at the caller's wish to stop.
 pub(super) const BATCH: usize = 1 << 15;
 
@@ -164,27 +167,71 @@ fn outward(mesh: &Mesh, triangle: u32) -> Option<Vector3<f64>> {
     mesh.area_vector(triangle as usize).try_normalize(0.0)
 }
 
+/// For each sample of the surface of walls the area of their middle that it stands for, mm²; both faces have samples, each stands for half.
+///
+/// Faces at half the thickness t to either side of a middle of Gaussian curvature K have `2 + K t² / 2` times its area (Steiner's formula): of
+/// a gyroid with walls of 0.4 mm in cells of 3 mm 7 % less than twice. Facets moved in by `t / 2` along the normals of their corners have it.
+fn of_middle_mm2(mesh: &Mesh, samples: &Samples, wall_mm: f64) -> Vec<f64> {
+    let normals = mesh.vertex_normals();
+    let share = |t: usize| {
+        let [a, b, c] = [0, 1, 2].map(|k| {
+            let v = mesh.triangles()[t][k] as usize;
+            mesh.vertices()[v] - normals[v] * (0.5 * wall_mm)
+        });
+        let n = mesh.area_vector(t);
+        // Normals at sharp edges lean: there a facet may fold.
+        if n == Vector3::zeros() { 1.0 } else { ((b - a).cross(&(c - a)).dot(&n) / n.norm_squared()).clamp(0.0, MOST_OF_FACE) }
+    };
+    let of_triangle: Vec<f64> = (0..mesh.triangles().len()).into_par_iter().map(share).collect();
+    // A vertex stands for some of every facet around it.
+    let mut around = vec![(0.0, 0.0); samples.vertices];
+    for (t, corners) in mesh.triangles().iter().enumerate() {
+        let area = mesh.area_vector(t).norm();
+        corners.iter().for_each(|&v| {
+            let (whole, moved) = &mut around[v as usize];
+            (*whole, *moved) = (*whole + area, *moved + area * of_triangle[t]);
+        });
+    }
+    let of_sample = |i: usize| match around.get(i) {
+        Some((whole, moved)) => {
+            if *whole > 0.0 {
+                moved / whole
+            } else {
+                0.0
+            }
+        }
+        None => of_triangle[samples.triangles[i] as usize],
+    };
+    samples.weights_mm2.iter().enumerate().map(|(i, w)| 0.5 * w * of_sample(i)).collect()
+}
+
 /// Sites in the middles of the walls, one in each cell of a grid that the middles run through, and the site of each vertex.
 fn sites(nominal: &MeshDistance, wall_mm: f64, step_mm: f64, rt: &Runtime) -> Result<(Vec<Site>, Vec<u32>), Error> {
     rt.step("walls", 0.0)?;
     let mesh = nominal.mesh();
     let samples = Samples::of(mesh, 0.5 * step_mm);
+    let areas_mm2 = of_middle_mm2(mesh, &samples, wall_mm);
     let origin = mesh.bounds().min;
-    let key = |i: u32| {
+    let middle = |i: u32| {
         let inward = outward(mesh, samples.triangles[i as usize]).unwrap_or_else(Vector3::zeros) * (0.5 * wall_mm);
-        let middle = (samples.points[i as usize] - inward - origin) / step_mm;
+        samples.points[i as usize] - inward - origin
+    };
+    let key = |i: u32| {
+        let middle = middle(i) / step_mm;
         [middle.z.floor() as i32, middle.y.floor() as i32, middle.x.floor() as i32]
     };
     let mut keyed: Vec<([i32; 3], u32)> = (0..samples.len() as u32).into_par_iter().map(|i| (key(i), i)).collect();
     keyed.par_sort_unstable();
     let mut groups: Vec<&[([i32; 3], u32)]> = keyed.chunk_by(|a, b| a.0 == b.0).collect();
-    groups.retain(|g| g.iter().any(|(_, i)| samples.weights_mm2[*i as usize] > 0.0));
+    groups.retain(|g| g.iter().any(|(_, i)| areas_mm2[*i as usize] > 0.0));
     let site = |group: &&[([i32; 3], u32)]| {
-        let (key, first) = group[0];
-        let normal = outward(mesh, samples.triangles[first as usize])?;
-        let wall = pores::wall_at(nominal, None, &samples.points[first as usize], &normal, WALLS.map(|w| w * wall_mm))?;
-        // Both faces of a wall have samples.
-        let area_mm2 = 0.5 * group.iter().map(|(_, i)| samples.weights_mm2[*i as usize]).sum::<f64>();
+        let area = |i: u32| areas_mm2[i as usize];
+        let area_mm2: f64 = group.iter().map(|(_, i)| area(*i)).sum();
+        let mean = group.iter().fold(Vector3::zeros(), |s, (_, i)| s + middle(*i) * area(*i)) / area_mm2;
+        let far = |i: u32| (middle(i) - mean).norm_squared();
+        let (key, amid) = group.iter().copied().min_by(|a, b| far(a.1).total_cmp(&far(b.1)).then(a.1.cmp(&b.1)))?;
+        let normal = outward(mesh, samples.triangles[amid as usize])?;
+        let wall = pores::wall_at(nominal, None, &samples.points[amid as usize], &normal, WALLS.map(|w| w * wall_mm))?;
         wall.between.then_some(Site { middle: wall.centre, normal, thickness_mm: wall.thickness_mm, area_mm2, key })
     };
     let mut found: Vec<Option<Site>> = Vec::with_capacity(groups.len());
@@ -241,6 +288,33 @@ mod tests {
                 let truth = [0, 1, 2].map(|a| pose.rotate(&Vector3::ith(a, 1.0)));
                 assert!(truth.iter().any(|t| t.dot(vector).abs() > 0.999_99 * vector.norm()), "{form:?}: vector {axis} is {vector:?}");
             }
+        }
+    }
+
+    #[test]
+    fn samples_of_both_faces_have_the_area_of_the_walls_middle_between_them() {
+        // Area of the level set in a cube by which walls repeat, in its edges squared, by counting where 3 × 80² lines along x, y and z cross
+        // it, each crossing by the cosine at which it does: within a part in a thousand.
+        for (surface, cell_mm, period_mm, area) in
+            [(Minimal::Gyroid, 3.0, 3.0, 3.092), (Minimal::SchwarzP, 3.0, 3.0, 2.353), (Minimal::SchwarzD, 5.0, 2.5, 0.5 * 3.838)]
+        {
+            let (wall_mm, step_mm) = (0.4, 0.05);
+            let solid = Solid::Sheet(sheets::Sheet { surface, cell_mm, thickness_mm: wall_mm });
+            let mesh = cube(solid, 4.4, &Pose::identity(), 0.13);
+            let samples = Samples::of(&mesh, step_mm);
+            let areas = of_middle_mm2(&mesh, &samples, wall_mm);
+            let inside = |i: &usize| {
+                let normal = outward(&mesh, samples.triangles[*i]).unwrap();
+                (samples.points[*i] - normal * (0.5 * wall_mm)).iter().all(|x| (0.7..0.7 + period_mm).contains(x))
+            };
+            let found: f64 = (0..samples.len()).filter(inside).map(|i| areas[i]).sum();
+            let truth = area * period_mm * period_mm;
+            // The cube's faces cut π/4 of the area's density of lines; between samples they lie anywhere. Facets of side s on a curvature κ
+            // of 1.5 / mm lose up to 5/24 (κ s)² of their area.
+            let cut = 0.25 * std::f64::consts::PI * 6.0 * truth / period_mm / step_mm;
+            let allowed = 3.0 * step_mm * step_mm * (cut / 12.0).sqrt() + 5.0 / 24.0 * (1.5_f64 * 0.13) * (1.5 * 0.13) * truth;
+            eprintln!("{surface:?}: {found:.3} mm², truth {truth:.3}, allowed {allowed:.3}");
+            assert!((found - truth).abs() < allowed, "{surface:?}: {found} mm², truth {truth}");
         }
     }
 

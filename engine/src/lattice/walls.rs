@@ -2,11 +2,12 @@
 //!
 //! At each site in the middle of a designed wall (see `sheet`) the built wall is looked for across it, as far as half a wall beyond
 //! the designed faces. Where no built material lies on that line the wall is open there. Open sites that touch make a hole, with the bare
-//! ones at its rim; what it takes of the wall's middle is its size. Where the wall stands, the ball between its built faces gives its
-//! thickness, sub-voxel as the surface is.
-//! Accepts closed meshes in the nominal frame. Known limits: holes narrower than two sites or a cell of the scan are not told; their
-//! rims are rounded by the scan's blur, so that they come out about a voxel narrower; walls displaced by more than their thickness count as
-//! open; walls that the scan does not resolve are not measured.
+//! ones at its rim. Its size is what it takes of the wall's middle: of sites at the rim as much as the built surface's distance leaves bare.
+//! Where the wall stands, the ball between its built faces gives its thickness, sub-voxel as the surface is.
+//! Accepts closed meshes in the nominal frame. Known bias: blur of σ moves the rim of a hole of radius R in a wall of thickness t by
+//! `σ² / 2R` into it, and what a surface takes back for its curvature is that of a rim seen from afar, half a torus; together holes come out
+//! about `2 σ² / t` narrower. Known limits: holes narrower than two sites or a cell of the scan are not told; walls displaced by more than
+//! their thickness count as open; walls that the scan does not resolve are not measured.
 //! Cost: some twenty microseconds a site.
 
 use nalgebra::{Matrix3, Point3, Vector3};
@@ -113,30 +114,38 @@ pub(crate) fn walls(
         rt.step("walls", 0.5 + 0.5 * all.len() as f64 / sheet.sites.len() as f64)?;
         all.extend(batch.par_iter().map(|site| seen(site, surface, bulge)).collect::<Vec<_>>());
     }
-    let all = with_rims(sheet, &all);
+    let seen = with_rims(sheet, &all);
     let told_mm = limits.gap_mm.max(scan.cell_mm).max(2.0 * sheet.step_mm);
-    let breaks = if unmeasured.is_some() { vec![] } else { breaks(sheet, &all, told_mm) };
-    let mut walls = Walls { sheet: sheet.clone(), limits: *limits, seen: all, breaks, blocks: vec![], told_mm, unmeasured };
+    let breaks = if unmeasured.is_some() { vec![] } else { breaks(sheet, &all, &seen, told_mm) };
+    let mut walls = Walls { sheet: sheet.clone(), limits: *limits, seen, breaks, blocks: vec![], told_mm, unmeasured };
     walls.blocks = blocks(&walls);
     Ok(walls)
 }
 
-/// What is seen at a site, and whether its very place is without material.
+/// What is seen at a site, and how far its very place is from material (mm); in material, from where it ends, negative.
 struct Looked {
     seen: Seen,
-    bare: bool,
+    room_mm: f64,
+}
+
+impl Looked {
+    /// How much of a site of this area lies bare, if the rim of the material is straight there.
+    fn bare_mm2(&self, area_mm2: f64) -> f64 {
+        area_mm2 * (0.5 + self.room_mm / area_mm2.sqrt()).clamp(0.0, 1.0)
+    }
 }
 
 fn seen(site: &Site, surface: &MeshDistance, bulge: Option<&Bulge>) -> Looked {
     let here = surface.signed(&site.middle);
-    let bare = here.distance_mm > 0.0;
-    let face = if bare { face(site, here.distance_mm, surface) } else { Some((here.point, here.normal)) };
-    let Some((face, outward)) = face else { return Looked { seen: Seen::Open, bare } };
+    // Chords across the hollow rim of a hole narrow it.
+    let room_mm = here.distance_mm - bulge.map_or(0.0, |b| b.height_mm(surface.mesh(), here.triangle as usize, &here.point));
+    let face = if here.distance_mm > 0.0 { face(site, here.distance_mm, surface) } else { Some((here.point, here.normal)) };
+    let Some((face, outward)) = face else { return Looked { seen: Seen::Open, room_mm } };
     let seen = match wall_at(surface, bulge, &face, &outward, WALLS.map(|w| w * site.thickness_mm)) {
         Some(wall) => Seen::Wall { thickness_mm: wall.thickness_mm, offset_mm: (wall.centre - site.middle).dot(&site.normal) },
         None => Seen::Lump,
     };
-    Looked { seen, bare }
+    Looked { seen, room_mm }
 }
 
 /// What is seen, holes out to their rims: across a curved wall the line near a rim leans over it, so that a bare site near an open one is
@@ -146,12 +155,8 @@ fn with_rims(sheet: &Sheet, looked: &[Looked]) -> Vec<Seen> {
     let mut front: Vec<usize> = (0..seen.len()).filter(|&n| seen[n] == Seen::Open).collect();
     for _ in 0..(RIM * sheet.thickness_mm / sheet.step_mm).ceil() as usize {
         let mut next = vec![];
-        for key in front.iter().flat_map(|&n| beside(sheet.sites[n].key)) {
-            // Sites are in the order of their keys.
-            if let Ok(n) = sheet.sites.binary_search_by(|s| s.key.cmp(&key))
-                && looked[n].bare
-                && seen[n] != Seen::Open
-            {
+        for n in front.iter().flat_map(|&n| around(sheet, n)) {
+            if looked[n].room_mm > 0.0 && seen[n] != Seen::Open {
                 seen[n] = Seen::Open;
                 next.push(n);
             }
@@ -161,9 +166,12 @@ fn with_rims(sheet: &Sheet, looked: &[Looked]) -> Vec<Seen> {
     seen
 }
 
-/// A cell of the sites' grid and those around it.
-fn beside(key: [i32; 3]) -> impl Iterator<Item = [i32; 3]> {
-    (0..27).map(move |n| [key[0] + n % 3 - 1, key[1] + n / 3 % 3 - 1, key[2] + n / 9 - 1])
+/// A site and those in the cells of the sites' grid around its own.
+fn around(sheet: &Sheet, site: usize) -> impl Iterator<Item = usize> {
+    let key = sheet.sites[site].key;
+    let beside = (0..27).map(move |n| [key[0] + n % 3 - 1, key[1] + n / 3 % 3 - 1, key[2] + n / 9 - 1]);
+    // Sites are in the order of their keys.
+    beside.filter_map(|key| sheet.sites.binary_search_by(|s| s.key.cmp(&key)).ok())
 }
 
 /// A point of the built surface at the material that lies nearest across the wall to a site with so much room about it.
@@ -184,36 +192,35 @@ fn face(site: &Site, room_mm: f64, surface: &MeshDistance) -> Option<(Point3<f64
     found.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, face)| face)
 }
 
-/// Holes of at least a diameter: open sites of neighbouring cells of the sites' grid.
-fn breaks(sheet: &Sheet, seen: &[Seen], told_mm: f64) -> Vec<Break> {
-    // Sites are in the order of their keys.
-    let open: Vec<&Site> = sheet.sites.iter().zip(seen).filter(|(_, s)| **s == Seen::Open).map(|(site, _)| site).collect();
-    let mut group = vec![usize::MAX; open.len()];
+/// Holes of at least a diameter: open sites of neighbouring cells of the sites' grid, each with as much of it and of those that stand around
+/// as lies bare.
+fn breaks(sheet: &Sheet, looked: &[Looked], seen: &[Seen], told_mm: f64) -> Vec<Break> {
+    let mut taken = vec![false; seen.len()];
     let mut found = vec![];
-    for first in 0..open.len() {
-        if group[first] != usize::MAX {
+    for first in 0..seen.len() {
+        if seen[first] != Seen::Open || taken[first] {
             continue;
         }
-        let number = found.len();
+        taken[first] = true;
         let (mut stack, mut members) = (vec![first], vec![]);
-        group[first] = number;
         while let Some(at) = stack.pop() {
             members.push(at);
-            for key in beside(open[at].key) {
-                if let Ok(next) = open.binary_search_by(|s| s.key.cmp(&key))
-                    && group[next] == usize::MAX
-                {
-                    group[next] = number;
-                    stack.push(next);
-                }
+            if seen[at] != Seen::Open {
+                continue;
+            }
+            for next in around(sheet, at).filter(|&n| !std::mem::replace(&mut taken[n], true)) {
+                stack.push(next);
             }
         }
         members.sort_unstable();
-        let area_mm2: f64 = members.iter().map(|&m| open[m].area_mm2).sum();
-        let mean = members.iter().fold(Vector3::zeros(), |s, &m| s + open[m].middle.coords * open[m].area_mm2) / area_mm2;
-        let far = |m: usize| (open[m].middle.coords - mean).norm_squared();
-        let midst = members.iter().copied().min_by(|&a, &b| far(a).total_cmp(&far(b)).then(a.cmp(&b))).unwrap_or(first);
-        found.push(Break { centre: open[midst].middle, area_mm2 });
+        let bare = |m: usize| looked[m].bare_mm2(sheet.sites[m].area_mm2);
+        let middle = |m: usize| sheet.sites[m].middle;
+        let area_mm2: f64 = members.iter().map(|&m| bare(m)).sum();
+        let mean = members.iter().fold(Vector3::zeros(), |s, &m| s + middle(m).coords * bare(m)) / area_mm2;
+        let far = |m: usize| (middle(m).coords - mean).norm_squared();
+        let open = members.iter().copied().filter(|&m| seen[m] == Seen::Open);
+        let midst = open.min_by(|&a, &b| far(a).total_cmp(&far(b)).then(a.cmp(&b))).unwrap_or(first);
+        found.push(Break { centre: middle(midst), area_mm2 });
     }
     found.retain(|b| b.diameter_mm() >= told_mm);
     found.sort_by(|a, b| b.area_mm2.total_cmp(&a.area_mm2));

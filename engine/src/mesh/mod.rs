@@ -120,6 +120,20 @@ impl Mesh {
         self.triangles[triangle].map(|v| self.vertices[v as usize])
     }
 
+    /// Some triangles as a mesh of their own, turned around: as the surface of what they face. Errors: those of [`Mesh::new`].
+    pub fn alone(&self, triangles: &[u32]) -> Result<Mesh, MeshError> {
+        let mut ids: Vec<u32> = triangles.iter().flat_map(|&t| self.triangles[t as usize]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let place = |v: u32| ids.partition_point(|&id| id < v) as u32;
+        let turned = |&t: &u32| {
+            let [a, b, c] = self.triangles[t as usize].map(place);
+            [a, c, b]
+        };
+        let vertices = ids.iter().map(|&v| self.vertices[v as usize]).collect();
+        Mesh::new(vertices, triangles.iter().map(turned).collect())
+    }
+
     /// Centroid of a triangle.
     #[inline]
     pub fn centroid(&self, triangle: usize) -> Point3<f64> {

@@ -1,23 +1,15 @@
 //! Which closed voids there are: what faces each of them, and where lines run through it.
 //!
-//! A shell of the surface that faces inwards has solid all around, so it encloses one void, however thin or small; what floats in it belongs to its
-//! walls. It is believed where every line of the lattice through it leaves the solid where it enters the void: bodies that overlap may fill it.
-//! What shells do not tell is a void of the lattice: cells that hang together through faces and not with the outside, as behind a neck thinner
-//! than a cell.
-//! Cost: 4 bytes a facet and 24 a line through a void; a point's side of a shell where another may float in it.
+//! Cavities are those that shells of the surface tell (see [`crate::porosity`]). What they do not tell is a void of the lattice: cells that hang
+//! together through faces and not with the outside, as behind a neck thinner than a cell.
+//! Cost: 4 bytes a facet and 24 a line through a void.
 
-use nalgebra::Point3;
 use rayon::prelude::*;
 
-use super::Surface;
-use super::gap::alone;
-use crate::distance::MeshDistance;
 use crate::error::Error;
-use crate::frame::Bounds;
-use crate::mesh::edges::Edges;
-use crate::mesh::{Mesh, Shells};
-use crate::porosity::Scene;
-use crate::solid::{Columns, Lattice, stretches_within};
+use crate::mesh::Mesh;
+use crate::porosity::{Cavity, Scene, Through};
+use crate::solid::Lattice;
 use crate::volume::Mask;
 
 /// A closed void.
@@ -27,9 +19,6 @@ pub(super) struct Void {
     /// Its facets enclose it.
     pub is_shell: bool,
 }
-
-/// Lines through a void and where they run in it.
-type Through = Vec<(u32, [f64; 2])>;
 
 /// Where a line of the lattice runs through a void.
 #[derive(Clone, Copy)]
@@ -51,23 +40,15 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    pub fn of(mesh: &Mesh, scene: &Scene, surface: Surface) -> Result<Closed, Error> {
-        let believed = |facets: Vec<u32>| {
-            let through = stretches_within(mesh, &facets, &scene.lattice)?;
-            let believed = through.iter().all(|&(line, x)| is_gap(&scene.columns, line, x));
-            believed.then_some((Void { facets, is_shell: true }, through))
-        };
-        let mut found: Vec<(Void, Through)> = enclosed(mesh, surface)?.into_par_iter().filter_map(believed).collect();
-        let mut told: Vec<(u32, f64)> =
-            found.iter().flat_map(|(_, through)| through.iter().map(|&(line, [from, _])| (line, from))).collect();
-        told.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        let others = gaps_untold(scene, &told);
-        drop(told);
+    pub fn of(mesh: &Mesh, scene: &Scene) -> Closed {
+        let shell = |cavity: &Cavity| (Void { facets: cavity.facets.clone(), is_shell: true }, cavity.through.clone());
+        let mut found: Vec<(Void, Through)> = scene.cavities.list.iter().map(shell).collect();
+        let others = gaps_untold(scene);
 
         let mut labels: Vec<u32> = others.iter().map(|gap| gap.0).collect();
         labels.sort_unstable();
         labels.dedup();
-        let (faced, outer) = facets_untold(mesh, scene, &found, &labels);
+        let (faced, outer) = facets_untold(mesh, scene, &labels);
         let mut through = vec![vec![]; labels.len()];
         for (label, line, x) in others {
             through[labels.partition_point(|&l| l < label)].push((line, x));
@@ -84,7 +65,7 @@ impl Closed {
             voids.push(void);
         }
         stretches.par_sort_unstable_by(|a, b| a.line.cmp(&b.line).then(a.x[0].total_cmp(&b.x[0])));
-        Ok(Closed { voids, outer, stretches, lattice: scene.lattice })
+        Closed { voids, outer, stretches, lattice: scene.lattice }
     }
 
     /// The number of the void that holds the centre of a cell.
@@ -141,16 +122,8 @@ impl Closed {
     }
 }
 
-/// Whether a stretch is all that lies between two intervals of a solid, which end where it does.
-fn is_gap(solid: &Columns, line: u32, [from, to]: [f64; 2]) -> bool {
-    let ny = solid.lattice.dims[1];
-    let intervals = solid.line(line as usize % ny, line as usize / ny);
-    let before = intervals.partition_point(|s| s[1] < from);
-    intervals.get(before).is_some_and(|s| s[1] == from) && intervals.get(before + 1).is_some_and(|s| s[0] == to)
-}
-
 /// Label, line and stretch of the gaps with cells that hang together with the outside neither by the lattice nor by a shell.
-fn gaps_untold(scene: &Scene, told: &[(u32, f64)]) -> Vec<(u32, u32, [f64; 2])> {
+fn gaps_untold(scene: &Scene) -> Vec<(u32, u32, [f64; 2])> {
     let (lattice, voids) = (&scene.lattice, &scene.voids);
     let [_, ny, nz] = lattice.dims;
     let on_line = |line: usize| {
@@ -159,21 +132,18 @@ fn gaps_untold(scene: &Scene, told: &[(u32, f64)]) -> Vec<(u32, u32, [f64; 2])> 
             let gap = [solid[0][1], solid[1][0]];
             let (first, end) = lattice.cells_in(gap);
             let label = if first < end { voids.components().label_of(first, j, k) } else { voids.outside() };
-            let is_told = || told.binary_search_by(|t| t.0.cmp(&(line as u32)).then(t.1.total_cmp(&gap[0]))).is_ok();
-            (label != voids.outside() && !is_told()).then_some((label, line as u32, gap))
+            (label != voids.outside() && !scene.cavities.hold(line as u32, gap[0])).then_some((label, line as u32, gap))
         })
     };
     (0..ny * nz).into_par_iter().flat_map_iter(on_line).collect()
 }
 
 /// The facets that shells do not tell: those that face the voids of each of the labels, and those that face the outside.
-fn facets_untold(mesh: &Mesh, scene: &Scene, told: &[(Void, Through)], labels: &[u32]) -> (Vec<Vec<u32>>, Vec<u32>) {
-    let mut is_told = vec![false; mesh.triangles().len()];
-    told.iter().flat_map(|(void, _)| &void.facets).for_each(|&t| is_told[t as usize] = true);
+fn facets_untold(mesh: &Mesh, scene: &Scene, labels: &[u32]) -> (Vec<Vec<u32>>, Vec<u32>) {
     // Across a slot thinner than a cell a facet of the outside may seem to face what lies behind the other side.
     let label = |[i, j, k]: [usize; 3]| scene.voids.components().label_of(i, j, k);
     let number = |cell| labels.binary_search(&label(cell)).unwrap_or(labels.len()) as u32;
-    let faces = |t: usize| if is_told[t] { NONE } else { scene.void_beside(mesh, t).map_or(NONE, number) };
+    let faces = |t: usize| if scene.cavities.are_faced_by(t) { NONE } else { scene.void_beside(mesh, t).map_or(NONE, number) };
     let numbers: Vec<u32> = (0..mesh.triangles().len()).into_par_iter().map(faces).collect();
     let (mut faced, mut outer) = (vec![vec![]; labels.len()], vec![]);
     for (t, number) in (0..).zip(numbers).filter(|(_, number)| *number != NONE) {
@@ -184,76 +154,3 @@ fn facets_untold(mesh: &Mesh, scene: &Scene, told: &[(Void, Through)], labels: &
 
 /// No void.
 const NONE: u32 = u32::MAX;
-
-/// The facets of each shell that faces inwards, with those of the shells that float in it; in the order of the shells.
-fn enclosed(mesh: &Mesh, surface: Surface) -> Result<Vec<Vec<u32>>, Error> {
-    let shells = surface.facets.edges().map_or_else(|| Shells::of(mesh, &Edges::of(mesh)), |edges| Shells::of(mesh, edges));
-    let volumes = volumes(mesh, &shells);
-    let mut walls: Vec<Vec<u32>> = vec![];
-    let mut void_of: Vec<u32> = vec![NONE; volumes.len()];
-    for shell in (0..volumes.len()).filter(|&s| volumes[s] < 0.0) {
-        void_of[shell] = walls.len() as u32;
-        walls.push(vec![]);
-    }
-    if walls.is_empty() {
-        return Ok(walls);
-    }
-    let gather = |walls: &mut [Vec<u32>], void_of: &[u32]| {
-        for t in 0..mesh.triangles().len() {
-            if let Some(own) = walls.get_mut(void_of[shells.of_triangle(t)] as usize) {
-                own.push(t as u32);
-            }
-        }
-    };
-    gather(&mut walls, &void_of);
-    if float(mesh, &shells, &volumes, &walls, &mut void_of)? {
-        walls.iter_mut().for_each(Vec::clear);
-        gather(&mut walls, &void_of);
-    }
-    Ok(walls)
-}
-
-/// Gives shells that face outwards to the smallest of the voids that they lie in; whether there are any.
-fn float(mesh: &Mesh, shells: &Shells, volumes: &[f64], walls: &[Vec<u32>], void_of: &mut [u32]) -> Result<bool, Error> {
-    let mut bounds = vec![Bounds::empty(); volumes.len()];
-    for t in 0..mesh.triangles().len() {
-        let own = &mut bounds[shells.of_triangle(t)];
-        mesh.corners(t).iter().for_each(|p| *own = Bounds { min: own.min.inf(p), max: own.max.sup(p) });
-    }
-    let mut solids: Vec<usize> = (0..volumes.len()).filter(|&s| volumes[s] > 0.0).collect();
-    let mut voids: Vec<usize> = (0..volumes.len()).filter(|&s| volumes[s] < 0.0).collect();
-    voids.sort_by(|&a, &b| volumes[b].total_cmp(&volumes[a]).then(a.cmp(&b)));
-    let mut any = false;
-    for void in voids {
-        let fits = |solid: usize| {
-            volumes[solid] < -volumes[void] && [bounds[solid].min, bounds[solid].max].iter().all(|p| bounds[void].contains(p))
-        };
-        if !solids.iter().any(|&solid| fits(solid)) {
-            continue;
-        }
-        let number = void_of[void];
-        let inside = MeshDistance::build(&alone(mesh, &walls[number as usize])?);
-        let corner = |solid: usize| -> Point3<f64> { mesh.corners(shells.firsts()[solid] as usize)[0] };
-        solids.retain(|&solid| {
-            let floats = fits(solid) && inside.contains(&corner(solid)) == Some(true);
-            if floats {
-                void_of[solid] = number;
-            }
-            any |= floats;
-            !floats
-        });
-    }
-    Ok(any)
-}
-
-/// What each shell encloses (six times mm³): positive where it faces outwards.
-fn volumes(mesh: &Mesh, shells: &Shells) -> Vec<f64> {
-    let mut six = vec![0.0; shells.firsts().len()];
-    for t in 0..mesh.triangles().len() {
-        let shell = shells.of_triangle(t);
-        let near = mesh.corners(shells.firsts()[shell] as usize)[0]; // so that no digits cancel
-        let [a, b, c] = mesh.corners(t).map(|p| p - near);
-        six[shell] += a.dot(&b.cross(&c));
-    }
-    six
-}

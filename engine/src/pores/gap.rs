@@ -14,26 +14,12 @@ use super::passage::DIAGONAL;
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Bounds;
-use crate::mesh::{Mesh, MeshError, Samples};
+use crate::mesh::{Mesh, Samples};
 
 /// Steps of a slide; each is shorter than the one before.
 const STEPS: usize = 64;
 /// Relative change of the gap that ends a slide.
 const SETTLED: f64 = 1e-9;
-
-/// Facets as a surface of their own, turned around: as that of what they face.
-pub(super) fn alone(mesh: &Mesh, facets: &[u32]) -> Result<Mesh, MeshError> {
-    let mut ids: Vec<u32> = facets.iter().flat_map(|&t| mesh.triangles()[t as usize]).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let place = |v: u32| ids.partition_point(|&id| id < v) as u32;
-    let turned = |&t: &u32| {
-        let [a, b, c] = mesh.triangles()[t as usize].map(place);
-        [a, c, b]
-    };
-    let vertices = ids.iter().map(|&v| mesh.vertices()[v as usize]).collect();
-    Mesh::new(vertices, facets.iter().map(turned).collect())
-}
 
 /// Some facets of the part with their search structure.
 pub(super) struct Body {
@@ -51,7 +37,7 @@ impl Body {
         if facets.is_empty() {
             return Ok(None);
         }
-        let surface = MeshDistance::without_edges(&alone(mesh, facets)?);
+        let surface = MeshDistance::without_edges(&mesh.alone(facets)?);
         let bounds = surface.mesh().bounds();
         Ok(Some(Body { surface, bounds, facets: facets.to_vec(), places: OnceLock::new() }))
     }

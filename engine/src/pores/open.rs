@@ -43,7 +43,7 @@ impl OpenPore {
 /// The open pores of at least so many cells, in the order of their first cells.
 pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cells: u64, rt: &Runtime) -> Result<Vec<OpenPore>, Error> {
     let (voids, lattice) = (scene.voids.components(), &scene.lattice);
-    let closed = Closed::of(mesh, scene, surface)?;
+    let closed = Closed::of(mesh, scene);
     // Cells of a void may seem to lead outside through a wall thinner than a cell.
     let outside = both(&voids.mask_of(scene.voids.outside()), &closed.mask_where(|_| true)?.complement())?;
     let envelope = scene.envelope();

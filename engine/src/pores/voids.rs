@@ -66,7 +66,7 @@ pub(super) fn equivalent_mm(volume_mm3: f64) -> f64 {
 
 /// The closed voids that reach into the envelope, in the order of their first facets.
 pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Vec<ClosedVoid>, Error> {
-    let closed = Closed::of(mesh, scene, surface)?;
+    let closed = Closed::of(mesh, scene);
     let reach = closed.inside_and_beyond(mesh, scene);
     let wanted: Vec<usize> = (0..reach.len()).filter(|&n| reach[n][0] > 0.0).collect();
     if wanted.is_empty() {

@@ -2,13 +2,17 @@
 //!
 //! The solid's volume is that of the determined surface (exact along the lines of a lattice, see [`crate::solid`]), not a
 //! count of voxels. A void is open when it hangs together with the outside of the whole part through faces of cells
-//! (6-connectivity, the complement of 26 for the solid); a pore that only the region's own boundary cuts open stays closed.
+//! (6-connectivity, the complement of 26 for the solid), unless a shell of the surface encloses it (see [`cavities`]); a pore that only the region's own boundary cuts open stays closed.
 //! Envelopes: a region of the nominal frame; or the closed hull, which is what a ball of a stated radius, rolled over the
 //! part from outside, cannot enter, cavities included (see [`hull`]).
 //!
-//! Known bias: closed pores below about three cells across may be missed. Cost: a few bits a cell, two lattices.
+//! Known bias: closed pores may be missed that no shell of their own encloses and that are below about three cells across. Cost:
+//! [`BYTES_PER_CELL`], two lattices.
 
+mod cavities;
 mod hull;
+
+pub(crate) use cavities::{Cavities, Cavity, Through, walls};
 
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
@@ -72,6 +76,16 @@ impl Porosity {
     }
 }
 
+/// What is put on a lattice: the part's surface in the nominal frame.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'p> {
+    pub surface: &'p MeshDistance,
+    /// Of voids that shells tell, see [`walls`].
+    pub walls: &'p [Vec<u32>],
+    /// Edge of a cell.
+    pub step_mm: f64,
+}
+
 /// A part and its envelope on a lattice.
 pub(crate) struct Scene<'a> {
     pub lattice: Lattice,
@@ -79,6 +93,8 @@ pub(crate) struct Scene<'a> {
     /// Cells whose centres are solid.
     pub solid: Mask,
     pub voids: Voids,
+    /// The closed voids that shells tell.
+    pub cavities: Cavities,
     inside: Inside<'a>,
 }
 
@@ -89,12 +105,12 @@ const BYTES_PER_CELL: u64 = 6;
 
 impl<'a> Scene<'a> {
     /// On the two lattices of a measurement.
-    pub fn both(surface: &MeshDistance, envelope: &Envelope<'a>, step_mm: f64, rt: &Runtime) -> Result<[Scene<'a>; 2], Error> {
-        Ok([Scene::of(surface, envelope, step_mm, PHASES[0], rt)?, Scene::of(surface, envelope, step_mm, PHASES[1], rt)?])
+    pub fn both(part: &Part, envelope: &Envelope<'a>, rt: &Runtime) -> Result<[Scene<'a>; 2], Error> {
+        Ok([Scene::of(part, envelope, PHASES[0], rt)?, Scene::of(part, envelope, PHASES[1], rt)?])
     }
 
-    /// Of the part's surface in the nominal frame; `phase` is the lattice's shift in cells.
-    pub fn of(surface: &MeshDistance, envelope: &Envelope<'a>, step_mm: f64, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
+    /// `phase` is the lattice's shift in cells.
+    pub fn of(&Part { surface, walls, step_mm }: &Part, envelope: &Envelope<'a>, phase: f64, rt: &Runtime) -> Result<Scene<'a>, Error> {
         let mesh = surface.mesh();
         let part = mesh.bounds();
         let bounds = match envelope {
@@ -121,8 +137,9 @@ impl<'a> Scene<'a> {
         columns.closed("the surface")?;
         let solid = columns.mask()?;
         let voids = Voids::of(&solid, rt)?;
+        let cavities = Cavities::of(mesh, walls, &columns);
         let inside = Inside::of(envelope, &lattice, &solid, surface, rt)?;
-        Ok(Scene { lattice, columns, solid, voids, inside })
+        Ok(Scene { lattice, columns, solid, voids, cavities, inside })
     }
 
     /// The cells of the envelope.
@@ -154,8 +171,13 @@ impl<'a> Scene<'a> {
     pub fn facing(&self, mesh: &Mesh, t: usize) -> [f64; 2] {
         let Some(unit) = mesh.area_vector(t).try_normalize(0.0) else { return [0.0; 2] };
         let (mut counts, mut parts) = ([0u32; 2], 0u32);
+        let of_cavity = self.cavities.are_faced_by(t);
         mesh.parts(t, self.lattice.step_mm).for_each(|middle| {
             parts += 1;
+            if of_cavity {
+                counts[1] += u32::from(self.in_region(&middle)); // a hull holds all cavities
+                return;
+            }
             let inside = self.void_at(&middle, &unit).filter(|beside| self.inside.holds(&middle, *beside));
             match inside.map(|beside| self.voids.cell(beside)) {
                 Some(Cell::Open) => counts[0] += 1,
@@ -212,10 +234,44 @@ impl<'a> Scene<'a> {
     /// Volumes (mm³) of solid, open and closed void inside the envelope, by the lattice.
     fn volumes_mm3(&self) -> [f64; 3] {
         let [_, ny, nz] = self.lattice.dims;
-        let lines: Vec<[f64; 3]> =
-            (0..ny * nz).into_par_iter().map(|line| self.inside.line_sums(&self.columns, &self.voids, line % ny, line / ny)).collect();
+        let lines: Vec<[f64; 3]> = (0..ny * nz).into_par_iter().map(|line| self.line_sums(line % ny, line / ny)).collect();
         let per_mm2 = self.lattice.step_mm * self.lattice.step_mm;
         lines.iter().fold([0.0; 3], |a, s| [a[0] + s[0], a[1] + s[1], a[2] + s[2]]).map(|mm| mm * per_mm2)
+    }
+
+    /// Lengths (mm) of solid, open and closed void inside the envelope on one line.
+    fn line_sums(&self, j: usize, k: usize) -> [f64; 3] {
+        let solid = self.columns.line(j, k);
+        let ends = std::iter::once(f64::NEG_INFINITY).chain(solid.iter().map(|s| s[1]));
+        let starts = solid.iter().map(|s| s[0]).chain(std::iter::once(f64::INFINITY));
+        let gaps = ends.zip(starts).map(|(from, to)| [from, to]);
+        let mut sums = [0.0; 3];
+        // A gap starts where it does, whatever part of it lies inside.
+        let mut add = |gap: [f64; 2], [from, to]: [f64; 2], length_mm: f64| {
+            if length_mm > 0.0 {
+                let line = (k * self.lattice.dims[1] + j) as u32;
+                let is_closed = self.cavities.hold(line, gap[0]) || closed_at(&self.voids, &self.lattice, 0.5 * (from + to), j, k);
+                sums[if is_closed { 2 } else { 1 }] += length_mm;
+            }
+        };
+        let mut inside_mm = 0.0;
+        match &self.inside {
+            Inside::Region { region, lattice, mesh, .. } => {
+                for window in windows(region, mesh.as_ref(), lattice, j, k) {
+                    inside_mm += solid.iter().map(|&s| length(common(s, window))).sum::<f64>();
+                    gaps.clone().for_each(|gap| add(gap, common(gap, window), length(common(gap, window))));
+                }
+            }
+            Inside::Hull { hull, lattice } => {
+                inside_mm = solid.iter().map(|&s| length(s)).sum();
+                gaps.for_each(|gap| {
+                    let (counted, place) = in_hull(hull, lattice, gap, j, k);
+                    add(gap, place, counted);
+                });
+            }
+        }
+        sums[0] = inside_mm;
+        sums
     }
 }
 
@@ -302,33 +358,6 @@ impl<'a> Inside<'a> {
         }
     }
 
-    /// Lengths (mm) of solid, open and closed void inside the envelope on one line.
-    fn line_sums(&self, columns: &Columns, voids: &Voids, j: usize, k: usize) -> [f64; 3] {
-        let solid = columns.line(j, k);
-        let ends = std::iter::once(f64::NEG_INFINITY).chain(solid.iter().map(|s| s[1]));
-        let starts = solid.iter().map(|s| s[0]).chain(std::iter::once(f64::INFINITY));
-        let gaps = ends.zip(starts).map(|(from, to)| [from, to]);
-        match self {
-            Inside::Region { region, lattice, mesh, .. } => {
-                let mut sums = [0.0; 3];
-                for window in windows(region, mesh.as_ref(), lattice, j, k) {
-                    sums[0] += solid.iter().map(|&s| length(common(s, window))).sum::<f64>();
-                    let within = gaps.clone().map(|gap| common(gap, window));
-                    within.for_each(|gap| add_void(&mut sums, voids, lattice, gap, length(gap), j, k));
-                }
-                sums
-            }
-            Inside::Hull { hull, lattice } => {
-                let mut sums = [solid.iter().map(|&s| length(s)).sum(), 0.0, 0.0];
-                for gap in gaps {
-                    let (counted, place) = in_hull(hull, lattice, gap, j, k);
-                    add_void(&mut sums, voids, lattice, place, counted, j, k);
-                }
-                sums
-            }
-        }
-    }
-
     /// Length (mm) inside the envelope of a stretch of void on one line.
     fn length_of(&self, stretch: [f64; 2], j: usize, k: usize) -> f64 {
         match self {
@@ -366,14 +395,7 @@ fn length([from, to]: [f64; 2]) -> f64 {
     (to - from).max(0.0)
 }
 
-/// Counts a stretch of void as open or closed after what lies in its middle.
-fn add_void(sums: &mut [f64; 3], voids: &Voids, lattice: &Lattice, [from, to]: [f64; 2], length_mm: f64, j: usize, k: usize) {
-    if length_mm > 0.0 {
-        sums[if closed_at(voids, lattice, 0.5 * (from + to), j, k) { 2 } else { 1 }] += length_mm;
-    }
-}
-
-/// Whether the void at x on a line is closed. Where the void is thinner than a cell its neighbours along the line decide.
+/// Whether the lattice says that the void at x on a line is closed. Where its cell's centre lies aside the neighbours along the line decide.
 fn closed_at(voids: &Voids, lattice: &Lattice, x: f64, j: usize, k: usize) -> bool {
     let [i, ..] = lattice.cell(&Point3::new(x, 0.0, 0.0));
     let around = [i, i.saturating_sub(1), (i + 1).min(lattice.dims[0] - 1)];
