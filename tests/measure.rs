@@ -20,6 +20,8 @@ mod passage;
 mod pores;
 #[path = "measure/sheets.rs"]
 mod sheets;
+#[path = "measure/struts.rs"]
+mod struts;
 mod support;
 #[path = "measure/thin.rs"]
 mod thin;

@@ -102,7 +102,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     let aligned = case.alignment()?;
     inputs.findings.extend(case.alignment_findings()?);
     if evidence::asks_for_struts(&order) {
-        inputs.findings.extend(case.lattice_findings()?);
+        inputs.findings.extend(case.lattice_findings(None)?);
     }
     inputs.findings.extend(date_finding(&order));
     inputs.findings.extend(uncut_finding(&order, &case)?);

@@ -202,6 +202,7 @@ pub struct Lattice<'a> {
 }
 
 pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
+    let limits = job.limits.checked()?;
     let mut session = Session::new(rt);
     let region = resolve(job.region)?;
     let struts = match &job.struts {
@@ -213,11 +214,12 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
     let part = session.part(&Source { components: job.actual.components.or(Some(ComponentsOrder::All)), ..job.actual.clone() })?;
     session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
     let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
-    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, job.limits);
+    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, limits);
     if let Some(datums) = &datums {
         case = datums.locate(case);
     }
-    session.findings.extend(case.lattice_findings()?);
+    let scope = scope(&region, job.region);
+    session.findings.extend(case.lattice_findings(scope.region)?);
     if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.struts_cannot_carry()?) {
         return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
     }
@@ -230,7 +232,7 @@ pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
     }
     let of_walls = case.struts_cannot_carry()?.is_none() && matches!(case.lattice()?, AsBuilt::Walls(_));
     let groups: &[&str] = if of_walls { &["lattice.", "wall."] } else { &["lattice."] };
-    session.measure(&case, groups, &scope(&region, job.region))
+    session.measure(&case, groups, &scope)
 }
 
 fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {

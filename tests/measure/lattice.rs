@@ -53,7 +53,7 @@ impl Kind {
     }
 }
 
-fn struts_json(f: &Framework) -> String {
+pub(super) fn struts_json(f: &Framework) -> String {
     let nodes: Vec<String> = f.nodes.iter().map(|p| format!("[{},{},{}]", p.x, p.y, p.z)).collect();
     let struts: Vec<String> = f.struts.iter().map(|(a, b, d)| format!("[{a},{b},{d}]")).collect();
     format!("{{\"nodes\":[{}],\"struts\":[{}]}}", nodes.join(","), struts.join(","))
@@ -146,7 +146,7 @@ fn scan(folder: &Folder, solid: Solid, b: &Bounds, pose: Pose) -> Source {
 }
 
 /// The column of a table of comma-separated values.
-fn column<'t>(table: &'t str, name: &str) -> Vec<&'t str> {
+pub(super) fn column<'t>(table: &'t str, name: &str) -> Vec<&'t str> {
     let mut rows = table.lines().map(|l| l.split(',').collect::<Vec<_>>());
     let at = rows.next().unwrap().iter().position(|c| *c == name).unwrap();
     rows.map(|r| r[at]).collect()
@@ -179,7 +179,7 @@ fn finds_every_fault_and_none_else(kind: &Kind, nominal: &[u8], draw: u64) -> [f
     let codes: Vec<&str> = m.findings.iter().map(|f| f.code.as_str()).filter(|c| c.starts_with("lattice.")).collect();
     assert_eq!(
         codes,
-        ["lattice.missing", "lattice.broken", "lattice.thin", "lattice.shifted_node", "lattice.unit_cell"],
+        ["lattice.missing", "lattice.broken", "lattice.thin", "lattice.shifted_node", "lattice.unit_cell", "lattice.struts"],
         "draw {draw}: {:#?}",
         m.findings
     );

@@ -18,7 +18,7 @@ use crate::distance::hausdorff::{self, Bracket, Within};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Pose;
-use crate::lattice::{AsBuilt, Design, Designed, FaultLimits, Period, Residue};
+use crate::lattice::{AsBuilt, Cell, Design, Designed, FaultLimits, Period, Residue};
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{Mesh, Samples, point_areas_mm2};
 use crate::order::AlignmentMethod;
@@ -117,6 +117,7 @@ pub struct Case<'a> {
     closed_voids: PerRegion<OnBoth<Vec<ClosedVoid>>>,
     designed: OnceLock<Result<Designed, Error>>,
     as_built: OnceLock<Result<AsBuilt, Error>>,
+    cells: PerRegion<Option<Cell>>,
     periods: PerRegion<[Option<Period>; 3]>,
     residue: OnceLock<Result<Residue, Error>>,
 }
@@ -171,6 +172,7 @@ impl<'a> Case<'a> {
             closed_voids: PerRegion::default(),
             designed: OnceLock::new(),
             as_built: OnceLock::new(),
+            cells: PerRegion::default(),
             periods: PerRegion::default(),
             residue: OnceLock::new(),
         }

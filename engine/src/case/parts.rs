@@ -1,5 +1,6 @@
 //! What a case is about: the design, the built part, and anatomy or a mating device, each with what is known of its errors.
 
+use crate::frame::Grid;
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{ASIDE, Bulge, Mesh, spacing_mm};
 use crate::surface::{Determined, ImageQuality};
@@ -47,18 +48,20 @@ pub struct Part {
     /// Bits of [`crate::surface::flag`] of each vertex, of a determined surface.
     pub flags: Vec<u16>,
     pub image: Option<ImageQuality>,
+    /// Where the image lies, in the frame it was scanned in.
+    pub grid: Option<Grid>,
     edges: Edges,
 }
 
 impl Part {
     /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
     pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, bulge, image, flags, .. } = determined;
+        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, bulge, image, grid, flags, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
         let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { facet_loss_mm3, bulge: Some(bulge), flags, ..part }
+        Part { facet_loss_mm3, bulge: Some(bulge), flags, grid: Some(grid), ..part }
     }
 
     /// A scanned point cloud ([`Mesh::of_points`]); its points' uncertainty counts as a mesh's does.
@@ -112,6 +115,7 @@ impl Part {
             spacing_mm: None,
             flags: vec![],
             image,
+            grid: None,
             edges,
         }
     }
@@ -120,6 +124,17 @@ impl Part {
     /// lies farther from its nearest point.
     pub fn reach_aside_mm(&self) -> Option<f64> {
         self.spacing_mm.map(|spacing| ASIDE * spacing)
+    }
+
+    /// How far points of the surface are apart, mm: the median over the facets of their shortest sides.
+    pub fn point_spacing_mm(&self) -> f64 {
+        let side = |t: usize| {
+            let [a, b, c] = self.mesh.corners(t);
+            (b - a).norm().min((c - b).norm()).min((a - c).norm())
+        };
+        let mut sides: Vec<f64> = (0..self.mesh.triangles().len()).map(side).collect();
+        let middle = sides.len() / 2;
+        if sides.is_empty() { 0.0 } else { *sides.select_nth_unstable_by(middle, f64::total_cmp).1 }
     }
 
     /// Longest edge of the scan's voxels, mm; 0 of a mesh.

@@ -1,9 +1,11 @@
 //! The struts or walls of a lattice, designed against built.
 
+use nalgebra::Point3;
+
 use super::Case;
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::lattice::{self, AsBuilt, Designed, Period, Residue, Scan, Sheet};
+use crate::lattice::{self, About, AsBuilt, Cell, Design, Designed, Grain, Period, Residue, Scan, Sheet, View};
 use crate::region::Region;
 
 impl Case<'_> {
@@ -33,10 +35,16 @@ impl Case<'_> {
                 listed.within(&nominal.mesh().bounds())?;
             }
             let image = actual.image.as_ref();
+            let (pose, noise_mm) = (self.alignment()?.pose, actual.typical_noise_mm());
             let scan = Scan {
                 resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
                 cell_mm,
-                noise_mm: actual.typical_noise_mm(),
+                grain: match image {
+                    Some(_) => Grain::Cells(cell_mm),
+                    None => Grain::Points(actual.point_spacing_mm().max(2.0 * noise_mm)),
+                },
+                view: actual.grid.and_then(|grid| View::of(grid, &pose)),
+                noise_mm,
                 noise_length_mm: actual.noise_length_mm,
                 smooth: image.is_some(),
             };
@@ -56,11 +64,22 @@ impl Case<'_> {
         self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, moved, actual.cell_mm, self.rt))
     }
 
-    /// Findings of the struts or walls: which are at fault and where, shifted nodes, residue, what was not measured.
-    pub fn lattice_findings(&self) -> Result<Vec<Finding>, Error> {
+    /// How the struts of a design repeat, in a region or everywhere.
+    pub(crate) fn unit_cell(&self, design: &Design, region: Option<(&str, &Region)>) -> Result<Option<Cell>, Error> {
+        let chosen = |p: &Point3<f64>| region.is_none_or(|(_, region)| region.contains(p));
+        self.once_per_region(&self.cells, region, "cell", || Ok(lattice::cell(design, chosen)))
+    }
+
+    /// Findings of the struts or walls in a region or the whole part: which are at fault and where, shifted nodes, residue, what was not measured.
+    pub fn lattice_findings(&self, region: Option<(&str, &Region)>) -> Result<Vec<Finding>, Error> {
         if self.struts_cannot_carry()?.is_some() {
             return Ok(vec![]);
         }
-        Ok(lattice::findings(self.lattice()?, self.residue()?))
+        let as_built = self.lattice()?;
+        let cell = match as_built {
+            AsBuilt::Struts(followed) => self.unit_cell(&followed.design, region)?,
+            AsBuilt::Walls(walls) => Some(walls.sheet.cell),
+        };
+        Ok(lattice::findings(as_built, self.residue()?, &About { region, cell: cell.as_ref() }))
     }
 }

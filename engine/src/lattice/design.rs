@@ -16,6 +16,9 @@ const MOST_BESIDE: usize = 1024;
 /// Largest coordinate and diameter, mm: that of a mesh.
 const FAR_MM: f64 = 1e6;
 
+/// Nodes nearer to each other than this share of the thinnest strut's diameter are one.
+const SAME_PLACE: f64 = 1e-3;
+
 /// A strut between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Strut {
@@ -28,6 +31,8 @@ pub struct Strut {
 pub struct Design {
     nodes: Vec<Point3<f64>>,
     struts: Vec<Strut>,
+    /// Edge of the cells that the struts were found on, mm; `None` of a list.
+    pub(super) found_on_mm: Option<f64>,
 }
 
 /// A strut list as its file holds it: nodes in mm in the nominal frame, struts as two nodes, counted from 0, and a diameter in mm.
@@ -39,7 +44,8 @@ struct List {
 }
 
 impl Design {
-    pub fn new(nodes: Vec<Point3<f64>>, struts: Vec<Strut>) -> Result<Design, LatticeError> {
+    /// Nodes of one place (nearer than a thousandth of the thinnest diameter) are one: struts name the first of them, the others stay without.
+    pub fn new(nodes: Vec<Point3<f64>>, mut struts: Vec<Strut>) -> Result<Design, LatticeError> {
         for (what, found) in [("nodes", nodes.len()), ("struts", struts.len())] {
             if found == 0 || found > MOST {
                 return Err(LatticeError::Count { what, found });
@@ -60,13 +66,24 @@ impl Design {
                 return Err(LatticeError::NoLength { strut });
             }
         }
+        let thinnest = struts.iter().map(|s| s.diameter_mm).fold(f64::INFINITY, f64::min);
+        let first = firsts(&nodes, SAME_PLACE * thinnest);
+        struts.iter_mut().for_each(|s| s.ends = s.ends.map(|n| first[n as usize]));
+        if let Some(strut) = struts.iter().position(|s| s.ends[0] == s.ends[1]) {
+            return Err(LatticeError::NoLength { strut });
+        }
         let mut pairs: Vec<([u32; 2], usize)> =
             struts.iter().enumerate().map(|(n, s)| ([s.ends[0].min(s.ends[1]), s.ends[0].max(s.ends[1])], n)).collect();
         pairs.sort_unstable();
         match pairs.windows(2).find(|w| w[0].0 == w[1].0) {
             Some(twice) => Err(LatticeError::Twice { strut: twice[1].1, first: twice[0].1 }),
-            None => Ok(Design { nodes, struts }),
+            None => Ok(Design { nodes, struts, found_on_mm: None }),
         }
+    }
+
+    /// The same, found on cells of this width.
+    pub(super) fn found_on(self, cell_mm: f64) -> Design {
+        Design { found_on_mm: Some(cell_mm), ..self }
     }
 
     /// Reads a strut list: `{"nodes": [[x, y, z], …], "struts": [[i, j, diameter], …]}`.
@@ -142,6 +159,24 @@ impl Design {
     }
 }
 
+/// For every node the first that lies at its place: no farther from it than `near_mm`, or than that from one that does.
+fn firsts(nodes: &[Point3<f64>], near_mm: f64) -> Vec<u32> {
+    let key = |p: &Point3<f64>| [p.x, p.y, p.z].map(|x| (x / near_mm).floor() as i64);
+    let mut keyed: Vec<([i64; 3], u32)> = nodes.iter().zip(0..).map(|(p, n)| (key(p), n)).collect();
+    keyed.sort_unstable();
+    let mut first: Vec<u32> = (0..nodes.len() as u32).collect();
+    for n in 0..nodes.len() {
+        let [i, j, k] = key(&nodes[n]);
+        // The first of each cell around stands for all of it.
+        let cells = (0..27).map(|c: i64| [(i, c % 3), (j, c / 3 % 3), (k, c / 9)].map(|(x, aside)| x.saturating_add(aside - 1)));
+        let least =
+            |cell: [i64; 3]| keyed.get(keyed.partition_point(|(key, _)| *key < cell)).filter(|(key, _)| *key == cell).map(|(_, m)| *m);
+        let near = cells.filter_map(least).filter(|&m| (nodes[m as usize] - nodes[n]).norm() <= near_mm);
+        first[n] = near.fold(n as u32, |least, m| least.min(first[m as usize]));
+    }
+    first
+}
+
 /// A straight strut in space.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segment {
@@ -187,6 +222,20 @@ mod tests {
         let design = Design::parse(b"{\"nodes\": [[0, 0, 0], [1.5, 0, 0], [0, 0.1, 2]], \"struts\": [[0, 1, 0.4], [2, 0, 0.25]]}").unwrap();
         assert_eq!(design.struts()[1], Strut { ends: [2, 0], diameter_mm: 0.25 });
         assert_eq!(Design::parse(design.to_json().as_bytes()), Ok(design));
+    }
+
+    #[test]
+    fn nodes_of_one_place_are_one_and_a_strut_over_them_is_told_as_listed_twice() {
+        let list = |struts: &str| {
+            format!("{{\"nodes\": [[0,0,0],[2,0,0],[2.0001,0,0],[4,0,0],[0,0.0001,0],[0,2,0],[2,0.4,0]], \"struts\": [{struts}]}}")
+        };
+        let parse = |struts: &str| Design::parse(list(struts).as_bytes());
+        let ends: Vec<[u32; 2]> = parse("[0,1,0.4],[2,3,0.4],[5,4,0.4],[6,3,0.4]").unwrap().struts().iter().map(|s| s.ends).collect();
+        assert_eq!(ends, [[0, 1], [1, 3], [5, 0], [6, 3]]);
+        assert_eq!(parse("[0,1,0.4],[2,4,0.4]"), Err(LatticeError::Twice { strut: 1, first: 0 }));
+        assert_eq!(parse("[0,1,0.4],[1,2,0.4]"), Err(LatticeError::NoLength { strut: 1 }));
+        // Beside each other by more than a thousandth of the thinnest diameter they are two.
+        assert_eq!(parse("[0,1,0.4],[2,3,0.09]").unwrap().struts()[1].ends, [2, 3]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
+use super::LatticeError;
 use super::design::{Design, Strut};
 use super::graph::root;
 use super::nodes;
@@ -140,7 +141,7 @@ fn crossing(a: &Axis, b: &Axis) -> Option<(f64, f64)> {
 
 /// Struts along their measured axes, with the nodes where these meet or end; of struts that are one the first. Struts without an axis are
 /// left out.
-pub(super) fn joined(traced: &[Traced], nominal: &MeshDistance) -> Option<Design> {
+pub(super) fn joined(traced: &[Traced], nominal: &MeshDistance) -> Result<Option<Design>, LatticeError> {
     let measured = traced.iter().filter(|t| t.state == State::Present);
     let (axes, lines): (Vec<Axis>, Vec<&Traced>) = measured
         .filter_map(|t| {
@@ -227,8 +228,8 @@ fn meeting(axes: &[Axis], ends: &[[End; 2]]) -> (Vec<u32>, Vec<Point3<f64>>) {
     ((0..tip.len()).map(|e| root(&group, e) as u32).collect(), places)
 }
 
-/// A design of the nodes that struts name; of struts between the same nodes the first.
-fn compacted(places: &[Point3<f64>], mut struts: Vec<Strut>) -> Option<Design> {
+/// A design of the nodes that struts name; of struts between the same nodes the first. `None` without struts.
+fn compacted(places: &[Point3<f64>], mut struts: Vec<Strut>) -> Result<Option<Design>, LatticeError> {
     struts.retain(|s| s.ends[0] != s.ends[1]);
     struts.iter_mut().for_each(|s| s.ends.sort_unstable());
     let mut seen = std::collections::BTreeSet::new();
@@ -238,7 +239,10 @@ fn compacted(places: &[Point3<f64>], mut struts: Vec<Strut>) -> Option<Design> {
     used.dedup();
     let number = |n: u32| used.partition_point(|&u| u < n) as u32;
     struts.iter_mut().for_each(|s| s.ends = s.ends.map(number));
-    Design::new(used.iter().map(|&n| places[n as usize]).collect(), struts).ok()
+    if struts.is_empty() {
+        return Ok(None);
+    }
+    Design::new(used.iter().map(|&n| places[n as usize]).collect(), struts).map(Some)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! are moved onto the middles of their round sections and followed in the nominal itself as built struts are: what is cut in closed,
 //! round sections of an even diameter is a strut, plates and solids are not. Axes and diameters come from the sections, ends and nodes
 //! from the axes (see `ends`), so neither depends on the cells. Cells are refined until the thinnest strut is some across.
+//! Where that takes more cells than there may be, the finest lattice counts and the findings say so.
 //! Stated bound: nodes within a tenth, diameters within two hundredths of the diameter, for struts of at least one and a half diameters
 //! between nodes; a strut that alone enters a plate ends where its axis does. Known limits: a bend along a strut and a change of its
 //! diameter are no nodes; struts that lie in the face of a plate are part of it. A list of struts has none of these limits.
@@ -19,7 +20,7 @@ use super::graph::graph;
 use super::section::{Along, Curve, sections};
 use super::thinning::skeleton;
 use super::trace::{Built, Fitted, Section, State, Traced, trace};
-use super::{FaultLimits, LatticeError};
+use super::{FaultLimits, Grain, LatticeError};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{Border, distance_transform};
@@ -30,6 +31,8 @@ use crate::solid::{Columns, Lattice, PHASES};
 const ACROSS: f64 = 6.0;
 /// Cells of a lattice at most; a lattice has some ten bytes a cell.
 const MOST_CELLS: f64 = (1u64 << 27) as f64;
+/// Step by which the finest lattice is looked for.
+const FINER: f64 = 1.02;
 /// A strut is at least this many diameters long.
 const SLENDER: f64 = 1.5;
 /// A round section encloses at least this share of what a circle of its length would; a square has 0.79, a plate of one to four 0.50.
@@ -42,30 +45,52 @@ const THICK: [f64; 2] = [0.6, 2.5];
 const EVEN: f64 = 0.6;
 const STRAIGHT: f64 = 0.2;
 
+/// Bytes a cell at most: distances, their order and the skeleton.
+const BYTES_PER_CELL: u64 = 10;
+
 /// The designed struts of a closed nominal.
 pub fn extract(nominal: &MeshDistance, rt: &Runtime) -> Result<Design, Error> {
+    on_cells(nominal, MOST_CELLS, rt)
+}
+
+/// Why the stated bound need not hold: the thinnest strut has too few cells across.
+pub(super) fn too_coarse(design: &Design) -> Option<String> {
+    let (cell_mm, thinnest) = (design.found_on_mm?, thinnest_mm(design));
+    let text = format!(
+        "the struts were found on cells of {cell_mm:.4} mm, the thinnest is {thinnest:.4} mm thick: with less than {ACROSS} cells across some may be left out: give a list of the struts, or cut the lattice out"
+    );
+    (thinnest < ACROSS * cell_mm).then_some(text)
+}
+
+fn thinnest_mm(design: &Design) -> f64 {
+    design.struts().iter().map(|s| s.diameter_mm).fold(f64::INFINITY, f64::min)
+}
+
+fn on_cells(nominal: &MeshDistance, most_cells: f64, rt: &Runtime) -> Result<Design, Error> {
     let (mesh, bounds) = (nominal.mesh(), nominal.mesh().bounds());
+    if mesh.volume_mm3().is_nan() || mesh.volume_mm3() <= 0.0 {
+        return Err(LatticeError::NoSolid.into());
+    }
     // Rods of diameter D have D = 4 V / A; what is solid beside them makes this larger.
     let thickness = 4.0 * mesh.volume_mm3() / mesh.area_mm2();
     let cells = |step: f64| (bounds.max - bounds.min).iter().map(|l| l / step + 4.0).product::<f64>();
-    let mut step_mm = (thickness / ACROSS).max(bounds.diagonal_mm() / 1000.0);
-    if step_mm.is_nan() || step_mm <= 0.0 {
-        return Err(LatticeError::NoSolid.into());
+    let mut finest_mm = bounds.diagonal_mm() / 1000.0;
+    while cells(finest_mm) > most_cells {
+        finest_mm *= FINER;
     }
+    let mut step_mm = (thickness / ACROSS).max(finest_mm);
     let mut best: Option<Design> = None;
     loop {
-        let affordable = cells(step_mm) <= MOST_CELLS;
-        if !affordable {
-            return best.ok_or_else(|| LatticeError::NoStruts { step_mm: 2.0 * step_mm }.into());
-        }
+        rt.afford("the skeleton of the design", BYTES_PER_CELL * cells(step_mm) as u64)?;
         let found = on_lattice(nominal, step_mm, rt)?;
-        let thinnest = found.iter().flat_map(|d| d.struts()).map(|s| s.diameter_mm).fold(f64::INFINITY, f64::min);
+        let thinnest = found.as_ref().map_or(f64::INFINITY, thinnest_mm);
         let enough = thinnest.is_finite() && thinnest >= ACROSS * step_mm;
-        best = found.or(best);
-        if let Some(design) = best.take_if(|_| enough) {
-            return Ok(design);
+        best = found.map(|design| design.found_on(step_mm)).or(best);
+        if enough || step_mm <= finest_mm {
+            return best.ok_or_else(|| LatticeError::NoStruts { step_mm }.into());
         }
-        step_mm = if thinnest.is_finite() { (thinnest / ACROSS * 0.99).min(0.7 * step_mm) } else { 0.5 * step_mm };
+        let next = if thinnest.is_finite() { (thinnest / ACROSS * 0.99).min(0.7 * step_mm) } else { 0.5 * step_mm };
+        step_mm = next.max(finest_mm);
     }
 }
 
@@ -83,7 +108,8 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
         nominal,
         cut_mm: vec![],
         resolved_mm: 0.0,
-        step_mm: 0.5 * step_mm,
+        grain: Grain::Cells(step_mm),
+        view: None,
         noise_mm: 0.0,
         noise_length_mm: step_mm,
     };
@@ -92,10 +118,10 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
         .filter(|s| s.length_mm() >= 2.0 * SLENDER * s.radius_mm)
         .collect();
     let struts: Vec<Traced> = candidates.par_iter().filter_map(|s| as_strut(&centred(s, nominal)?, &built)).collect();
-    let Some(first) = joined(&struts, nominal) else { return Ok(None) };
+    let Some(first) = joined(&struts, nominal)? else { return Ok(None) };
     // Once more along the better axes.
     let again: Vec<Traced> = first.segments().par_iter().map(|s| traced(s, &built)).collect();
-    Ok(joined(&again, nominal))
+    Ok(joined(&again, nominal)?)
 }
 
 /// A strut followed by itself: what stands beside it is seen in the nominal.
@@ -141,4 +167,50 @@ fn as_strut(own: &Segment, built: &Built) -> Option<Traced> {
         return None;
     };
     (least >= EVEN * d && waviness <= STRAIGHT * d && traced.absent == 0.0).then_some(traced)
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Point3;
+
+    use super::*;
+    use crate::frame::Bounds;
+    use crate::phantom::struts::{Framework, Rods, UnitCell};
+    use crate::phantom::{Fineness, Solid, surface_mesh};
+
+    fn cube(rods: bool) -> MeshDistance {
+        let f = Framework::of(UnitCell::SimpleCubic, [1; 3], [4.0; 3], 0.4);
+        let ball = Solid::Ball { centre: Point3::from([2.0; 3]), radius_mm: 1.5 };
+        let solid = if rods { Solid::Rods(Rods::new(f.rods())) } else { ball };
+        let bounds = Bounds { min: Point3::from([-0.6; 3]), max: Point3::from([4.6; 3]) };
+        MeshDistance::build(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.1, simplify_mm: None }).unwrap().mesh)
+    }
+
+    #[test]
+    fn struts_are_looked_for_on_the_finest_cells_there_may_be_and_too_few_across_are_told() {
+        let (nominal, rt) = (cube(true), Runtime::cpu());
+        let fine = on_cells(&nominal, MOST_CELLS, &rt).unwrap();
+        assert!(fine.struts().len() == 12 && too_coarse(&fine).is_none());
+        // Cells of 0.1 mm at least, four across, where six are wanted.
+        let coarse = on_cells(&nominal, 1.2e5, &rt).unwrap();
+        assert_eq!(coarse.struts().len(), 12);
+        let step = coarse.found_on_mm.unwrap();
+        assert!((0.1..0.12).contains(&step) && too_coarse(&coarse).unwrap().contains(&format!("{step:.4} mm")), "{step}");
+        // What has no struts is refused with the cells that it was looked for on.
+        let error = on_cells(&cube(false), 1.2e5, &rt).unwrap_err();
+        let largest = 3.0_f64.sqrt() * 3.0 / 1000.0;
+        let told: f64 = error.message.split("down to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(error.code == "lattice.no_struts" && told > largest && (3.0 / told + 3.5).powi(3) < 1.2e5, "{error}");
+    }
+
+    #[test]
+    fn a_nominal_turned_inside_out_has_no_solid_and_memory_is_asked_for_first() {
+        let nominal = cube(true);
+        let mesh = nominal.mesh();
+        let turned: Vec<[u32; 3]> = mesh.triangles().iter().map(|[a, b, c]| [*a, *c, *b]).collect();
+        let inside_out = MeshDistance::build(&crate::mesh::Mesh::new(mesh.vertices().to_vec(), turned).unwrap());
+        assert_eq!(extract(&inside_out, &Runtime::cpu()).unwrap_err().code, "lattice.no_solid");
+        let short = Runtime::cpu().memory_budget(Some(Runtime::overhead_bytes() + (1 << 20)));
+        assert_eq!(extract(&nominal, &short).unwrap_err().code, "memory.budget");
+    }
 }

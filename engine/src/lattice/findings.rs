@@ -2,38 +2,62 @@
 
 use nalgebra::Point3;
 
+use super::extract::too_coarse;
 use super::residue::Body;
 use super::{AsBuilt, Break, Cell, Followed, Residue, State, UnitCell, Walls};
 use crate::finding::Finding;
+use crate::region::Region;
 
 const CLAUSE: &str = "8.3.2.2 b)";
-/// Places that a finding names; the table has all.
+/// Places that a finding names.
 const NAMED: usize = 5;
 
-pub(crate) fn findings(as_built: &AsBuilt, residue: &Residue) -> Vec<Finding> {
-    match as_built {
-        AsBuilt::Struts(followed) => of_struts(followed, residue),
-        AsBuilt::Walls(walls) => of_walls(walls, residue),
+/// The part of a lattice that findings are about.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub region: Option<(&'a str, &'a Region)>,
+    /// How the design repeats there; of walls that of the whole.
+    pub cell: Option<&'a Cell>,
+}
+
+impl About<'_> {
+    fn holds(&self, p: &Point3<f64>) -> bool {
+        self.region.is_none_or(|(_, region)| region.contains(p))
+    }
+
+    /// Where, to be added to what was counted.
+    fn place(&self) -> String {
+        self.region.map_or_else(String::new, |(name, _)| format!(" in region {name}"))
     }
 }
 
-fn of_walls(walls: &Walls, residue: &Residue) -> Vec<Finding> {
-    let mut found = vec![];
-    let place = |b: &Break| format!("{:.3} mm wide at {}", b.diameter_mm(), shown(&b.centre));
-    let what = format!("{} holes go through walls", walls.breaks.len());
-    found.extend(finding("lattice.wall_break", &what, "the largest are", walls.breaks.iter().map(place)));
+pub(crate) fn findings(as_built: &AsBuilt, residue: &Residue, about: &About) -> Vec<Finding> {
+    match as_built {
+        AsBuilt::Struts(followed) => of_struts(followed, residue, about),
+        AsBuilt::Walls(walls) => of_walls(walls, residue, about),
+    }
+}
+
+fn of_walls(walls: &Walls, residue: &Residue, about: &About) -> Vec<Finding> {
+    let (mut found, within) = (vec![], about.place());
+    let place = |b: &&Break| format!("{:.3} mm wide at {}", b.diameter_mm(), shown(&b.centre));
+    let breaks: Vec<&Break> = walls.breaks.iter().filter(|b| about.holds(&b.centre)).collect();
+    let what = format!("{} holes go through walls{within}", breaks.len());
+    found.extend(finding("lattice.wall_break", &what, "the largest are", breaks.iter().map(place)));
+    let cells_of = |cells: Vec<usize>| cells.into_iter().filter(|&c| about.holds(&walls.blocks[c].centre)).collect::<Vec<_>>();
+    let all = cells_of((0..walls.blocks.len()).collect());
     for (state, code) in [(State::Missing, "lattice.missing_walls"), (State::Thin, "lattice.thin_walls")] {
-        let cells = walls.in_state(state);
+        let cells = cells_of(walls.in_state(state));
         let place = |c: &usize| format!("{c} at {}", shown(&walls.blocks[*c].centre));
-        let what = format!("in {} of {} unit cells the walls are {}", cells.len(), walls.blocks.len(), state.name());
+        let what = format!("in {} of {} unit cells{within} the walls are {}", cells.len(), all.len(), state.name());
         found.extend(finding(code, &what, "the first are", cells.iter().map(place)));
     }
-    found.extend(of_residue(residue, "walls"));
-    found.push(of_cell(&walls.sheet.cell));
+    found.extend(of_residue(residue, "walls", about));
+    found.push(of_cell(&walls.sheet.cell, ""));
     let (designed, built) = walls.mean_mm();
     let built = built.map_or_else(|| "not measured".into(), |b| format!("{b:.4} mm as built"));
     let text = format!(
-        "walls are {designed:.4} mm thick as designed and {built} (mean over their middles); holes are told from {:.3} mm on",
+        "walls are {designed:.4} mm thick as designed and {built} (mean over their middles, whole part); holes are told from {:.3} mm on",
         walls.told_mm
     );
     found.push(Finding::note("lattice.walls", text).clause(CLAUSE));
@@ -41,43 +65,86 @@ fn of_walls(walls: &Walls, residue: &Residue) -> Vec<Finding> {
     found
 }
 
-fn of_cell(cell: &Cell) -> Finding {
+fn of_cell(cell: &Cell, within: &str) -> Finding {
     let [a, b, c] = cell.vectors.map(|v| v.norm());
     let name = cell.form.name();
     let half =
         if cell.form == UnitCell::SchwarzD { " (of walls whose sides are alike, half the edge of either channel's cell)" } else { "" };
-    let text = format!("the design repeats by {a:.3}, {b:.3} and {c:.3} mm; its unit cell is {name}{half}");
+    let text = format!("the design{within} repeats by {a:.3}, {b:.3} and {c:.3} mm; its unit cell is {name}{half}");
     Finding::note("lattice.unit_cell", text).clause(CLAUSE)
 }
 
-fn of_residue(residue: &Residue, what: &str) -> Option<Finding> {
-    let place = |r: &Body| format!("{:.3e} mm³ at {}", r.volume_mm3, shown(&r.centroid));
-    let text = format!("{} bodies of material lie away from the designed {what}", residue.bodies.len());
-    finding("lattice.residue", &text, "the largest are", residue.bodies.iter().map(place))
+fn of_residue(residue: &Residue, what: &str, about: &About) -> Option<Finding> {
+    let place = |r: &&Body| format!("{:.3e} mm³ at {}", r.volume_mm3, shown(&r.centroid));
+    let bodies: Vec<&Body> = residue.bodies.iter().filter(|b| about.holds(&b.centroid)).collect();
+    let text = format!("{} bodies of material{} lie away from the designed {what}", bodies.len(), about.place());
+    finding("lattice.residue", &text, "the largest are", bodies.iter().map(place))
 }
 
-fn of_struts(followed: &Followed, residue: &Residue) -> Vec<Finding> {
-    let mut found = vec![];
-    for (state, code) in [(State::Missing, "lattice.missing"), (State::Broken, "lattice.broken"), (State::Thin, "lattice.thin")] {
-        let struts = followed.in_state(state);
-        let place = |s: &usize| format!("{s} at {}", shown(&followed.design.segment(*s).middle()));
-        let what = format!("{} of {} struts are {}", struts.len(), followed.struts.len(), state.name());
+fn of_struts(followed: &Followed, residue: &Residue, about: &About) -> Vec<Finding> {
+    let (mut found, within) = (vec![], about.place());
+    let middle = |s: usize| followed.design.segment(s).middle();
+    let all: Vec<usize> = (0..followed.struts.len()).filter(|&s| about.holds(&middle(s))).collect();
+    let in_state = |state| all.iter().copied().filter(|&s| followed.struts[s].state == state).collect::<Vec<usize>>();
+    let faults = [
+        (State::Missing, "lattice.missing"),
+        (State::Broken, "lattice.broken"),
+        (State::Thin, "lattice.thin"),
+        (State::Shortened, "lattice.shortened"),
+    ];
+    for (state, code) in faults {
+        let struts = in_state(state);
+        let place = |s: &usize| format!("{s} at {}", shown(&middle(*s)));
+        let what = format!("{} of {} struts{within} are {}", struts.len(), all.len(), state.name());
         found.extend(finding(code, &what, "the first are", struts.iter().map(place)));
     }
-    let shifted = followed.shifted_nodes();
-    let place = |&(n, far): &(usize, f64)| format!("{n} at {} by {far:.3} mm", shown(&followed.design.nodes()[n]));
-    let what =
-        format!("{} of {} nodes are displaced by more than {} strut diameters", shifted.len(), followed.nodes.len(), followed.limits.node);
+    let designed = |n: usize| &followed.design.nodes()[n];
+    let shifted: Vec<(usize, f64)> = followed.shifted_nodes().into_iter().filter(|&(n, _)| about.holds(designed(n))).collect();
+    let nodes = (0..followed.nodes.len()).filter(|&n| about.holds(designed(n))).count();
+    let place = |&(n, far): &(usize, f64)| format!("{n} at {} by {far:.3} mm", shown(designed(n)));
+    let limit = followed.limits.node;
+    let what = format!("{} of {nodes} nodes{within} are displaced by more than {limit} strut diameters", shifted.len());
     found.extend(finding("lattice.shifted_node", &what, "the farthest are", shifted.iter().map(place)));
-    found.extend(of_residue(residue, "struts"));
-    let what = format!("{} of {} windows between struts are blocked", residue.blocked.len(), residue.windows);
-    found.extend(finding("lattice.blocked_window", &what, "the first are about", residue.blocked.iter().map(shown)));
-    found.extend(followed.cell.as_ref().map(of_cell));
-    let unmeasured = followed.in_state(State::Unmeasured);
+    found.extend(of_residue(residue, "struts", about));
+    let blocked: Vec<&Point3<f64>> = residue.blocked.iter().filter(|p| about.holds(p)).collect();
+    let windows = residue.windows.iter().filter(|p| about.holds(p)).count();
+    let what = format!("{} of {windows} windows between struts{within} are blocked", blocked.len());
+    found.extend(finding("lattice.blocked_window", &what, "the first are about", blocked.into_iter().map(shown)));
+    found.push(about.cell.map_or_else(|| no_cell(&within), |cell| of_cell(cell, &within)));
+    found.push(of_limits(followed, residue));
+    found.extend(too_coarse(&followed.design).map(|why| Finding::qualify("lattice.coarse_cells", why).clause(CLAUSE)));
+    let unmeasured = in_state(State::Unmeasured);
     let why = |s: &usize| format!("{s}: {}", followed.struts[*s].reason.as_deref().unwrap_or_default());
-    let what = format!("{} of {} struts are not measured", unmeasured.len(), followed.struts.len());
+    let what = format!("{} of {} struts{within} are not measured", unmeasured.len(), all.len());
     found.extend(finding("lattice.unmeasured", &what, "the first is", unmeasured.iter().take(1).map(why)));
     found
+}
+
+/// What the scan could have shown.
+fn of_limits(followed: &Followed, residue: &Residue) -> Finding {
+    let (told, stated) = (followed.told_gap_mm(), followed.limits.gap_mm);
+    let text = format!(
+        "struts are broken from gaps of {told:.3} mm on; material counts as away from struts from {:.3} mm beside them and {:.2e} mm³ on",
+        residue.clearance_mm, residue.least_mm3
+    ) + &match residue.windows.len() {
+        0 => "; no window was looked at, since no three or four struts make a ring, or too many do".into(),
+        n => format!("; {n} windows were looked at, rings of three or four struts"),
+    };
+    let finding = match told > stated {
+        true => Finding::qualify(
+            "lattice.struts",
+            format!("{text}; gaps from the {stated} mm stated to there are not told: scan with smaller voxels"),
+        ),
+        false => Finding::note("lattice.struts", text),
+    };
+    finding.clause(CLAUSE)
+}
+
+fn no_cell(within: &str) -> Finding {
+    let text = format!(
+        "the struts of the design{within} repeat in no three directions; their unit cell is unknown: a region that holds one kind of cell may have one"
+    );
+    Finding::note("lattice.unit_cell", text).clause(CLAUSE)
 }
 
 fn finding(code: &str, what: &str, first: &str, places: impl Iterator<Item = String>) -> Option<Finding> {

@@ -14,10 +14,11 @@ use super::UnitCell;
 /// Places of the cell along an axis that are tried.
 const PLACES: usize = 24;
 /// Share of a function's variance over the cell below which walls follow it. On the grid a wall lies up to τ/48 beside its place on each axis:
-/// up to
-/// 0.02 of the gyroid's variance; another of the three leaves 0.4 and more.
+/// up to 0.02 of the gyroid's variance. Schwarz's D leaves 0.14 of P's function, so that another form must leave several times as much.
 const FOLLOWS: f64 = 0.12;
+const OTHERS: f64 = 3.0;
 
+#[derive(Clone, Copy)]
 struct Form {
     cell: UnitCell,
     /// Turns of the function in a cell of the walls.
@@ -51,8 +52,11 @@ fn schwarz_d([[s, c], [t, d], [u, e]]: [[f64; 2]; 3]) -> f64 {
 pub(super) fn form(middles: &[Point3<f64>], vectors: &[Vector3<f64>; 3]) -> UnitCell {
     let Some(to_cell) = Matrix3::from_columns(vectors).try_inverse() else { return UnitCell::Unknown };
     let places: Vec<Vector3<f64>> = middles.iter().map(|p| to_cell * p.coords).collect();
-    let fits = FORMS.iter().map(|form| (varies(form, &places), form.cell));
-    fits.filter(|(share, _)| *share < FOLLOWS).min_by(|a, b| a.0.total_cmp(&b.0)).map_or(UnitCell::Unknown, |f| f.1)
+    let mut fits = FORMS.map(|form| (varies(&form, &places), form.cell));
+    fits.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (share, cell) = fits[0];
+    let is_alone = fits.iter().all(|(other, c)| *c == cell || *other >= OTHERS * share);
+    if share < FOLLOWS && is_alone { cell } else { UnitCell::Unknown }
 }
 
 /// The least variance of a form's function at places in the cell, of its own.

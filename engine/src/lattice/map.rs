@@ -45,7 +45,7 @@ fn shortfall_mm(followed: &Followed, nominal: &Mesh) -> Vec<f64> {
         let designed = followed.design.struts()[strut as usize].diameter_mm;
         match (traced.state, traced.diameter_mm) {
             (State::Missing | State::Broken, _) => -designed,
-            (State::Present | State::Thin, Some(d)) => d - designed,
+            (state, Some(d)) if state.is_whole() => d - designed,
             _ => f64::NAN,
         }
     };

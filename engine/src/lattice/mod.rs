@@ -26,9 +26,11 @@ mod residue;
 mod room;
 mod section;
 mod sheet;
+mod stretch;
 mod table;
 mod thinning;
 mod trace;
+mod view;
 mod walls;
 mod windows;
 
@@ -36,11 +38,11 @@ use nalgebra::Point3;
 use rayon::prelude::*;
 use thiserror::Error as ThisError;
 
+pub(crate) use cell::cell;
 pub use cell::{Cell, UnitCell};
-pub(crate) use cell::{Stretch, cell};
 pub use design::{Design, MAX_BYTES, Segment, Strut};
 pub use extract::extract;
-pub(crate) use findings::findings;
+pub(crate) use findings::{About, findings};
 pub use map::map;
 pub use matched::Period;
 pub use nodes::Node;
@@ -48,8 +50,10 @@ pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
 pub(crate) use sheet::periods;
 pub use sheet::{Sheet, Site};
+pub(crate) use stretch::Stretch;
 pub use table::csv;
 pub use trace::{Line, State, Traced};
+pub use view::{Grain, View};
 pub use walls::{Block, Break, Seen, Walls};
 
 use crate::distance::MeshDistance;
@@ -82,6 +86,8 @@ pub enum LatticeError {
     NoStruts { step_mm: f64 },
     #[error("strut {strut} of the strut list lies outside the nominal: state nodes in millimetres of the nominal frame")]
     Outside { strut: usize },
+    #[error("the limit {name} of struts is {found}, allowed is {allowed}: correct it")]
+    Limit { name: &'static str, found: String, allowed: &'static str },
     #[error("more than 1024 struts run beside strut {strut} within two of its diameters: correct the unit of the diameters")]
     Crowded { strut: usize },
 }
@@ -100,6 +106,7 @@ impl LatticeError {
             LatticeError::NoSolid => "lattice.no_solid",
             LatticeError::NoStruts { .. } => "lattice.no_struts",
             LatticeError::Outside { .. } => "lattice.outside",
+            LatticeError::Limit { .. } => "lattice.limit",
             LatticeError::Crowded { .. } => "lattice.crowded",
         }
     }
@@ -116,10 +123,33 @@ impl From<LatticeError> for Error {
 pub struct FaultLimits {
     /// A strut below this share of its designed diameter is thin.
     pub thin: f64,
-    /// A strut with a gap of this length is broken, mm; gaps below a cell of the scan are never told.
+    /// A strut with a gap of this length is broken, mm; gaps below three quarters of a cell of the scan are never told.
     pub gap_mm: f64,
     /// A node displaced by more than this share of the diameter of its struts is told.
     pub node: f64,
+}
+
+impl FaultLimits {
+    /// The first limit that is none: its name, what it is, and what is allowed.
+    pub fn fault(&self) -> Option<(&'static str, f64, &'static str)> {
+        let FaultLimits { thin, gap_mm, node } = *self;
+        [
+            ("thin", thin, (0.0..=1.0).contains(&thin), "a share of the diameter, 0 to 1"),
+            ("gap", gap_mm, gap_mm.is_finite() && gap_mm >= 0.0, "a finite number, 0 or more (mm)"),
+            ("node", node, node.is_finite() && node > 0.0, "a number of diameters above 0"),
+        ]
+        .into_iter()
+        .find(|(_, _, fits, _)| !fits)
+        .map(|(name, found, _, allowed)| (name, found, allowed))
+    }
+
+    /// Refuses what is no limit.
+    pub fn checked(self) -> Result<FaultLimits, LatticeError> {
+        match self.fault() {
+            Some((name, found, allowed)) => Err(LatticeError::Limit { name, found: found.to_string(), allowed }),
+            None => Ok(self),
+        }
+    }
 }
 
 impl Default for FaultLimits {
@@ -135,6 +165,10 @@ pub struct Scan {
     pub resolved_mm: f64,
     /// Edge of a cell of the scan, mm.
     pub cell_mm: f64,
+    /// What struts are followed in.
+    pub grain: Grain,
+    /// How far the image reaches; `None` of a mesh.
+    pub view: Option<View>,
     /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
     pub noise_mm: f64,
     pub noise_length_mm: f64,
@@ -203,8 +237,6 @@ pub struct Followed {
     pub limits: FaultLimits,
     pub struts: Vec<Traced>,
     pub nodes: Vec<Node>,
-    /// How the design repeats, where it does.
-    pub cell: Option<Cell>,
 }
 
 /// Struts followed between two looks at the caller's wish to stop.
@@ -224,7 +256,8 @@ pub(crate) fn follow(
         nominal,
         cut_mm: if scan.smooth { section::cut_heights(surface.mesh()) } else { vec![] },
         resolved_mm: scan.resolved_mm,
-        step_mm: 0.5 * scan.cell_mm,
+        grain: scan.grain,
+        view: scan.view,
         noise_mm: scan.noise_mm,
         noise_length_mm: scan.noise_length_mm,
     };
@@ -239,13 +272,14 @@ pub(crate) fn follow(
         struts.extend(batch.par_iter().map(of).collect::<Vec<_>>());
     }
     let nodes = nodes::nodes(design.nodes(), design.struts(), &struts);
-    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes, cell: cell(design) })
+    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes })
 }
 
 impl Followed {
-    /// Struts in a state whose middle is chosen, ascending.
-    pub fn in_state(&self, state: State) -> Vec<usize> {
-        (0..self.struts.len()).filter(|&s| self.struts[s].state == state).collect()
+    /// Gaps of this length and more are told in every strut that is measured, mm.
+    pub fn told_gap_mm(&self) -> f64 {
+        let measured = self.struts.iter().filter(|t| t.state != State::Unmeasured);
+        measured.map(|t| t.told_gap_mm(&self.limits)).fold(self.limits.gap_mm, f64::max)
     }
 
     /// A strut as built: along its centre line where that is known, as designed elsewhere.

@@ -28,9 +28,12 @@ pub struct Body {
 pub struct Residue {
     /// The largest first.
     pub bodies: Vec<Body>,
-    /// Centres of blocked windows.
+    /// Bodies are told from so far beside designed or built material on, mm, and from this volume on, mm³.
+    pub clearance_mm: f64,
+    pub least_mm3: f64,
+    /// Centres of the windows looked at, and of the blocked ones.
+    pub windows: Vec<Point3<f64>>,
     pub blocked: Vec<Point3<f64>>,
-    pub windows: usize,
 }
 
 /// Cells of a body that is told at least.
@@ -43,6 +46,8 @@ const WALL_CLEARANCE: f64 = 0.5;
 /// Cells at most, and how many times over struts may fill them.
 const MOST_CELLS: f64 = (1u64 << 30) as f64;
 const OVERLAP: f64 = 4.0;
+/// Bytes a cell: distances and labels, and a bit in each of four masks.
+const BYTES_PER_CELL: f64 = 8.5;
 /// Of a window these shares must be open in the design, and solid of that to block it.
 const OPEN: f64 = 0.2;
 const BLOCKED: f64 = 0.5;
@@ -69,6 +74,7 @@ pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, 
         );
         return Err(Error::resource("lattice.too_large", message));
     }
+    rt.afford("the cells of the residue", (BYTES_PER_CELL * cells(all.max - all.min)) as u64)?;
     let lattice = Lattice::covering(&all, cell_mm, PHASES[0]);
     let solid = Columns::of(built, lattice).mask()?;
     let mut expected = Painted::of(&Columns::of(nominal.mesh(), lattice).mask()?, lattice);
@@ -98,7 +104,8 @@ pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, 
         })
         .collect();
     told.sort_by(|a, b| b.volume_mm3.total_cmp(&a.volume_mm3));
-    Ok(Residue { bodies: told, blocked, windows: all_windows.len() })
+    let (clearance_mm, least_mm3) = (clearance * cell_mm, SMALLEST as f64 * cell_mm * cell_mm * cell_mm);
+    Ok(Residue { bodies: told, clearance_mm, least_mm3, blocked, windows: all_windows.iter().map(Window::centre).collect() })
 }
 
 fn is_blocked(window: &Window, lattice: &Lattice, expected: &Mask, solid: &Mask) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{AsBuilt, Followed, Walls};
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "node_a",
     "node_b",
@@ -17,6 +17,7 @@ const COLUMNS: [&str; 16] = [
     "offset_mm",
     "waviness_mm",
     "gap_mm",
+    "short_mm",
     "absent_share",
     "reason",
 ];
@@ -114,6 +115,7 @@ fn of_struts(followed: &Followed) -> String {
             number(traced.offset_mm),
             number(traced.waviness_mm),
             traced.gap_mm.to_string(),
+            traced.short_mm.to_string(),
             traced.absent.to_string(),
             quoted(traced.reason.as_ref()),
         ];

@@ -1,14 +1,16 @@
 //! One designed strut followed through the built part.
 //!
-//! Planes across the designed axis, every half cell of the scan, cut the built surface in curves; the closed one nearest to the axis is
-//! the strut's section. Where the design lets other struts come near (at nodes) sections are no strut's, and only whether there is
-//! material on the strut's own centre line is asked.
+//! Planes across the designed axis, every half cell of the scan or tenth of the strut's diameter (of a mesh), cut the built surface in curves;
+//! the closed one nearest to the axis is the strut's section. Where the design lets other struts come near (at nodes) sections are no
+//! strut's, and only whether there is material on the strut's own centre line is asked. Where the image does not reach nothing is
+//! told: a strut that it shows in part is not measured, unless the part seen is at fault.
 
 use nalgebra::{Point2, Point3, Vector2, Vector3};
 
 use super::FaultLimits;
 use super::design::Segment;
 use super::section::{Along, Curve, sections};
+use super::view::{Grain, View};
 use crate::distance::MeshDistance;
 
 const DIAGONAL: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -25,7 +27,7 @@ pub(super) const RIM: [(f64, f64); 8] = [
 ];
 /// How far aside of its axis a strut is looked for, in diameters.
 pub(super) const REACH: f64 = 2.0;
-/// Sections of less than this share of the designed area are debris.
+/// Sections of less than this share of the designed area are debris, unless nothing else is on the axis.
 const LEAST_SHARE: f64 = 0.1;
 /// How much thicker than designed a strut beside may be built.
 const THICKER: f64 = 1.15;
@@ -44,6 +46,8 @@ pub enum State {
     Thin,
     /// A gap between solid ends.
     Broken,
+    /// Whole, but a free end lies back.
+    Shortened,
     /// No material over more than half its length.
     Missing,
     /// Not measured, for the reason given.
@@ -56,14 +60,20 @@ impl State {
             State::Present => "present",
             State::Thin => "thin",
             State::Broken => "broken",
+            State::Shortened => "shortened",
             State::Missing => "missing",
             State::Unmeasured => "unmeasured",
         }
     }
 
-    /// One of the faults that are counted.
+    /// One of the faults that are told.
     pub fn is_bad(self) -> bool {
-        matches!(self, State::Thin | State::Broken | State::Missing)
+        matches!(self, State::Thin | State::Broken | State::Shortened | State::Missing)
+    }
+
+    /// It stands in one piece and is measured.
+    pub fn is_whole(self) -> bool {
+        matches!(self, State::Present | State::Thin | State::Shortened)
     }
 }
 
@@ -82,8 +92,10 @@ pub struct Traced {
     pub waviness_mm: Option<f64>,
     /// What noise alone would make of it.
     pub waviness_noise_mm: f64,
-    /// Longest stretch without material.
+    /// Longest stretch without material between solid ends.
     pub gap_mm: f64,
+    /// How far a free end lies back.
+    pub short_mm: f64,
     /// Share of the free length without material.
     pub absent: f64,
     /// Distance between sections: how sharply gaps are told, mm.
@@ -113,8 +125,9 @@ pub(super) struct Built<'a> {
     pub cut_mm: Vec<f32>,
     /// Thinnest strut whose diameter is unbiased, mm.
     pub resolved_mm: f64,
-    /// Distance between sections, mm.
-    pub step_mm: f64,
+    pub grain: Grain,
+    /// How far the image reaches; `None` of a mesh.
+    pub view: Option<View>,
     /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
     pub noise_mm: f64,
     pub noise_length_mm: f64,
@@ -145,9 +158,10 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
             built.resolved_mm
         ));
     }
-    let path = Path::new(own, beside, built);
+    let path = Path::new(own, beside, built, limits.gap_mm);
     if !path.clear.contains(&true) {
-        return Traced::not("it is too short between its nodes to be told from them".into());
+        let why = if path.is_cut { OUT_OF_VIEW } else { "it is too short between its nodes to be told from them" };
+        return Traced::not(why.into());
     }
     let stations = path.stations(built);
     let own_section = |s: &Option<Station>| if let Some(Station::Own(section)) = s { Some(*section) } else { None };
@@ -157,22 +171,24 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
     let share = |of: &[bool]| {
         of.iter().zip(&empty).filter(|(of, empty)| **of && **empty).count() as f64 / of.iter().filter(|of| **of).count() as f64
     };
-    let mut traced = Traced {
-        gap_mm: path.longest_gap_mm(&empty),
-        absent: share(&path.free),
-        step_mm: path.step_mm,
-        reason: None,
-        ..Traced::not(String::new())
-    };
+    let [gap_mm, short_mm] = path.longest_gaps_mm(&empty);
+    let mut traced =
+        Traced { gap_mm, short_mm, absent: share(&path.free), step_mm: path.step_mm, reason: None, ..Traced::not(String::new()) };
     let clear = path.clear.iter().filter(|c| **c).count() as f64;
     let measured = sections.len() >= 2 && sections.len() as f64 >= MEASURED * clear * (1.0 - share(&path.clear));
     if measured {
         traced.size(&sections, &fitted, &path, built);
     }
+    let told_mm = traced.told_gap_mm(limits);
     traced.state = match traced.diameter_mm {
         _ if traced.absent > MISSING => State::Missing,
-        _ if traced.gap_mm >= limits.gap_mm.max(1.5 * path.step_mm) => State::Broken,
+        _ if traced.gap_mm >= told_mm => State::Broken,
         Some(d) if d < limits.thin * 2.0 * own.radius_mm => State::Thin,
+        Some(_) if traced.short_mm >= told_mm => State::Shortened,
+        _ if path.is_cut => {
+            traced.reason = Some(OUT_OF_VIEW.into());
+            State::Unmeasured
+        }
         Some(_) => State::Present,
         None => {
             traced.reason = Some("its sections run together with other material".into());
@@ -182,7 +198,14 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
     traced
 }
 
+const OUT_OF_VIEW: &str = "the image does not reach all of it: scan the whole lattice, or name a region that the image holds";
+
 impl Traced {
+    /// Gaps of its length and more are told, mm: that stated, where sections are near enough.
+    pub fn told_gap_mm(&self, limits: &FaultLimits) -> f64 {
+        limits.gap_mm.max(1.5 * self.step_mm)
+    }
+
     fn not(reason: String) -> Traced {
         Traced {
             state: State::Unmeasured,
@@ -193,6 +216,7 @@ impl Traced {
             waviness_mm: None,
             waviness_noise_mm: 0.0,
             gap_mm: 0.0,
+            short_mm: 0.0,
             absent: 0.0,
             step_mm: 0.0,
             line: None,
@@ -239,17 +263,24 @@ struct Path<'a> {
     free: Vec<bool>,
     /// Distance to the nearest axis of another strut, mm.
     room_mm: Vec<f64>,
+    /// The image reaches there.
+    seen: Vec<bool>,
+    /// It does not reach all of what is free.
+    is_cut: bool,
+    /// Nothing is designed beyond the first, and the last end.
+    ends_free: [bool; 2],
 }
 
 impl<'a> Path<'a> {
-    fn new(own: &'a Segment, beside: &[Segment], built: &Built) -> Path<'a> {
+    fn new(own: &'a Segment, beside: &[Segment], built: &Built, gap_mm: f64) -> Path<'a> {
         let length = own.length_mm();
-        let count = ((length / built.step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1]);
+        let (step_mm, joined_mm) = built.grain.of(2.0 * own.radius_mm, gap_mm);
+        let count = ((length / step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1]);
         let along = Along::new(own.from, own.axis());
         let heights_mm: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5) * length / count as f64).collect();
         let far = 2.0 * REACH * own.radius_mm;
-        // A cell of the scan more than touching, since the scan joins what is nearer; and struts are built thicker than designed.
-        let apart = |radius_mm: f64| THICKER * radius_mm + 2.0 * built.step_mm;
+        // More than touching by what the scan joins; and struts are built thicker than designed.
+        let apart = |radius_mm: f64| THICKER * radius_mm + joined_mm;
         let ring = |radius_mm: f64, h: f64| RIM.map(|(x, y)| along.place(&Point2::new(x * radius_mm, y * radius_mm), h));
         let mut free = vec![true; count];
         let (mut clear, room_mm): (Vec<bool>, Vec<f64>) = (heights_mm.iter().zip(&mut free))
@@ -271,7 +302,17 @@ impl<'a> Path<'a> {
         if (0..count).any(|k| clear[k] && met[k] == 0) {
             (0..count).for_each(|k| (clear[k], free[k]) = (clear[k] && met[k] == 0, free[k] && 2 * met[k] < RIM.len()));
         }
-        Path { own, along, step_mm: length / count as f64, heights_mm, clear, free, room_mm }
+        let shows = |h: &f64| built.view.is_none_or(|view| view.shows(&along.place(&Point2::origin(), *h), own.radius_mm));
+        let seen: Vec<bool> = heights_mm.iter().map(shows).collect();
+        clear.iter_mut().zip(&seen).for_each(|(clear, seen)| *clear &= seen);
+        let is_cut = free.iter().zip(&seen).any(|(free, seen)| *free && !seen);
+        // A free end is at most a half ball beyond its node.
+        let is_free = |end: &Point3<f64>, way: f64| {
+            let beyond = end + along.axes[2] * (way * 2.0 * own.radius_mm);
+            beside.iter().all(|o| o.axis_distance_mm(end) > o.radius_mm) && built.nominal.contains(&beyond) != Some(true)
+        };
+        let ends_free = [is_free(&own.from, -1.0), is_free(&own.to, 1.0)];
+        Path { own, along, step_mm: length / count as f64, heights_mm, clear, free, room_mm, seen, is_cut, ends_free }
     }
 
     /// What is seen where no other strut is near; `None` elsewhere.
@@ -290,19 +331,23 @@ impl<'a> Path<'a> {
 
     fn station(&self, curves: &[Curve], k: usize, built: &Built) -> Station {
         let least = LEAST_SHARE * std::f64::consts::PI * self.own.radius_mm * self.own.radius_mm;
-        let is_own = |c: &&Curve| {
-            c.closed && c.area_mm2 > least && c.centroid.coords.norm() <= 0.5 * self.room_mm[k] && c.reach_mm <= self.room_mm[k]
+        let aside = |c: &Curve| c.centroid.coords.norm();
+        let solid = || curves.iter().filter(|c| c.closed && c.area_mm2 > 0.0);
+        let is_own = |c: &&Curve| c.area_mm2 > least && aside(c) <= 0.5 * self.room_mm[k] && c.reach_mm <= self.room_mm[k];
+        let own = |own: &Curve| {
+            let hollows = curves.iter().filter(|c| c.closed && c.area_mm2 < 0.0 && own.surrounds(&c.points[0]));
+            let area_mm2 = hollows.fold(own.area_mm2 + own.cut_mm2, |sum, c| sum + c.area_mm2 + c.cut_mm2);
+            Station::Own(Section { height_mm: self.heights_mm[k], centre: own.centroid.coords, area_mm2, length_mm: own.length_mm })
         };
-        let nearest = curves.iter().filter(is_own).min_by(|a, b| a.centroid.coords.norm().total_cmp(&b.centroid.coords.norm()));
-        match nearest {
-            Some(own) => {
-                let hollows = curves.iter().filter(|c| c.closed && c.area_mm2 < 0.0 && own.surrounds(&c.points[0]));
-                let area_mm2 = hollows.fold(own.area_mm2 + own.cut_mm2, |sum, c| sum + c.area_mm2 + c.cut_mm2);
-                Station::Own(Section { height_mm: self.heights_mm[k], centre: own.centroid.coords, area_mm2, length_mm: own.length_mm })
-            }
-            None if self.material(self.heights_mm[k], &Vector2::zeros(), built) => Station::Joined,
-            None => Station::Absent,
+        if let Some(nearest) = solid().filter(is_own).min_by(|a, b| aside(a).total_cmp(&aside(b))) {
+            return own(nearest);
         }
+        if !self.material(self.heights_mm[k], &Vector2::zeros(), built) {
+            return Station::Absent;
+        }
+        // Material on the axis that is small by itself is what was built of the strut.
+        let on_axis = solid().filter(|c| c.area_mm2 <= least && aside(c) <= 0.5 * self.own.radius_mm);
+        on_axis.max_by(|a, b| a.area_mm2.total_cmp(&b.area_mm2)).map_or(Station::Joined, own)
     }
 
     /// Whether there is material at the centre line or half-way from it to the strut's surface: a hollow in its middle is no gap.
@@ -317,28 +362,31 @@ impl<'a> Path<'a> {
 
     /// Where there is no material.
     fn empty(&self, stations: &[Option<Station>], fitted: &Fitted, built: &Built) -> Vec<bool> {
-        let is_empty = |(station, &h): (&Option<Station>, &f64)| match station {
+        let is_empty = |k: usize| match &stations[k] {
             Some(station) => matches!(station, Station::Absent),
-            None => !self.material(h, &fitted.at(h), built),
+            None => self.seen[k] && !self.material(self.heights_mm[k], &fitted.at(self.heights_mm[k]), built),
         };
-        stations.iter().zip(&self.heights_mm).map(is_empty).collect()
+        (0..stations.len()).map(is_empty).collect()
     }
 
-    /// The longest stretch without material; a stretch that ends at a node counts if it reaches where no other strut is near.
-    fn longest_gap_mm(&self, empty: &[bool]) -> f64 {
+    /// The longest stretch without material between solid ends, and at a free end. A stretch that ends at a node counts if it reaches where no
+    /// other strut is near.
+    fn longest_gaps_mm(&self, empty: &[bool]) -> [f64; 2] {
         let last = empty.len() - 1;
-        let mut longest = 0;
+        let mut longest = [0; 2];
         let mut k = 0;
         while k <= last {
             let run = empty[k..].iter().take_while(|e| **e).count();
             let (from, to) = (k, k + run);
-            let at_end = from == 0 || to > last;
-            if run > 0 && (!at_end || self.clear[from..to].contains(&true)) {
-                longest = longest.max(run);
+            let at_end = [from == 0, to > last];
+            if run > 0 && (at_end == [false; 2] || self.clear[from..to].contains(&true)) {
+                let is_free = (0..2).any(|end| at_end[end] && self.ends_free[end]);
+                let longest = &mut longest[usize::from(is_free)];
+                *longest = run.max(*longest);
             }
             k = to.max(from + 1);
         }
-        longest as f64 * self.step_mm
+        longest.map(|run| run as f64 * self.step_mm)
     }
 }
 

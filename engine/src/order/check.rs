@@ -91,9 +91,9 @@ impl Order {
             if let Some(struts) = &lattice.struts {
                 path("lattice.struts", struts)?;
             }
-            number("lattice.thin", lattice.thin, |x| (0.0..=1.0).contains(&x), "a share of the diameter, 0 to 1")?;
-            number("lattice.gap", lattice.gap, |x| x >= 0.0, not_negative)?;
-            number("lattice.node", lattice.node, |x| x > 0.0, "a number of diameters above 0")?;
+            if let Some((name, found, allowed)) = lattice.limits().fault() {
+                value(&format!("lattice.{name}"), false, || found.to_string(), allowed)?;
+            }
         }
         for code in &self.accept {
             text("accept", code)?;

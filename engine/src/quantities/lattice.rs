@@ -20,7 +20,13 @@ const fn entry(name: &'static str, unit: &'static str, zh: &'static str, definit
 pub const ENTRIES: &[Entry] = &[
     entry("lattice.struts", "1", "支柱数", "struts of the design whose middle lies in the region", struts),
     entry("lattice.missing", "1", "缺失支柱数", "struts without material over more than half their length between nodes", missing),
-    entry("lattice.broken", "1", "断裂支柱数", "struts with a gap of at least the length stated between solid ends", broken),
+    entry(
+        "lattice.broken",
+        "1",
+        "断裂支柱数",
+        "struts with a gap of at least the length stated between solid ends; a free end that lies back is none",
+        broken,
+    ),
     entry(
         "lattice.thin",
         "1",
@@ -32,21 +38,21 @@ pub const ENTRIES: &[Entry] = &[
         "lattice.strut_diameter_mean",
         "mm",
         "支柱平均直径",
-        "mean over the struts of their mean area-equivalent diameter",
+        "mean over the struts that stand whole of their mean area-equivalent diameter",
         diameter_mean,
     ),
     entry(
         "lattice.strut_diameter_sd",
         "mm",
         "支柱直径标准差",
-        "standard deviation of the struts' mean area-equivalent diameters",
+        "standard deviation of the mean area-equivalent diameters of the struts that stand whole",
         diameter_sd,
     ),
     entry(
         "lattice.waviness_rms",
         "mm",
         "支柱波纹度",
-        "root mean square distance of the centres of a strut's sections from their straight line, over all struts",
+        "root mean square distance of the centres of a strut's sections from their straight line, over all struts that stand whole",
         waviness,
     ),
     Entry::new(
@@ -136,7 +142,28 @@ impl Chosen<'_> {
 
     /// Struts that stand whole, with their diameters.
     fn whole(&self) -> impl Iterator<Item = (&Traced, f64)> {
-        self.traced().filter(|t| matches!(t.state, State::Present | State::Thin)).filter_map(|t| t.diameter_mm.map(|d| (t, d)))
+        self.traced().filter(|t| t.state.is_whole()).filter_map(|t| t.diameter_mm.map(|d| (t, d)))
+    }
+
+    /// Refuses where most struts are not measured.
+    fn mostly_measured(&self) -> Result<(), Measured> {
+        let unmeasured = self.unmeasured();
+        if 2 * unmeasured <= self.struts.len() {
+            return Ok(());
+        }
+        Err(Measured::not(format!("{unmeasured} of {} struts are not measured: {}", self.struts.len(), self.why_unmeasured())))
+    }
+
+    /// Struts that stand whole, with the share that those not measured have in both together; refuses without enough of them.
+    fn mean_over(&self, least: usize) -> Result<(Vec<(&Traced, f64)>, f64), Measured> {
+        self.mostly_measured()?;
+        let whole: Vec<(&Traced, f64)> = self.whole().collect();
+        if whole.len() < least {
+            return Err(self.none_whole());
+        }
+        let unmeasured = self.unmeasured() as f64;
+        let share = unmeasured / (unmeasured + whole.len() as f64);
+        Ok((whole, share))
     }
 
     fn in_state(&self, state: State) -> usize {
@@ -162,11 +189,10 @@ impl Chosen<'_> {
 
     /// A number of struts; of those that are not measured all or none may count.
     fn count(&self, value: usize, mut terms: Vec<Term>) -> Measured {
-        let unmeasured = self.unmeasured();
-        if 2 * unmeasured > self.struts.len() {
-            return Measured::not(format!("{unmeasured} of {} struts are not measured: {}", self.struts.len(), self.why_unmeasured()));
+        if let Err(refused) = self.mostly_measured() {
+            return refused;
         }
-        terms.push(Term { name: UNMEASURED, u: unmeasured as f64 / 3.0_f64.sqrt() });
+        terms.push(Term { name: UNMEASURED, u: self.unmeasured() as f64 / 3.0_f64.sqrt() });
         Measured::Value { value: value as f64, terms: merge(terms) }
     }
 
@@ -196,8 +222,8 @@ fn missing(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 
 fn broken(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     over(case, scope, |c| {
-        let limit = c.all.limits.gap_mm;
-        let near = c.undecided(|t| t.state != State::Missing && t.gap_mm > 0.0 && (t.gap_mm - limit).abs() < t.step_mm);
+        let limits = &c.all.limits;
+        let near = c.undecided(|t| t.state != State::Missing && t.gap_mm > 0.0 && (t.gap_mm - t.told_gap_mm(limits)).abs() < t.step_mm);
         Ok(c.count(c.in_state(State::Broken), vec![near]))
     })
 }
@@ -205,8 +231,7 @@ fn broken(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 fn thin(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     over(case, scope, |c| {
         let margin = |&(t, designed): &(&Traced, f64)| {
-            let whole = matches!(t.state, State::Present | State::Thin);
-            t.diameter_mm.filter(|_| whole).map(|d| (d - c.all.limits.thin * designed, t.diameter_noise_mm))
+            t.diameter_mm.filter(|_| t.state.is_whole()).map(|d| (d - c.all.limits.thin * designed, t.diameter_noise_mm))
         };
         let whole: Vec<(f64, f64)> = c.struts.iter().filter_map(margin).collect();
         let below = |shift: f64| whole.iter().filter(|(margin, _)| margin + shift < 0.0).count() as f64;
@@ -227,28 +252,49 @@ fn thin(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 
 fn diameter_mean(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     over(case, scope, |c| {
-        let count = c.whole().count() as f64;
-        if count == 0.0 {
-            return Ok(c.none_whole());
-        }
-        let value = c.whole().map(|(_, d)| d).sum::<f64>() / count;
-        let noise = c.whole().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>().sqrt() / count;
+        let (whole, left_out) = match c.mean_over(1) {
+            Ok(found) => found,
+            Err(refused) => return Ok(refused),
+        };
+        let count = whole.len() as f64;
+        let value = whole.iter().map(|(_, d)| d).sum::<f64>() / count;
+        let noise = whole.iter().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>().sqrt() / count;
         let mut terms = c.common_mm(value)?;
         terms.extend([Term { name: SCALE, u: value * case.actual()?.scale_u }, Term { name: NOISE, u: noise }]);
+        terms.push(either_way(left_out * farthest(&whole, value), left_out * farthest(&whole, value)));
         Ok(Measured::Value { value, terms: merge(terms) })
     })
 }
 
+/// Largest distance of a diameter from a value.
+fn farthest(whole: &[(&Traced, f64)], value: f64) -> f64 {
+    whole.iter().map(|(_, d)| (d - value).abs()).fold(0.0, f64::max)
+}
+
+/// What struts or nodes that are not measured may add to a value or take from it, where each of them lies anywhere among those measured: bounds
+/// of unknown distribution.
+fn either_way(up: f64, down: f64) -> Term {
+    Term { name: UNMEASURED, u: up.max(down).max(0.0) / 3.0_f64.sqrt() }
+}
+
 fn diameter_sd(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     over(case, scope, |c| {
-        let count = c.whole().count() as f64;
-        if count < 2.0 {
-            return Ok(c.none_whole());
-        }
-        let mean = c.whole().map(|(_, d)| d).sum::<f64>() / count;
-        let value = (c.whole().map(|(_, d)| (d - mean) * (d - mean)).sum::<f64>() / (count - 1.0)).sqrt();
-        let noise = c.whole().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>() / count;
-        let terms = vec![widened_by(value, noise), Term { name: SCALE, u: value * case.actual()?.scale_u }];
+        let (whole, left_out) = match c.mean_over(2) {
+            Ok(found) => found,
+            Err(refused) => return Ok(refused),
+        };
+        let count = whole.len() as f64;
+        let mean = whole.iter().map(|(_, d)| d).sum::<f64>() / count;
+        let value = (whole.iter().map(|(_, d)| (d - mean) * (d - mean)).sum::<f64>() / (count - 1.0)).sqrt();
+        let noise = whole.iter().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>() / count;
+        // Those left out all at one extreme, or all at the mean.
+        let far = farthest(&whole, mean);
+        let (kept, most) = (1.0 - left_out, (1.0 - left_out) * (value * value + left_out * far * far));
+        let terms = vec![
+            widened_by(value, noise),
+            Term { name: SCALE, u: value * case.actual()?.scale_u },
+            either_way(most.sqrt() - value, value - value * kept.sqrt()),
+        ];
         Ok(Measured::Value { value, terms: merge(terms) })
     })
 }
@@ -260,14 +306,21 @@ fn widened_by(value: f64, variance: f64) -> Term {
 
 fn waviness(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     over(case, scope, |c| {
-        let count = c.whole().count() as f64;
-        if count == 0.0 {
-            return Ok(c.none_whole());
-        }
-        let mean_square = |of: fn(&Traced) -> f64| c.whole().map(|(t, _)| of(t) * of(t)).sum::<f64>() / count;
+        let (whole, left_out) = match c.mean_over(1) {
+            Ok(found) => found,
+            Err(refused) => return Ok(refused),
+        };
+        let mean_square = |of: fn(&Traced) -> f64| whole.iter().map(|(t, _)| of(t) * of(t)).sum::<f64>() / whole.len() as f64;
         let value = mean_square(|t| t.waviness_mm.unwrap_or(0.0)).sqrt();
         let noise = mean_square(|t| t.waviness_noise_mm);
-        let terms = vec![widened_by(value, noise), Term { name: SCALE, u: value * case.actual()?.scale_u }];
+        // Those left out all straight, or all as wavy as the waviest.
+        let waviest = whole.iter().filter_map(|(t, _)| t.waviness_mm).fold(0.0, f64::max);
+        let (least, most) = ((1.0 - left_out) * value * value, (1.0 - left_out) * value * value + left_out * waviest * waviest);
+        let terms = vec![
+            widened_by(value, noise),
+            Term { name: SCALE, u: value * case.actual()?.scale_u },
+            either_way(most.sqrt() - value, value - least.sqrt()),
+        ];
         Ok(Measured::Value { value, terms: merge(terms) })
     })
 }
@@ -296,8 +349,10 @@ fn cell_length(case: &Case, scope: &Scope, axis: usize) -> Result<Measured, Erro
         return wall_cell_length(case, walls, scope, axis);
     }
     over(case, scope, |c| {
-        let Some(cell) = &c.all.cell else {
-            return Ok(Measured::not("no three translations repeat the design: a graded or irregular lattice has no cell"));
+        let Some(cell) = case.unit_cell(&c.all.design, scope.region)? else {
+            return Ok(Measured::not(
+                "no three translations repeat the design: name a region that holds one kind of cell; a graded or irregular lattice has none",
+            ));
         };
         let places: Vec<Point3<f64>> = c.nodes.iter().map(|&n| c.all.design.nodes()[n]).collect();
         let nodes: Vec<_> = c.nodes.iter().map(|&n| c.all.nodes[n]).collect();
@@ -330,11 +385,17 @@ fn node_offset(case: &Case, scope: &Scope) -> Result<Measured, Error> {
         if placed.is_empty() {
             return Ok(Measured::not("no node has two measured struts of different directions: name a region that holds whole cells"));
         }
-        let p95 = |moved: &dyn Fn(usize) -> Vector3<f64>| {
+        let wanted = c.nodes.iter().filter(|&&n| c.all.nodes[n].is_crossing).count();
+        if 2 * placed.len() < wanted {
+            return Ok(Measured::not(format!("{} of {wanted} nodes are not measured: {}", wanted - placed.len(), c.why_unmeasured())));
+        }
+        let left_out = 1.0 - placed.len() as f64 / wanted.max(placed.len()) as f64;
+        let quantile = |share: f64, moved: &dyn Fn(usize) -> Vector3<f64>| {
             let mut lengths: Vec<f64> = placed.iter().enumerate().map(|(n, (_, offset, _))| (offset + moved(n)).norm()).collect();
             lengths.sort_unstable_by(f64::total_cmp);
-            lengths[(0.95 * lengths.len() as f64).ceil() as usize - 1]
+            lengths[((share * lengths.len() as f64).ceil() as usize).clamp(1, lengths.len()) - 1]
         };
+        let p95 = |moved: &dyn Fn(usize) -> Vector3<f64>| quantile(0.95, moved);
         let value = p95(&|_| Vector3::zeros());
         let effects = case.effects()?;
         let modes = modes(&effects);
@@ -352,6 +413,9 @@ fn node_offset(case: &Case, scope: &Scope) -> Result<Measured, Error> {
         };
         let squares: f64 = (0..DRAWS).map(draw).map(|d| d * d).sum();
         terms.push(Term { name: NOISE, u: (squares / DRAWS as f64).sqrt() });
+        // Those left out all farther off than the others, or all nearer.
+        let among = |share: f64| quantile(share / (1.0 - left_out), &|_| Vector3::zeros());
+        terms.push(either_way(among(0.95) - value, value - among(0.95 - left_out)));
         Ok(Measured::Value { value, terms: merge(terms) })
     })
 }

@@ -34,6 +34,7 @@ pub use refine::BYTES_PER_VERTEX;
 
 use crate::error::Error;
 use crate::finding::Finding;
+use crate::frame::Grid;
 use crate::kernels;
 use crate::mesh::{Bulge, Mesh};
 use crate::runtime::Runtime;
@@ -130,6 +131,8 @@ pub struct Determined {
     pub bulge: Bulge,
     /// Physical grey value.
     pub threshold: f64,
+    /// Of the volume.
+    pub grid: Grid,
     pub image: ImageQuality,
     pub findings: Vec<Finding>,
 }

@@ -119,6 +119,7 @@ pub(super) fn settle<T: Voxel>(
         u_offset_mm,
         facet_loss_mm3,
         threshold: greys.threshold,
+        grid: *slices.grid(),
         image,
         findings,
     })
