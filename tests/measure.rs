@@ -14,6 +14,8 @@ mod level_sets;
 mod maps;
 #[path = "measure/microct.rs"]
 mod microct;
+#[path = "measure/passage.rs"]
+mod passage;
 #[path = "measure/pores.rs"]
 mod pores;
 #[path = "measure/sheets.rs"]

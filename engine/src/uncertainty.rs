@@ -59,7 +59,7 @@ pub const NOISE: &str = "noise";
 pub const BOUNDS: &str = "bounds";
 
 /// Draws of the noise field: the standard error of a standard deviation from 12 draws is a fifth.
-const DRAWS: u64 = 12;
+pub const DRAWS: u64 = 12;
 pub const SEED: u64 = 0x7e51_3e7a;
 
 /// Points on the nominal where a deviation is known, with what displaces it.

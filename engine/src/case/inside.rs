@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Case, OnBoth};
 use crate::error::Error;
-use crate::pores::{self, ClosedVoid, OpenPore, Phase, Sizes, Structure};
+use crate::pores::{self, ClosedVoid, Noise, OpenPore, Phase, Sizes, Structure};
 use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::solid::PHASES;
+use crate::uncertainty::{DRAWS, SEED};
 
 impl Case<'_> {
     /// The part as it is put on a lattice.
@@ -53,6 +54,12 @@ impl Case<'_> {
         Ok(pores::Surface { facets: self.built()?, bulge: self.actual()?.bulge.as_ref(), phase })
     }
 
+    /// Noise of the actual surface.
+    fn noise(&self) -> Result<Noise, Error> {
+        let part = self.actual()?;
+        Ok(Noise { u_mm: part.typical_noise_mm(), length_mm: part.noise_length_mm, seed: SEED, draws: DRAWS })
+    }
+
     /// Local diameters of pores or walls, on two lattices.
     pub fn sizes(&self, phase: Phase, region: Option<(&str, &Region)>) -> Result<OnBoth<Sizes>, Error> {
         let surface = self.side(phase)?;
@@ -60,7 +67,8 @@ impl Case<'_> {
             Phase::Pores => (&self.pore_sizes, "pore size"),
             Phase::Walls => (&self.wall_sizes, "wall thickness"),
         };
-        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, self.rt)))
+        let noise = self.noise()?;
+        self.once_per_region(known, region, stage, || self.on_each(region, |scene| pores::sizes(scene, surface, noise, self.rt)))
     }
 
     /// Diameters (mm) of the largest spheres that pass along x, y and z, on two lattices.
@@ -78,8 +86,11 @@ impl Case<'_> {
 
     /// Surface, topology and orientation, on two lattices.
     pub fn structure(&self, region: Option<(&str, &Region)>) -> Result<OnBoth<Structure>, Error> {
-        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
-        self.once_per_region(&self.structures, region, "structure", || self.on_each(region, |scene| pores::structure(mesh, bulge, scene)))
+        let (surface, part) = (self.side(Phase::Pores)?, self.actual()?);
+        let moved_mm = f64::hypot(part.surface_u_mm(), part.typical_noise_mm());
+        self.once_per_region(&self.structures, region, "structure", || {
+            self.on_each(region, |scene| pores::structure(scene, surface, moved_mm))
+        })
     }
 
     /// Closed voids that reach into the region, on two lattices.

@@ -502,7 +502,7 @@ fn labels(mut parents: Vec<u32>) -> (Vec<u32>, u32) {
 
 /// Joins the trees of two runs under the smaller root.
 #[inline(always)]
-fn unite(parents: &mut [u32], a: u32, b: u32) {
+pub(crate) fn unite(parents: &mut [u32], a: u32, b: u32) {
     if parents[a as usize] == parents[b as usize] {
         return; // most often: a run touches several of one component
     }
@@ -510,8 +510,9 @@ fn unite(parents: &mut [u32], a: u32, b: u32) {
     parents[a.max(b) as usize] = a.min(b);
 }
 
+/// The root of a run's tree.
 #[inline(always)]
-fn root(parents: &mut [u32], mut run: u32) -> u32 {
+pub(crate) fn root(parents: &mut [u32], mut run: u32) -> u32 {
     loop {
         let parent = parents[run as usize];
         if parent == run {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use nalgebra::{Point3, Vector3};
 
 use super::Surface;
-use super::passage::DIAGONAL;
+use super::room::DIAGONAL;
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Bounds;

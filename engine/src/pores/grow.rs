@@ -15,9 +15,15 @@ use crate::distance::{GROUP, NO_SEAT, Nearest, coherent_order};
 pub(super) struct Ball {
     pub centre: Point3<f64>,
     pub radius_mm: f64,
-    /// It touches the surface from two sides that are seen from its centre more than 120° apart, as between the faces of a wall and
-    /// not in a corner or an edge.
-    pub between: bool,
+    /// Of one that touches the surface from two sides that are seen from its centre more than 120° apart, as between the faces of a wall and
+    /// not in a corner or an edge: the unit vector from side to side.
+    pub across: Option<Vector3<f32>>,
+}
+
+impl Ball {
+    pub fn is_between(&self) -> bool {
+        self.across.is_some()
+    }
 }
 
 /// What became of a start.
@@ -191,7 +197,7 @@ impl Growth {
             }
             Stage::Settled { tangent } => self.settles(tangent, near, surface, reach),
             Stage::Climbing { climb } => {
-                let higher = Ball { centre: self.looks_at, radius_mm: surface.room_mm(near), between: false };
+                let higher = Ball { centre: self.looks_at, radius_mm: surface.room_mm(near), across: None };
                 if higher.radius_mm <= climb.best.radius_mm {
                     return self.climbs(climb.shorter(), reach);
                 }
@@ -209,13 +215,14 @@ impl Growth {
     /// `near` is what is nearest to the centre.
     fn settles(&mut self, tangent: Tangent, near: &Nearest, surface: Surface, reach: &Reach) -> bool {
         let (centre, foot, radius) = (tangent.centre(), tangent.foot, tangent.radius_mm);
-        let between = tangent.contact.is_some_and(|other| (foot - centre).dot(&(other - centre)) < -0.5 * radius * radius);
-        let ball = Ball { centre, radius_mm: surface.room_mm(near), between };
+        let facing = tangent.contact.filter(|other| (foot - centre).dot(&(other - centre)) < -0.5 * radius * radius);
+        let across = facing.and_then(|other| (other - foot).try_normalize(0.0)).map(|across| across.cast());
+        let ball = Ball { centre, radius_mm: surface.room_mm(near), across };
         let met = tangent.contact.is_some();
         self.found = Some(Grown { ball, met, climbed: None });
         match reach.climb_mm {
             // Between two facing sides nothing is gained.
-            Some(step) if met && !between => {
+            Some(step) if met && across.is_none() => {
                 // No farther than the ball is wide, so that it does not step through a wall.
                 let step_mm = (0.5 * step).min(ball.radius_mm);
                 self.climbs(Climb { best: ball, foot: near.point, step_mm, tries: 0, lengths: 0 }, reach)
@@ -268,7 +275,7 @@ mod tests {
             let found = found.expect("starts lie inside");
             assert_eq!(Some(found), grown(surface, start, reach), "alone and among others");
             let middle = Point3::new(2.0, start.y, start.z);
-            assert!(found.ball.between && found.climbed.is_none(), "{start}");
+            assert!(found.ball.is_between() && found.climbed.is_none(), "{start}");
             assert!((found.ball.radius_mm - 2.0).abs() < 1e-5 && (found.ball.centre - middle).norm() < 1e-5, "{start}: {:?}", found.ball);
         }
     }
@@ -291,7 +298,7 @@ mod tests {
         let found = grown(surface, &Point3::new(1.0, 9.0, 10.0), reach).expect("inside");
         // Tangent to the face below the start and through the speck.
         let radius_mm = (0.2 * 0.2 + 0.8 * 0.8) / (2.0 * 0.2);
-        assert!((found.ball.radius_mm - radius_mm).abs() < 1e-5 && found.met && !found.ball.between, "{:?}", found.ball);
+        assert!((found.ball.radius_mm - radius_mm).abs() < 1e-5 && found.met && !found.ball.is_between(), "{:?}", found.ball);
         // Straight away from the face by a half there is room for a larger one, and on from there.
         let climbed = found.climbed.expect("there is room");
         let first = f64::hypot(radius_mm + 0.5 - 0.2, 0.8);

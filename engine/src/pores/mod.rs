@@ -7,33 +7,37 @@
 //! the envelope cuts is kept.
 //!
 //! Accepts closed meshes in the nominal frame. Known limits: walls and pores thinner than a cell are seen in part; corners
-//! count with the balls that fit into them. Cost: some twenty bytes a cell, and a few microseconds a ball.
+//! count with the balls that fit into them. Cost: six bytes a cell, 128 for each ball and 20 for each cell at the border of a sphere's room, all held
+//! against the memory budget; a few microseconds a ball.
 
 mod closed;
 mod gap;
 mod grow;
 mod open;
 mod passage;
+mod room;
 mod shape;
 mod sizes;
 mod structure;
 mod summary;
 mod surface;
 mod table;
+mod thinnest;
 mod voids;
 mod wall;
 
 pub use open::OpenPore;
 pub(crate) use open::open_pores;
-pub(crate) use passage::{accessible, throats};
+pub(crate) use passage::{LEAST_CELLS, LEAST_THROAT, accessible, throats};
 pub use shape::{NEAR_SURFACE, Shape, ShapeCount};
 pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
-pub use structure::Structure;
 pub(crate) use structure::structure;
+pub use structure::{Anisotropy, Structure};
 pub use summary::{BorderRule, Counted, EnvelopeRecord, PoreSummary, Reached, Sensitivity, SizeDistribution};
 pub(crate) use surface::Surface;
 pub use table::csv;
+pub use thinnest::{Noise, Thinnest};
 pub use voids::ClosedVoid;
 pub(crate) use voids::closed_voids;
 pub(crate) use wall::{Wall, wall_at};

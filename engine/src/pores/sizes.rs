@@ -6,7 +6,8 @@ use nalgebra::Point3;
 use rayon::prelude::*;
 
 use super::Surface;
-use super::grow::{Ball, Reach, grown_from};
+use super::grow::{Ball, Grown, Reach, grown_from};
+use super::thinnest::{Noise, Thinnest, thinnest};
 use crate::error::Error;
 use crate::kernels::{self, Border, distance_transform, first_ball, spread_balls};
 use crate::porosity::Scene;
@@ -26,14 +27,14 @@ pub enum Phase {
 pub struct Sizes {
     /// Diameter (mm), ascending, and cells of the lattice that have it.
     classes: Vec<(f64, u64)>,
-    /// Smallest diameter of a ball between two facing sides, mm.
-    pub narrowest_mm: Option<f64>,
+    /// Of walls: where they are thinnest.
+    pub thinnest: Option<Thinnest>,
 }
 
 impl Sizes {
-    fn of(mut classes: Vec<(f64, u64)>, narrowest_mm: Option<f64>) -> Sizes {
+    fn of(mut classes: Vec<(f64, u64)>, thinnest: Option<Thinnest>) -> Sizes {
         classes.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        Sizes { classes, narrowest_mm }
+        Sizes { classes, thinnest }
     }
 
     /// Cells measured.
@@ -84,8 +85,11 @@ fn apart(square: u32) -> usize {
     ((0.25 * f64::from(square).sqrt()).sqrt() as usize).max(1)
 }
 
+/// Bytes held for a ball, from where it starts to what it is painted as.
+const BYTES_PER_BALL: u64 = 128;
+
 /// The local diameters of a phase inside the envelope.
-pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Sizes, Error> {
+pub(crate) fn sizes(scene: &Scene, surface: Surface, noise: Noise, rt: &Runtime) -> Result<Sizes, Error> {
     let (lattice, envelope) = (&scene.lattice, scene.envelope());
     let body = if surface.phase == Phase::Walls { scene.solid.clone() } else { scene.solid.complement() };
     let counted = both(&body, &envelope)?;
@@ -104,8 +108,10 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     let centres = spread_balls(&squares, lattice.dims, 1, apart, rt)?;
     drop(squares);
     rt.step("local thickness", 0.2)?;
+    let starts: usize = centres.iter().map(Vec::len).sum();
+    scene.afford_beside(&format!("{starts} balls"), BYTES_PER_BALL * starts as u64, rt)?;
     let mut balls: Vec<Ball> = grown_all(&centres, stands, lattice, surface, rt)?;
-    drop((centres, body));
+    drop(centres);
     balls.sort_by(|a, b| b.radius_mm.total_cmp(&a.radius_mm));
     let painted: Vec<kernels::Ball> = balls.iter().map(|b| painted(b, lattice)).collect();
     let numbers = first_ball(&counted, [lattice.step_mm; 3], &painted, rt)?;
@@ -115,11 +121,12 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<Siz
     numbers.iter().for_each(|&n| cells[n as usize] += 1);
     let held = balls.iter().zip(&cells[1..]).filter(|(_, n)| **n > 0);
     let mut classes: Vec<(f64, u64)> = held.clone().map(|(b, &n)| (2.0 * b.radius_mm, n)).collect();
-    let narrowest = held.filter(|(b, _)| b.between).map(|(b, _)| 2.0 * b.radius_mm).fold(f64::INFINITY, f64::min);
+    let thinnest = if surface.phase == Phase::Walls { thinnest(held.map(|(b, _)| b), noise)? } else { None };
     // Cells in corners finer than the lattice: each has at least the ball that grows from it.
     let grow_mm = balls.first().map_or(0.0, |largest| largest.radius_mm).max(Reach::apart(lattice.step_mm).grow_mm);
-    classes.extend(left_over(&counted, &numbers, lattice, surface, grow_mm, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
-    Ok(Sizes::of(classes, narrowest.is_finite().then_some(narrowest)))
+    drop(balls);
+    classes.extend(left_over(&counted, &numbers, stands, lattice, surface, grow_mm, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
+    Ok(Sizes::of(classes, thinnest))
 }
 
 pub(super) fn both(a: &Mask, b: &Mask) -> Result<Mask, Error> {
@@ -190,7 +197,7 @@ pub(super) fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: i
     let way = ball.centre - start;
     let steps = (way.norm() / step_mm).ceil();
     let share = (0..steps as u32).rev().map(|n| f64::from(n) / steps).find(|share| within(&(start + way * *share))).unwrap_or(0.0);
-    Ball { centre: start + way * share, radius_mm: ball.radius_mm - way.norm() * (1.0 - share), between: false }
+    Ball { centre: start + way * share, radius_mm: ball.radius_mm - way.norm() * (1.0 - share), across: None }
 }
 
 /// A ball as it is painted: wider by what neighbouring balls leave between them at the surface.
@@ -203,17 +210,36 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
     kernels::Ball { centre_mm, square_mm2: reach * reach }
 }
 
-/// Radii of the balls that grow from the cells that no ball holds.
-fn left_over(counted: &Mask, numbers: &[u32], lattice: &Lattice, surface: Surface, grow_mm: f64, rt: &Runtime) -> Result<Vec<f64>, Error> {
+/// Radii of the balls that grow from the cells that no ball holds, as far as their centres stay in what balls start from. One that meets nothing says
+/// nothing of the phase: it stays the ball about its start.
+fn left_over(
+    counted: &Mask,
+    numbers: &[u32],
+    stands: &Mask,
+    lattice: &Lattice,
+    surface: Surface,
+    grow_mm: f64,
+    rt: &Runtime,
+) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
     let reach = Reach { grow_mm, climb_mm: None };
+    let within = |p: &Point3<f64>| {
+        let [i, j, k] = lattice.cell(p);
+        stands.get(i, j, k)
+    };
+    let radius = |(start, grown): (&Point3<f64>, Option<Grown>)| match grown {
+        None => 0.0,
+        Some(Grown { ball, met: false, .. }) => held_back(ball, start, f64::INFINITY, |_| false).radius_mm,
+        Some(Grown { ball, .. }) if within(&ball.centre) => ball.radius_mm,
+        Some(Grown { ball, .. }) => held_back(ball, start, 0.5 * lattice.step_mm, within).radius_mm,
+    };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;
         let cells = (0..ny).flat_map(|j| (0..nx).map(move |i| (i, j)));
         let left = cells.filter(|&(i, j)| numbers[(k * ny + j) * nx + i] == 0 && counted.get(i, j, k));
         let starts: Vec<Point3<f64>> = left.map(|(i, j)| centre(lattice, i, j, k)).collect();
         let found = grown_from(surface, &starts, reach);
-        Ok(found.into_iter().map(|grown| grown.map_or(0.0, |g| g.ball.radius_mm)).collect())
+        Ok(starts.iter().zip(found).map(radius).collect())
     };
     let slices: Vec<Vec<f64>> = (0..nz).into_par_iter().map(in_slice).collect::<Result<_, _>>()?;
     Ok(slices.concat())

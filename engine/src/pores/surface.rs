@@ -22,11 +22,6 @@ impl Surface<'_> {
         (near.distance_mm + self.beyond_mm(near)).max(0.0)
     }
 
-    /// Radius of the largest ball about a place of the phase (mm).
-    pub fn room_at_mm(&self, p: &Point3<f64>, seat: &mut u32) -> f64 {
-        self.room_mm(&self.facets.nearest_from(p, seat))
-    }
-
     /// Volume between a facet and the curved surface beyond it (mm³).
     pub fn between_mm3(&self, triangle: u32) -> f64 {
         self.bulge.map_or(0.0, |b| b.volume_mm3(self.facets.mesh(), triangle as usize))

@@ -10,7 +10,7 @@ use super::Surface;
 use super::closed::Closed;
 use super::gap::{Body, nearest_other};
 use super::grow::{Reach, grown_from};
-use super::passage::DIAGONAL;
+use super::room::DIAGONAL;
 use super::sizes::{centre, held_back, keep_only};
 use crate::align::eigen;
 use crate::error::Error;

@@ -40,5 +40,9 @@ pub(crate) fn wall_at(
     }
     let surface = Surface { facets, bulge, phase: Phase::Walls };
     let ball = grown(surface, &start?, Reach { grow_mm: 0.5 * most_mm, climb_mm: None })?.ball;
-    (2.0 * ball.radius_mm <= most_mm).then_some(Wall { centre: ball.centre, thickness_mm: 2.0 * ball.radius_mm, between: ball.between })
+    (2.0 * ball.radius_mm <= most_mm).then_some(Wall {
+        centre: ball.centre,
+        thickness_mm: 2.0 * ball.radius_mm,
+        between: ball.is_between(),
+    })
 }

@@ -142,6 +142,12 @@ impl<'a> Scene<'a> {
         Ok(Scene { lattice, columns, solid, voids, cavities, inside })
     }
 
+    /// Refuses what does not fit the memory budget beside the lattice.
+    pub fn afford_beside(&self, what: &str, bytes: u64, rt: &Runtime) -> Result<(), Error> {
+        let cells: u64 = self.lattice.dims.iter().map(|n| *n as u64).product();
+        rt.afford(&format!("{what} on {cells} cells"), BYTES_PER_CELL * cells + bytes)
+    }
+
     /// The cells of the envelope.
     pub fn envelope(&self) -> Mask {
         match &self.inside {

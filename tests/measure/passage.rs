@@ -1,0 +1,217 @@
+//! Where spheres pass, what they reach about a throat, the thinnest wall, and what else follows from parts of closed form.
+
+use std::collections::BTreeMap;
+
+use nalgebra::{Point3, Vector3};
+use verimetry_engine::case::Case;
+use verimetry_engine::distance::MeshDistance;
+use verimetry_engine::frame::{Bounds, Pose};
+use verimetry_engine::load::{self, Source};
+use verimetry_engine::mesh::Mesh;
+use verimetry_engine::order::ComponentsOrder;
+use verimetry_engine::phantom::{Fineness, Solid, alter, parts, surface_mesh};
+use verimetry_engine::quantities::{self, Measured, Scope};
+use verimetry_engine::region::Region;
+use verimetry_engine::runtime::Runtime;
+
+use super::{Folder, ROUNDING};
+
+/// A part on cells of a size.
+struct Part {
+    _folder: Folder,
+    rt: Runtime,
+    source: Source,
+    cell_mm: f64,
+}
+
+impl Part {
+    fn new(mesh: &Mesh, cell_mm: f64) -> Part {
+        Part::noisy(mesh, cell_mm, 0.0)
+    }
+
+    fn noisy(mesh: &Mesh, cell_mm: f64, u_mm: f64) -> Part {
+        let folder = Folder::new();
+        let source = folder.mesh("part.stl", mesh);
+        let source = Source { components: Some(ComponentsOrder::All), point_uncertainty: Some(u_mm), ..source };
+        Part { _folder: folder, rt: Runtime::cpu(), source, cell_mm }
+    }
+
+    /// Quantities in a region, or in the closed hull.
+    fn measured(&self, scope: &Scope, names: &[&'static str]) -> BTreeMap<&'static str, Measured> {
+        let mut part = load::part("part", &self.source, &[], &self.rt).unwrap().value;
+        part.cell_mm = self.cell_mm;
+        let case = Case::new(&self.rt, None, Some(part), None);
+        names.iter().map(|&name| (name, quantities::entry(name).unwrap().measure(&case, scope).unwrap())).collect()
+    }
+}
+
+fn within(region: &Region) -> Scope<'_> {
+    Scope { region: Some(("region", region)), ..Scope::default() }
+}
+
+fn value_and_u(m: &Measured) -> (f64, f64) {
+    (m.value().unwrap_or_else(|| panic!("{m:?}")), 2.0 * m.standard_uncertainty().unwrap())
+}
+
+#[track_caller]
+fn covers(found: &BTreeMap<&'static str, Measured>, name: &str, truth: f64) {
+    let (value, u) = value_and_u(&found[name]);
+    println!("{name}: {value} ± {u}, truth {truth}");
+    assert!((value - truth).abs() <= u + ROUNDING * truth.abs().max(1.0), "{name}: {value} ± {u}, truth {truth}");
+}
+
+#[track_caller]
+fn says(found: &BTreeMap<&'static str, Measured>, name: &str, words: &str) {
+    assert!(matches!(&found[name], Measured::Not { reason } if reason.contains(words)), "{name}: {:?}", found[name]);
+}
+
+const THROATS: [&str; 3] = ["pore.throat_x", "pore.throat_y", "pore.throat_z"];
+
+/// A block of 6 × 4 × 4 mm, hollow, with skins of 0.3 mm at its ends; a square hole of a width in each where that is above 0.
+fn hollow_block(hole: f64) -> Mesh {
+    let (low, high) = (2.0 - 0.5 * hole, 2.0 + 0.5 * hole);
+    let across = [0.0, 0.9, low, high, 3.1, 4.0];
+    let across: Vec<f64> = if hole > 0.0 { across.into() } else { vec![0.0, 0.9, 2.0, 3.1, 4.0] };
+    let middle = |n: usize| across[n] >= 0.9 && across[n + 1] <= 3.1;
+    let in_hole = |n: usize| hole > 0.0 && across[n] >= low && across[n + 1] <= high;
+    let filled = |c: [usize; 3]| match c[0] {
+        1 => !(middle(c[1]) && middle(c[2])),
+        _ => !(in_hole(c[1]) && in_hole(c[2])),
+    };
+    parts::rectilinear([&[0.0, 0.3, 5.7, 6.0], &across, &across], filled).unwrap().mesh
+}
+
+fn block(min: [f64; 3], max: [f64; 3]) -> Region {
+    Region::Box { min: min.into(), max: max.into() }
+}
+
+#[test]
+fn nothing_passes_through_a_sealed_part() {
+    let sealed = Part::new(&hollow_block(0.0), 0.06);
+    let region = block([0.0; 3], [6.0, 4.0, 4.0]);
+    for scope in [Scope::default(), within(&region), within(&block([0.5, 1.0, 1.0], [5.5, 3.0, 3.0]))] {
+        let found = sealed.measured(&Scope { sphere_mm: Some(0.3), ..scope }, &[THROATS[0], THROATS[1], THROATS[2], "pore.accessible"]);
+        THROATS.iter().for_each(|name| says(&found, name, "no open pore"));
+        assert!(value_and_u(&found["pore.accessible"]).0 < 0.01, "{:?}", found["pore.accessible"]);
+    }
+}
+
+/// The skins lie within the first and the last tenth of the block.
+#[test]
+fn a_hole_in_a_thin_skin_is_the_throat_and_bounds_what_is_reached() {
+    for (hole, cell_mm) in [(0.8, 0.06), (0.5, 0.11)] {
+        let part = Part::new(&hollow_block(hole), cell_mm);
+        let region = block([0.0; 3], [6.0, 4.0, 4.0]);
+        for scope in [Scope::default(), within(&region)] {
+            let found = part.measured(&scope, &THROATS);
+            covers(&found, "pore.throat_x", hole);
+            says(&found, "pore.throat_y", "no open pore");
+            says(&found, "pore.throat_z", "no open pore");
+        }
+        for (sphere, share) in [(0.95 * hole, 0.5..1.0), (1.05 * hole, 0.0..0.1)] {
+            let found = part.measured(&Scope { sphere_mm: Some(sphere), ..within(&region) }, &["pore.accessible"]);
+            let (reached, u) = value_and_u(&found["pore.accessible"]);
+            assert!(share.contains(&reached), "a sphere of {sphere} mm through {hole} mm reaches {reached} ± {u}");
+        }
+    }
+}
+
+#[test]
+fn an_envelope_of_three_cells_has_no_throat() {
+    let part = Part::new(&hollow_block(0.8), 0.1);
+    let thin = block([2.0, 0.0, 0.0], [2.3, 4.0, 4.0]);
+    let found = part.measured(&within(&thin), &THROATS);
+    says(&found, "pore.throat_x", "0.300 mm long along x");
+    says(&found, "pore.throat_y", "no open pore");
+}
+
+/// Balls in simple cubic order, of 1.1 mm radius and 2 mm apart.
+fn balls(pose: &Pose) -> Solid {
+    let places = (0..27).map(|n| Vector3::new((n % 3) as f64, (n / 3 % 3) as f64, (n / 9) as f64) * 2.0);
+    Solid::Union(places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm: 1.1 }).collect()).moved(*pose)
+}
+
+/// Close to the throat, on cells of several sizes and turned against them: reached just below it, and not just above.
+#[test]
+fn spheres_just_below_the_throat_reach_what_just_larger_ones_do_not() {
+    let throat = 2.0_f64.sqrt() * 2.0 - 2.2;
+    let all = Bounds { min: Point3::from([0.0; 3]), max: Point3::from([4.0; 3]) };
+    let spheres = [0.95 * throat, 1.05 * throat];
+    // Counted as `reached_by` of the other pores does on cells of 0.0075 mm, and with spheres half a cell larger: from below and from above.
+    let truths = [[0.8529, 0.8620], [0.0109, 0.0118]];
+    let bounds = Bounds { min: Point3::from([-1.3; 3]), max: Point3::from([5.3; 3]) };
+    let fine = Fineness { cell_mm: 0.08, simplify_mm: None };
+    let mesh = surface_mesh(&balls(&Pose::identity()), &bounds, fine).unwrap().mesh;
+    let turns = [[0.0; 3], [0.0; 3], [0.0, 0.0, 0.6], [0.4, -0.3, 0.9], [-0.7, 1.1, 0.2]];
+    for (turn, cell_mm) in turns.into_iter().zip([0.1, 0.117, 0.1, 0.1, 0.12]) {
+        let pose = Pose::from_rotation_vector(Vector3::from(turn), Vector3::new(0.31, -0.17, 0.23));
+        let part = Part::new(&mesh.moved(&pose), cell_mm);
+        let cube = Region::Mesh(Box::new(MeshDistance::build(&parts::cuboid(&all, 1).mesh.moved(&pose))));
+        for (sphere, [low, high]) in spheres.into_iter().zip(truths) {
+            let found = part.measured(&Scope { sphere_mm: Some(sphere), ..within(&cube) }, &["pore.accessible"]);
+            let (reached, u) = value_and_u(&found["pore.accessible"]);
+            println!("sphere {sphere:.3} turned by {turn:?} on cells of {cell_mm}: {reached:.4} ± {u:.4}, counted {low} to {high}");
+            // Less than what a tenth of a cell of the sphere's radius does.
+            let off = (low - reached).max(reached - high);
+            assert!(off <= 0.02, "a sphere of {sphere} mm reaches {reached} ± {u}, counted {low} to {high}: {turn:?}");
+        }
+        if turn == [0.0; 3] {
+            let found = part.measured(&within(&cube), &[THROATS[0], THROATS[1], THROATS[2], "structure.connectivity_density"]);
+            THROATS.iter().for_each(|name| covers(&found, name, throat));
+            // One node and three necks a cell.
+            covers(&found, "structure.connectivity_density", (1.0 + 8.0 * 2.0) / 64.0);
+        }
+    }
+}
+
+/// Plates of 0.4 and 0.8 mm, 1 mm apart, their faces cut into squares.
+fn two_plates() -> Mesh {
+    let along: Vec<f64> = (0..=80).map(|n| 0.1 * f64::from(n)).collect();
+    parts::rectilinear([&along, &along, &[0.0, 0.4, 1.4, 2.2]], |c| c[2] != 1).unwrap().mesh
+}
+
+#[test]
+fn two_plates_have_the_spread_the_direction_and_the_thinnest_wall_of_their_faces() {
+    let part = Part::new(&two_plates(), 0.05);
+    let middle = block([2.5, 2.5, 0.0], [5.5, 5.5, 2.2]);
+    let names = ["wall.thickness_mean", "wall.thickness_sd", "wall.thickness_min", "pore.size_sd", "structure.anisotropy"];
+    let found = part.measured(&within(&middle), &names);
+    covers(&found, "wall.thickness_mean", (0.4 * 0.4 + 0.8 * 0.8) / 1.2);
+    let spread = (0.4 / 1.2 * 0.8 / 1.2) * 0.4 * 0.4;
+    covers(&found, "wall.thickness_sd", f64::sqrt(spread));
+    covers(&found, "wall.thickness_min", 0.4);
+    covers(&found, "pore.size_sd", 0.0);
+    covers(&found, "structure.anisotropy", 1.0);
+    // At the limit itself every pore is in or out, and U says so.
+    for limits in [[0.5, 1.0], [1.0, 1.5]] {
+        let found = part.measured(&Scope { within_mm: Some(limits), ..within(&middle) }, &["pore.in_range"]);
+        covers(&found, "pore.in_range", 1.0);
+    }
+}
+
+/// The extreme of single balls lies some four standard deviations of a diameter low: 0.03 mm here.
+#[test]
+fn noise_does_not_make_the_thinnest_wall_thinner_than_its_uncertainty() {
+    let u_mm = 0.005;
+    for seed in 0..3 {
+        let noise = alter::Noise { white_sd_mm: u_mm, correlated_sd_mm: 0.0, range_mm: 1.0, seed };
+        let part = Part::noisy(&alter::with_noise(&two_plates(), &noise).unwrap(), 0.05, u_mm);
+        let found = part.measured(&within(&block([1.5, 1.5, -0.1], [6.5, 6.5, 2.3])), &["wall.thickness_min"]);
+        covers(&found, "wall.thickness_min", 0.4);
+        let (thinnest, u) = value_and_u(&found["wall.thickness_min"]);
+        assert!((thinnest - 0.4).abs() < 0.02 && u < 0.05, "{thinnest} ± {u}");
+    }
+}
+
+#[test]
+fn a_round_pore_has_no_direction() {
+    let centre = Point3::new(0.3, 0.2, 0.1);
+    let solid = Solid::Ball { centre, radius_mm: 2.0 }.without(Solid::Ball { centre, radius_mm: 1.1 }, 0.0);
+    let bounds = Bounds { min: centre - Vector3::repeat(2.3), max: centre + Vector3::repeat(2.3) };
+    let fine = Fineness { cell_mm: 0.08, simplify_mm: None };
+    let found = Part::new(&surface_mesh(&solid, &bounds, fine).unwrap().mesh, 0.06)
+        .measured(&Scope::default(), &["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"]);
+    for name in ["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"] {
+        covers(&found, name, 0.0);
+    }
+}
