@@ -114,7 +114,8 @@ fn a_coin_thinner_than_a_cell_is_one_void_however_it_lies() {
 #[test]
 fn a_void_that_no_cell_meets_is_known_by_its_facets() {
     for shift in [0.0, 0.021, 0.047, 0.072] {
-        let (speck, large) = (ball([1.0 + shift, 1.5 - shift, 1.5], 0.3 * CELL), ball([2.1, 1.5, 1.5], 0.4));
+        let speck = parts::ball([1.0 + shift, 1.5 - shift, 1.5].into(), 0.3 * CELL, 6).mesh;
+        let large = ball([2.1, 1.5, 1.5], 0.4);
         let found = Found::of(&hollow(cuboid([0.0; 3], [3.0; 3]), &[large, speck.clone()]), None, 0.0);
         assert_eq!(found.rows.len(), 2);
         let (volume, area) = of_facets(&[&speck]);
