@@ -475,13 +475,13 @@ fn pore_summary(
             volume_mm3: porosity.fractions.envelope_mm3,
         },
         cell_mm: part.cell_mm,
-        least_void_mm3: least_mm3(part),
+        least_void_mm3: part.least_void_mm3(),
         sizes,
         accessible,
         range_mm: job.range_mm,
         throats_mm: ["x", "y", "z"].map(throat),
-        border: BorderRule::of(&case.closed_voids(region)?[0], least_mm3(part)),
-        shapes: ShapeCount::of(&case.closed_voids(region)?[0], least_mm3(part)),
+        border: BorderRule::of(&case.closed_voids(region)?[0], part.least_void_mm3()),
+        shapes: ShapeCount::of(&case.closed_voids(region)?[0], part.least_void_mm3()),
         sensitivity: Sensitivity {
             per_micrometre: 1e-3 * surface_per_mm,
             per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
@@ -497,16 +497,11 @@ fn envelope_name(envelope: &Envelope) -> String {
     }
 }
 
-/// Volume of the smallest void that counts.
-fn least_mm3(part: &Part) -> f64 {
-    SMALLEST_VOID_CELLS * part.cell_mm * part.cell_mm * part.cell_mm
-}
-
 fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Result<(), Error> {
     let Some(path) = &job.table else { return Ok(()) };
     let closed = case.closed_voids(region)?;
     let open = case.open_pores(region, SMALLEST_VOID_CELLS as u64)?;
-    write_text("table", path, &crate::pores::csv(&closed[0], &open, least_mm3(case.actual()?)))
+    write_text("table", path, &crate::pores::csv(&closed[0], &open, case.actual()?.least_void_mm3()))
 }
 
 /// The image as the envelope, between the outermost voxel centres: nothing is known of what lies beyond them.

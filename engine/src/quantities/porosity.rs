@@ -61,8 +61,7 @@ pub(super) fn cannot_carry(case: &Case, scope: &Scope) -> Result<Option<String>,
 
 /// A void of less than this many cells may be missed: its share of the envelope.
 fn unseen(case: &Case, porosity: &Porosity) -> Result<f64, Error> {
-    let cell = case.actual()?.cell_mm;
-    Ok(SMALLEST_VOID_CELLS * cell * cell * cell / porosity.fractions.envelope_mm3)
+    Ok(case.actual()?.least_void_mm3() / porosity.fractions.envelope_mm3)
 }
 
 /// A surface offset d changes a fraction by the surface per envelope volume times d.
