@@ -48,8 +48,9 @@ impl Kind {
     }
 
     fn on_plate(&self, walls: Solid) -> Solid {
-        let plate = block([-0.6, -0.6, -0.9], [SIDE_MM + 0.6, SIDE_MM + 0.6, 0.2], 0.3);
-        let post = block([SIDE_MM + 0.1, 0.4, -0.6], [SIDE_MM + 1.3, 3.0, 3.0], 0.3);
+        // The post stands clear of the walls: of a slot no wider than a voxel nominal and scan need not tell the same.
+        let plate = block([-0.6, -0.6, -0.9], [SIDE_MM + 1.5, SIDE_MM + 0.6, 0.2], 0.3);
+        let post = block([SIDE_MM + 0.4, 0.4, -0.6], [SIDE_MM + 1.4, 3.0, 3.0], 0.3);
         Solid::Blend { of: vec![walls, plate, post], width_mm: 0.15 }
     }
 

@@ -86,6 +86,13 @@ fn swept(cells: &[u32], centres: &[u32], lattice: &Lattice, surface: &MeshDistan
 /// what it is known to enter (projections onto sets in turn lead to where they meet, Bregman 1965), until the surface shows nothing new.
 fn reaches(place: &Point3<f64>, mut centre: Point3<f64>, radius_mm: f64, settled_mm: f64, surface: &MeshDistance) -> bool {
     let (mut seat, mut feet) = (NO_SEAT, Vec::with_capacity(CONTACTS));
+    // Beside the surface the ball that touches it there holds the place, if it is one of those that are rolled.
+    let under = surface.nearest_from(place, &mut seat).point;
+    let above = (place - under).try_normalize(1e-12).map(|out| under + out * radius_mm);
+    let enters = |at: &Point3<f64>, seat: &mut u32| radius_mm - surface.nearest_from(at, seat).distance_mm > settled_mm;
+    if above.is_some_and(|above| (above - centre).norm() < radius_mm && !enters(&above, &mut seat)) {
+        return true;
+    }
     for _ in 0..CONTACTS {
         let foot = surface.nearest_from(&centre, &mut seat);
         let short = (place - centre).norm() - radius_mm;
