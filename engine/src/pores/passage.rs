@@ -98,21 +98,18 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let held = |n: usize| f64::from(to_reached[n]).sqrt() * step < radius_mm;
     let within = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && held((k * dims[1] + j) * dims[0] + i));
     drop(to_reached);
-    let ball = |at: Point3<f64>, reach_mm: f64| kernels::Ball {
-        centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)),
-        square_mm2: reach_mm * reach_mm,
-    };
     let reach = radius_mm + (0.375 * step * step / radius_mm).min(0.5 * step);
+    let ball = |at: Point3<f64>| kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach };
     // The outermost centres slide on until the sphere touches the surface, as it would between cells.
     let touching = |n: &u32| {
         let [i, j, k] = place_of(*n as usize, dims);
         let start = centre(lattice, i, j, k);
         let foot = surface.facets.nearest(&start);
         let out = (start - foot.point).try_normalize(1e-12)?;
-        Some(ball(foot.point + out * (radius_mm - surface.beyond_mm(&foot)), reach))
+        Some(ball(foot.point + out * (radius_mm - surface.beyond_mm(&foot))))
     };
     let mut balls: Vec<kernels::Ball> = reached.rim().par_iter().filter_map(touching).collect();
-    balls.extend(between.iter().map(|place| ball(place.point(lattice), radius_mm)));
+    balls.extend(between.iter().map(|place| ball(place.point(lattice))));
     let beyond = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && !within.get(i, j, k));
     let swept = first_ball(&beyond, [step; 3], &balls, rt)?;
     let count = within.count() + swept.par_iter().filter(|n| **n > 0).count() as u64;
