@@ -191,16 +191,17 @@ mod tests {
         let (nominal, rt) = (cube(true), Runtime::cpu());
         let fine = on_cells(&nominal, MOST_CELLS, &rt).unwrap();
         assert!(fine.struts().len() == 12 && too_coarse(&fine).is_none());
-        // Cells of 0.1 mm at least, four across, where six are wanted.
+        // Four across, where six are wanted: the finest cells that are few enough, on steps of a fiftieth.
         let coarse = on_cells(&nominal, 1.2e5, &rt).unwrap();
         assert_eq!(coarse.struts().len(), 12);
         let step = coarse.found_on_mm.unwrap();
-        assert!((0.1..0.12).contains(&step) && too_coarse(&coarse).unwrap().contains(&format!("{step:.4} mm")), "{step}");
+        let cells = |side: f64, step: f64| (0..3).map(|_| side / step + 4.0).product::<f64>();
+        assert!(cells(4.4, step) < 1.21e5 && cells(4.4, step / FINER) > 1.19e5, "{step}");
+        assert!(too_coarse(&coarse).unwrap().contains(&format!("{step:.4} mm")));
         // What has no struts is refused with the cells that it was looked for on.
         let error = on_cells(&cube(false), 1.2e5, &rt).unwrap_err();
-        let largest = 3.0_f64.sqrt() * 3.0 / 1000.0;
         let told: f64 = error.message.split("down to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-        assert!(error.code == "lattice.no_struts" && told > largest && (3.0 / told + 3.5).powi(3) < 1.2e5, "{error}");
+        assert!(error.code == "lattice.no_struts" && cells(3.0, told) < 1.22e5 && cells(3.0, told / FINER) > 1.18e5, "{error}");
     }
 
     #[test]

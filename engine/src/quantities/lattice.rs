@@ -99,6 +99,9 @@ struct Chosen<'a> {
     nodes: Vec<usize>,
 }
 
+/// Struts that stand whole, with their diameters, mm.
+type Whole<'a> = Vec<(&'a Traced, f64)>;
+
 /// Contributions of what the sections cannot tell.
 const SPACING: &str = "section_spacing";
 const UNMEASURED: &str = "unmeasured_struts";
@@ -155,9 +158,9 @@ impl Chosen<'_> {
     }
 
     /// Struts that stand whole, with the share that those not measured have in both together; refuses without enough of them.
-    fn mean_over(&self, least: usize) -> Result<(Vec<(&Traced, f64)>, f64), Measured> {
+    fn mean_over(&self, least: usize) -> Result<(Whole<'_>, f64), Measured> {
         self.mostly_measured()?;
-        let whole: Vec<(&Traced, f64)> = self.whole().collect();
+        let whole: Whole = self.whole().collect();
         if whole.len() < least {
             return Err(self.none_whole());
         }
