@@ -10,6 +10,7 @@ const ROOMS: &[&str] = &[
     "error",
     "finding",
     "sum",
+    "forest",
     "noise",
     "frame",
     "gpu",

@@ -2,6 +2,8 @@
 
 #[path = "measure/clouds.rs"]
 mod clouds;
+#[path = "measure/displaced.rs"]
+mod displaced;
 #[path = "measure/envelope.rs"]
 mod envelope;
 #[path = "measure/huge.rs"]
@@ -25,6 +27,8 @@ mod struts;
 mod support;
 #[path = "measure/thin.rs"]
 mod thin;
+#[path = "measure/unresolved.rs"]
+mod unresolved;
 #[path = "measure/voids.rs"]
 mod voids;
 
@@ -80,6 +84,11 @@ fn compare(nominal: Source, actual: Source, align: AlignmentMethod, rt: &Runtime
         region: None,
     };
     measure::compare(&job, rt).unwrap()
+}
+
+/// Whether there is time for sweeps.
+fn long() -> bool {
+    std::env::var("VERIMETRY_LONG").is_ok_and(|v| v == "1")
 }
 
 /// Coordinates go through 32-bit STL: at 50 mm they are rounded by up to 2e-6 mm.

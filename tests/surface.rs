@@ -14,6 +14,8 @@ mod materials;
 mod memory;
 #[path = "surface/motion.rs"]
 mod motion;
+#[path = "surface/struts.rs"]
+mod struts;
 mod support;
 #[path = "surface/uncertainty.rs"]
 mod uncertainty;

@@ -20,6 +20,8 @@ pub const SECTION: &str = "section_";
 /// Names of the files about struts, or the cells of a sheet lattice.
 pub const STRUTS: &str = "lattice_struts.csv";
 pub const CELLS: &str = "lattice_cells.csv";
+pub const NODES: &str = "lattice_nodes.csv";
+pub const RESIDUE: &str = "lattice_residue.csv";
 pub const STRUT_MAP: &str = "lattice_map.ply";
 pub const STRUT_VIEWS: &str = "lattice_views.png";
 pub const STRUT_VIEWS_LAYOUT: &str = "lattice_views.json";

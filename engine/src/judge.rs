@@ -66,7 +66,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
         path: order::resolve(folder, &order.actual.file)?,
         unit: order.actual.unit,
         surface: order.actual.surface,
-        components: Some(order.actual.components),
+        components: Some(order.components()),
         materials: order.actual.materials,
         material: order.actual.material,
         denoise: order.actual.denoise,
@@ -104,6 +104,10 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
     if evidence::asks_for_struts(&order) {
         inputs.findings.extend(case.lattice_findings(None)?);
     }
+    for requirement in order.requirement.iter().filter(|r| r.quantity.starts_with("porosity.")) {
+        let found = case.unresolved_finding(requirement.region.as_deref().and_then(find))?;
+        inputs.findings.extend(found.filter(|f| !inputs.findings.contains(f)));
+    }
     inputs.findings.extend(date_finding(&order));
     inputs.findings.extend(uncut_finding(&order, &case)?);
     rt.step("evidence", 0.0)?;
@@ -136,7 +140,7 @@ pub fn judge(order_file: &Path, stamp: Stamp, rt: &Runtime) -> Result<Judged, Er
             backend: rt.backend_name(),
             driver: rt.gpu().map_or_else(String::new, |g| g.info().driver.clone()),
             notes: rt.notes(),
-            parameters: parameters(&case)?,
+            parameters: parameters(&case, &order)?,
             seeds: vec![uncertainty::SEED],
             seconds,
         },
@@ -442,7 +446,7 @@ fn uncut_finding(order: &Order, case: &Case) -> Result<Option<Finding>, Error> {
     Ok((is_cloud && count > 0).then(|| Finding::qualify("section.cloud", message)))
 }
 
-fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
+fn parameters(case: &Case, order: &Order) -> Result<serde_json::Value, Error> {
     let actual = case.actual()?;
     let image = actual.image.as_ref().map(|i| {
         json!({ "voxel_mm": i.voxel_mm, "slices": i.slices, "edge_sigma_mm": i.edge_sigma_mm, "noise": i.noise, "contrast": i.contrast,
@@ -450,7 +454,7 @@ fn parameters(case: &Case) -> Result<serde_json::Value, Error> {
                 "saturation": i.saturation, "cupping": i.artefacts.cupping.map(|e| e.value), "streaks": i.artefacts.streaks.map(|e| e.value) })
     });
     Ok(
-        json!({ "image": image, "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,
+        json!({ "image": image, "components": image.as_ref().map(|_| order.components()), "scale_uncertainty": actual.scale_u, "surface_offset_uncertainty_mm": actual.offset_u_mm, "cell_mm": actual.cell_mm,
                "nominal_chord_uncertainty_mm": case.nominal()?.chord_u_mm }),
     )
 }

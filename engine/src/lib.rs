@@ -25,6 +25,7 @@ pub mod error;
 pub mod evidence;
 pub mod features;
 pub mod finding;
+mod forest;
 pub mod frame;
 pub mod gpu;
 pub mod health;

@@ -1,6 +1,10 @@
 //! The measuring commands: no order, no decision, every quantity of a group.
 
+mod lattice;
+
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,16 +20,17 @@ use crate::health;
 use crate::io::{self, VertexField};
 use crate::judge::{DatumsOfOrder, FeatureFile, region_of_order};
 use crate::judgement::InputRecord;
-use crate::lattice::{self, AsBuilt, FaultLimits};
 use crate::load::{self, Read, Source};
 use crate::order::{AlignmentMethod, ComponentsOrder};
-use crate::pores::{BorderRule, EnvelopeRecord, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution};
+use crate::pores::{BorderRule, EnvelopeRecord, Phase, PoreSummary, Reached, Sensitivity, ShapeCount, SizeDistribution, UnresolvedGrey};
 use crate::porosity;
 use crate::quantities::{self, QuantityJson, SMALLEST_VOID_CELLS, Scope};
 use crate::region::Region;
 use crate::render::colour;
 use crate::runtime::Runtime;
 use crate::section::{self, Plane};
+
+pub use self::lattice::{Lattice, LatticeTables, lattice};
 
 /// The JSON of every measuring command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -184,61 +189,20 @@ pub fn compare(job: &Compare, rt: &Runtime) -> Result<Measurement, Error> {
     session.measure(&case, &["deviation.", "alignment.", "body."], &scope)
 }
 
-/// `lattice NOMINAL ACTUAL`.
-pub struct Lattice<'a> {
-    pub nominal: Source,
-    pub actual: Source,
-    pub align: AlignmentMethod,
-    /// Order whose datums align, for the method `datum`.
-    pub datums: Option<&'a Path>,
-    /// List of the designed struts; without one struts or walls are found in the nominal.
-    pub struts: Option<PathBuf>,
-    pub limits: FaultLimits,
-    /// Receives a row for each strut, or each cell of a sheet lattice, as comma-separated values.
-    pub table: Option<PathBuf>,
-    /// Receives the nominal as PLY with the deviation of each strut's diameter, or of the walls' thickness, at its vertices.
-    pub map: Option<PathBuf>,
-    pub region: Option<RegionRef<'a>>,
-}
-
-pub fn lattice(job: &Lattice, rt: &Runtime) -> Result<Measurement, Error> {
-    let limits = job.limits.checked()?;
-    let mut session = Session::new(rt);
-    let region = resolve(job.region)?;
-    let struts = match &job.struts {
-        Some(path) => Some(session.keep(load::struts(&name(path), path)?)),
-        None => None,
+/// Writes a file piece by piece.
+fn written(what: &str, path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), Error> {
+    let all = || {
+        let mut out = BufWriter::new(File::create(path)?);
+        write(&mut out)?;
+        out.flush()
     };
-    let nominal = Nominal::new(session.mesh("nominal", &job.nominal)?, None);
-    // Unless told otherwise every component counts: a strut that is broken twice hangs on nothing.
-    let part = session.part(&Source { components: job.actual.components.or(Some(ComponentsOrder::All)), ..job.actual.clone() })?;
-    session.findings.extend(health::unit_plausibility(&part.mesh, &nominal.mesh));
-    let datums = job.datums.map(DatumsOfOrder::read).transpose()?;
-    let mut case = Case::new(rt, Some(nominal), Some(part), None).aligned_by(job.align, None).with_struts(struts, limits);
-    if let Some(datums) = &datums {
-        case = datums.locate(case);
-    }
-    let scope = scope(&region, job.region);
-    session.findings.extend(case.lattice_findings(scope.region)?);
-    if let (true, Some(reason)) = (job.table.is_some() || job.map.is_some(), case.struts_cannot_carry()?) {
-        return Err(Error::input("lattice.pose", format!("struts have neither table nor map: {reason}")));
-    }
-    if let Some(path) = &job.table {
-        write_text("table", path, &lattice::csv(case.lattice()?))?;
-    }
-    if let Some(path) = &job.map {
-        let nominal = &case.nominal()?.mesh;
-        io::ply::write(path, nominal, &[lattice::map(case.lattice()?, nominal)], None)?;
-    }
-    let of_walls = case.struts_cannot_carry()?.is_none() && matches!(case.lattice()?, AsBuilt::Walls(_));
-    let groups: &[&str] = if of_walls { &["lattice.", "wall."] } else { &["lattice."] };
-    session.measure(&case, groups, &scope)
+    all().map_err(|e| {
+        Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
+    })
 }
 
 fn write_text(what: &str, path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|e| {
-        Error::input("file.unwritable", format!("the {what} {} cannot be written: {e}; check the folder and its permissions", name(path)))
-    })
+    written(what, path, |out| out.write_all(text.as_bytes()))
 }
 
 /// Writes the deviation at every vertex: as GLB with colours where the name ends so, else as PLY with numbers.
@@ -403,7 +367,7 @@ pub fn pores(job: &Pores, rt: &Runtime) -> Result<Measurement, Error> {
     pores_of_case(session, job, &case, region)
 }
 
-/// Every component unless told otherwise: what a pore hangs on may be loose.
+/// Every component unless told otherwise, as an order about the same quantities has it ([`crate::order::Order::components`]).
 fn with_all(part: &Source) -> Source {
     Source { components: part.components.or(Some(ComponentsOrder::All)), ..part.clone() }
 }
@@ -437,6 +401,7 @@ fn pores_of_case(mut session: Session, job: &Pores, case: &Case, region: Option<
         let message = format!("pores have neither table nor plot: the surface encloses no volume: {why}; close the mesh");
         return Err(Error::input("pores.not_closed", message));
     }
+    session.findings.extend(case.unresolved_finding(region)?);
     write_table(job, case, region)?;
     let scope = Scope { region, within_mm: job.range_mm, sphere_mm: job.sphere_mm, ..Scope::default() };
     let measured = session.measure(case, &PORE_GROUPS, &scope)?;
@@ -486,6 +451,7 @@ fn pore_summary(
             per_micrometre: 1e-3 * surface_per_mm,
             per_percent_of_contrast: part.image.as_ref().map(|image| 0.01 * surface_per_mm * image.per_level_mm()),
         },
+        unresolved: UnresolvedGrey::of(&porosity),
     }))
 }
 
@@ -501,7 +467,8 @@ fn write_table(job: &Pores, case: &Case, region: Option<(&str, &Region)>) -> Res
     let Some(path) = &job.table else { return Ok(()) };
     let closed = case.closed_voids(region)?;
     let open = case.open_pores(region, SMALLEST_VOID_CELLS as u64)?;
-    write_text("table", path, &crate::pores::csv(&closed[0], &open, case.actual()?.least_void_mm3()))
+    let u = |volume, area, inscribed| quantities::expanded_u_of_void(case, volume, area, inscribed);
+    write_text("table", path, &crate::pores::csv(&closed[0], &open, case.actual()?.least_void_mm3(), u)?)
 }
 
 /// The image as the envelope, between the outermost voxel centres: nothing is known of what lies beyond them.

@@ -38,6 +38,11 @@ impl Lattice {
         self.origin[axis] + (i as f64 + 0.5) * self.step_mm
     }
 
+    /// The centre of a cell.
+    pub fn centre_of(&self, cell: [usize; 3]) -> Point3<f64> {
+        Point3::from([0, 1, 2].map(|a| self.centre(a, cell[a])))
+    }
+
     /// The cell that holds a point, clamped to the lattice.
     pub fn cell(&self, p: &Point3<f64>) -> [usize; 3] {
         [0, 1, 2].map(|a| (((p[a] - self.origin[a]) / self.step_mm).floor().max(0.0) as usize).min(self.dims[a] - 1))

@@ -7,6 +7,7 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::parts;
 use verimetry_engine::runtime::Runtime;
 
+use super::support::together;
 use super::{Random, bracket, cells, errors, map};
 
 const PATCH_MM: f64 = 0.8;
@@ -80,13 +81,7 @@ fn assembly(ball_mm: f64, can_mm: f64) -> Mesh {
         parts::ball(Point3::new(34.0, 9.0, 22.0), ball_mm, 24).mesh,
         parts::cylinder(Point3::new(20.0, 14.0, 16.0), can_mm, 12.0, 96, 30).mesh,
     ];
-    let (mut vertices, mut triangles) = (Vec::new(), Vec::new());
-    for shell in &shells {
-        let first = vertices.len() as u32;
-        vertices.extend_from_slice(shell.vertices());
-        triangles.extend(shell.triangles().iter().map(|t| t.map(|v| v + first)));
-    }
-    Mesh::new(vertices, triangles).unwrap()
+    together(&shells)
 }
 
 #[test]

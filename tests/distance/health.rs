@@ -8,7 +8,7 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::parts;
 
 use super::cuboid;
-use super::support::Random;
+use super::support::{Random, together};
 
 /// Homogeneous whole coordinates x, y, z, w with w > 0.
 type Exact = [i128; 4];
@@ -115,16 +115,6 @@ fn random_soups_have_the_self_intersections_that_rational_arithmetic_finds() {
     assert!(shares.iter().all(|&n| n > 20), "pairs by corners shared: {shares:?}");
 }
 
-fn joined(meshes: &[Mesh]) -> Mesh {
-    let (mut vertices, mut triangles) = (vec![], vec![]);
-    for mesh in meshes {
-        let first = vertices.len() as u32;
-        vertices.extend_from_slice(mesh.vertices());
-        triangles.extend(mesh.triangles().iter().map(|t| t.map(|v| v + first)));
-    }
-    Mesh::new(vertices, triangles).unwrap()
-}
-
 fn crossings(mesh: &Mesh) -> usize {
     let Health { self_intersections, more_self_intersections, .. } = health::examine(mesh);
     assert!(!more_self_intersections);
@@ -138,11 +128,11 @@ fn boxes_that_go_through_each_other_cross_in_as_many_pairs_as_drawn() {
     let known = (0..12).flat_map(|i| (0..12).map(move |j| (i, j)));
     let known = known.filter(|&(i, j)| proper(&block.corners(i), &bar.corners(j))).count();
     assert!(known > 8, "{known}");
-    assert_eq!(crossings(&joined(&[block.clone(), bar])), known);
+    assert_eq!(crossings(&together(&[block.clone(), bar])), known);
     // Beside each other, within each other, and with faces that touch from outside.
-    assert_eq!(crossings(&joined(&[block.clone(), cuboid([5.0, 0.0, 0.0], [6.0, 1.0, 1.0])])), 0);
-    assert_eq!(crossings(&joined(&[block.clone(), cuboid([1.0; 3], [2.0, 3.0, 2.0])])), 0);
-    assert!(crossings(&joined(&[block, cuboid([4.0, 1.0, 1.0], [5.0, 2.0, 2.0])])) > 0);
+    assert_eq!(crossings(&together(&[block.clone(), cuboid([5.0, 0.0, 0.0], [6.0, 1.0, 1.0])])), 0);
+    assert_eq!(crossings(&together(&[block.clone(), cuboid([1.0; 3], [2.0, 3.0, 2.0])])), 0);
+    assert!(crossings(&together(&[block, cuboid([4.0, 1.0, 1.0], [5.0, 2.0, 2.0])])) > 0);
 }
 
 /// An edge of one goes through the inside of the other, by signs of volumes.
@@ -166,7 +156,7 @@ fn balls_that_overlap_cross_along_their_circle_and_nowhere_else() {
     let known =
         pairs.filter(|&(i, j)| near(&one.corners(i)) && near(&other.corners(j)) && proper(&one.corners(i), &other.corners(j))).count();
     assert!(known > 100);
-    let both = joined(&[one, other]);
+    let both = together(&[one, other]);
     let found = health::examine(&both);
     assert_eq!(found.self_intersections.count, known);
     assert!(found.self_intersections.first_mm.is_some_and(|p| (p[0] - 4.1).abs() < 2.0), "{found:?}");

@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use verimetry_engine::phantom::{Fineness, surface_mesh};
 
+use super::support::together;
 use super::*;
 
 /// A ring of so many flat sides, into which a ball of 1 mm dips by a cap from above and below.
@@ -68,11 +69,8 @@ fn a_hull_reaches_into_pores_as_far_as_the_rolling_ball_leaves_it_in_any_pose_an
 fn facets_larger_than_the_region_count_with_what_lies_in_it() {
     let folder = Folder::new();
     let brick = |min: [f64; 3], max: [f64; 3]| parts::cuboid(&Bounds { min: min.into(), max: max.into() }, 1).mesh;
-    let (lower, upper) = (brick([-6.0, -6.0, -2.0], [6.0, 6.0, -0.5]), brick([-6.0, -6.0, 0.5], [6.0, 6.0, 2.0]));
-    let vertices = [lower.vertices(), upper.vertices()].concat();
-    let count = lower.vertices().len() as u32;
-    let triangles = lower.triangles().iter().copied().chain(upper.triangles().iter().map(|t| t.map(|v| v + count))).collect();
-    let part = folder.mesh("plates.stl", &Mesh::new(vertices, triangles).unwrap());
+    let plates = together(&[brick([-6.0, -6.0, -2.0], [6.0, 6.0, -0.5]), brick([-6.0, -6.0, 0.5], [6.0, 6.0, 2.0])]);
+    let part = folder.mesh("plates.stl", &plates);
     let cube = folder.file("cube.stl", &phantom::stl(&brick([0.61, 0.32, -1.0], [2.61, 2.32, 1.0])));
     let job = Pores { envelope: Envelope::File(cube), cell_mm: Some(0.1), ..Pores::new(part) };
     let m = measure::pores(&job, &Runtime::cpu()).unwrap();

@@ -3,8 +3,8 @@
 use verimetry_engine::distance::MeshDistance;
 use verimetry_engine::judge::judge;
 use verimetry_engine::judgement::{Decision, Stamp};
-use verimetry_engine::lattice::{FaultLimits, extract};
-use verimetry_engine::measure::Lattice;
+use verimetry_engine::lattice::extract;
+use verimetry_engine::measure::{Lattice, LatticeTables};
 use verimetry_engine::noise::{normal, uniform};
 use verimetry_engine::phantom::struts::{Framework, Rod, Rods, UnitCell};
 use verimetry_engine::phantom::{Fineness, surface_mesh};
@@ -126,10 +126,6 @@ fn seeded(kind: &Kind, draw: u64) -> Seeded {
     Seeded { states, shifted, built, mean_diameter_mm }
 }
 
-fn long() -> bool {
-    std::env::var("VERIMETRY_LONG").is_ok_and(|v| v == "1")
-}
-
 /// Anywhere and turned in any way.
 fn pose(draw: u64) -> Pose {
     let turn = Vector3::from_fn(|a, _| 2.0 * uniform(draw, 901 + a as u64) - 1.0).normalize() * 3.0 * uniform(draw, 905);
@@ -157,16 +153,11 @@ fn finds_every_fault_and_none_else(kind: &Kind, nominal: &[u8], draw: u64) -> [f
     let (folder, seeded) = (Folder::new(), seeded(kind, draw));
     let actual = scan(&folder, kind.on_plate(seeded.built.clone()), &kind.bounds(), pose(draw));
     let table = folder.0.path().join("struts.csv");
+    let designed = Source { scale_uncertainty: 0.0, ..Source::new(folder.file("n.stl", nominal)) };
     let job = Lattice {
-        nominal: Source { scale_uncertainty: 0.0, ..Source::new(folder.file("n.stl", nominal)) },
-        actual,
-        align: AlignmentMethod::BestFit,
-        datums: None,
         struts: Some(folder.file("struts.json", struts_json(&kind.framework()).as_bytes())),
-        limits: FaultLimits::default(),
-        table: Some(table.clone()),
-        map: None,
-        region: None,
+        tables: LatticeTables { parts: Some(table.clone()), ..LatticeTables::default() },
+        ..Lattice::new(designed, actual)
     };
     let m = measure::lattice(&job, &Runtime::cpu()).unwrap();
     let table = std::fs::read_to_string(table).unwrap();
@@ -292,16 +283,13 @@ fn meshed(folder: &Folder, f: &Framework, built: Solid, actual: impl Fn(&Mesh) -
     let bounds = Bounds { min: b.min - Vector3::repeat(0.6), max: b.max + Vector3::repeat(0.6) };
     let fineness = Fineness { cell_mm: 0.08, simplify_mm: None };
     let mesh = |solid: &Solid| surface_mesh(solid, &bounds, fineness).unwrap().mesh;
+    let (nominal, actual) = (folder.mesh("n.stl", &mesh(&Solid::Rods(Rods::new(f.rods())))), folder.mesh("a.stl", &actual(&mesh(&built))));
     let job = Lattice {
-        nominal: folder.mesh("n.stl", &mesh(&Solid::Rods(Rods::new(f.rods())))),
-        actual: folder.mesh("a.stl", &actual(&mesh(&built))),
         align: AlignmentMethod::None,
-        datums: None,
         struts: Some(folder.file("struts.json", struts_json(f).as_bytes())),
-        limits: FaultLimits::default(),
-        table: None,
+        tables: LatticeTables { residue: Some(folder.0.path().join("residue.csv")), ..LatticeTables::default() },
         map: Some(folder.0.path().join("map.ply")),
-        region: None,
+        ..Lattice::new(nominal, actual)
     };
     measure::lattice(&job, &Runtime::cpu()).unwrap()
 }
@@ -324,6 +312,58 @@ fn residue_and_a_blocked_window_are_told_with_their_places() {
     assert!(residue.starts_with("2 bodies") && residue.contains("mm³ at (1.00, 1.1"), "{residue}");
     assert!(told("lattice.blocked_window").contains("1 of 20 windows between struts are blocked; the first are about (3.00, 1.00, 2.00)"));
     assert!(told("lattice.unit_cell").ends_with("its unit cell is simple cubic"));
+
+    let table = std::fs::read_to_string(folder.0.path().join("residue.csv")).unwrap();
+    let (kind, blocked) = (column(&table, "kind"), column(&table, "blocked"));
+    let number = |name: &str| column(&table, name).iter().map(|x| x.parse().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
+    let [x, y, z, volume] = ["x_mm", "y_mm", "z_mm", "volume_mm3"].map(number);
+    let [designed, free] = ["designed_free_diameter_mm", "free_diameter_mm"].map(number);
+    assert_eq!(kind, [vec!["body"; 2], vec!["window"; 20]].concat());
+    // Of the film what is away from struts, of the drop all but the clearance: a ball of 0.3 mm has 0.113 mm³.
+    assert!(volume[0] > volume[1] && (volume[1] / 0.113 - 1.0).abs() < 0.1, "{volume:?}");
+    for n in 2..22 {
+        // Facets of 0.08 mm lie within 0.08² / 8R of struts, which leave 2 mm - 0.4 mm free.
+        let facet = 0.08 * 0.08 / (8.0 * 0.2);
+        assert!(designed[n] > 1.6 - facet && designed[n] < 1.6 + 2.0 * facet, "{}", designed[n]);
+        let film = (x[n], y[n], z[n]) == (3.0, 1.0, 2.0);
+        assert_eq!(blocked[n] == "true", film);
+        // The drop lies 0.7 mm from the middle of the windows beside it.
+        let beside_drop = Vector3::new(x[n] - 1.0, y[n] - 1.1, z[n] - 0.9).norm() - 0.3;
+        let truth = if film { 0.0 } else { 2.0 * beside_drop.min(0.8) };
+        assert!(
+            free[n] > truth - facet && (film || beside_drop < 0.8 || free[n] < truth + 2.0 * facet),
+            "window {n}: {} of {truth}",
+            free[n]
+        );
+        assert!(!film || free[n] == 0.0);
+    }
+}
+
+#[test]
+fn a_plate_in_one_ring_of_a_diamond_lattice_blocks_this_window_and_no_other() {
+    let folder = Folder::new();
+    let f = Framework::of(UnitCell::Diamond, [2; 3], [3.0; 3], 0.4);
+    // Rings of six lie about the places that are halves of a cell away from the middles of struts, across the cube's diagonals.
+    let middle = Vector3::repeat(0.625 * 3.0);
+    let up = nalgebra::UnitQuaternion::rotation_between(&Vector3::z(), &Vector3::repeat(1.0)).unwrap();
+    let plate = Solid::Box { centre: Point3::origin(), half_mm: Vector3::new(0.85, 0.85, 0.25), rounding_mm: 0.05 };
+    let plate = plate.moved(Pose::from_rotation_vector(up.scaled_axis(), middle));
+    let m = meshed(&folder, &f, Solid::Union(vec![Solid::Rods(Rods::new(f.rods())), plate]), Mesh::clone);
+    let table = std::fs::read_to_string(folder.0.path().join("residue.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let windows: Vec<&Vec<&str>> = rows.iter().filter(|r| r[0] == "window").collect();
+    let blocked: Vec<&&Vec<&str>> = windows.iter().filter(|r| r[10] == "true").collect();
+    assert!(windows.iter().all(|r| r[6] == "6") && blocked.len() == 1, "{blocked:?}");
+    assert!([2, 3, 4].iter().all(|&c| (blocked[0][c].parse::<f64>().unwrap() - middle.x).abs() < 1e-9), "{blocked:?}");
+    // A ball in the middle touches the middles of the six struts, a quarter of a face's diagonal away; facets lie within 0.08² / 8R of them.
+    let truth = 2.0 * (2.0_f64.sqrt() / 4.0 * 3.0 - 0.2);
+    for window in &windows {
+        let designed: f64 = window[8].parse().unwrap();
+        assert!(designed > truth - 0.08 * 0.08 / (8.0 * 0.2), "{designed} of {truth}");
+    }
+    let told = |code: &str| m.findings.iter().find(|f| f.code == code).map_or_else(|| panic!("{:#?}", m.findings), |f| f.message.clone());
+    assert!(told("lattice.blocked_window").starts_with(&format!("1 of {} windows", windows.len())));
+    assert!(told("lattice.struts").contains(&format!("; {} windows were looked at", windows.len())));
 }
 
 #[test]
@@ -376,6 +416,10 @@ fn an_order_about_struts_is_judged_with_their_table_and_map_as_evidence() {
         assert_eq!((line.value, line.decision), (Some(1.0), Decision::DoesNotConform), "{line:#?}");
         let file = |name: &str| j.evidence.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name}"));
         let table = std::str::from_utf8(&file("lattice_struts.csv").bytes).unwrap();
+        let rows = |name: &str| std::str::from_utf8(&file(name).bytes).unwrap().lines().count();
+        assert_eq!((rows("lattice_nodes.csv"), rows("lattice_residue.csv")), (9, 7)); // eight corners, six faces
+        let tables = ["lattice_struts.csv", "lattice_nodes.csv", "lattice_residue.csv", "lattice_map.ply"];
+        assert_eq!(line.evidence, tables);
         assert_eq!(column(table, "state").iter().filter(|s| **s == "missing").count(), 1);
         assert!(file("lattice_views.png").bytes.starts_with(b"\x89PNG") && file("lattice_map.ply").bytes.starts_with(b"ply"));
         assert!(j.payload.findings.iter().any(|f| f.code == "lattice.missing"));

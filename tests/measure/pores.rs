@@ -72,7 +72,7 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
 
     let text = std::fs::read_to_string(table).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
-    assert_eq!((rows.len(), rows[0].len(), rows[1].len()), (2, 18, 18));
+    assert_eq!((rows.len(), rows[0].len(), rows[1].len()), (2, 20, 20));
     let number = |name: &str| rows[1][rows[0].iter().position(|n| *n == name).unwrap()].parse::<f64>().unwrap();
     for (name, truth, within) in [
         ("volume_mm3", volume(0.9), 0.1),
@@ -230,6 +230,13 @@ fn the_table_tells_round_flat_and_drawn_out_voids_and_what_is_open() {
     let share = number(1) / (0.6 * 0.7 * 3.4);
     assert!((0.9..1.0).contains(&share) && (number(3) - 0.6).abs() < 0.05, "{open:?}");
     assert!((number(6) - 4.9).abs() < 0.02 && (number(10) - 0.55).abs() < 0.03 && open[11] == "true", "{open:?}");
+    let round = rows.iter().find(|r| r[16] == "round").unwrap();
+    let within = |value: usize, u: usize, truth: f64| {
+        let [value, u] = [value, u].map(|n| round[n].parse::<f64>().unwrap());
+        assert!((value - truth).abs() <= u && u < 0.1 * truth, "{value} ± {u}, truth {truth}");
+    };
+    within(1, 18, 4.0 / 3.0 * std::f64::consts::PI * 0.4 * 0.4 * 0.4);
+    within(3, 19, 0.8);
     let shapes = m.pores.unwrap().shapes;
     assert_eq!(
         shapes.iter().map(|s| (s.shape, s.voids, s.near_surface)).collect::<Vec<_>>(),

@@ -3,8 +3,7 @@
 use rayon::prelude::*;
 use verimetry_engine::judge::judge;
 use verimetry_engine::judgement::{Decision, Stamp};
-use verimetry_engine::lattice::FaultLimits;
-use verimetry_engine::measure::{Lattice, RegionRef};
+use verimetry_engine::measure::{Lattice, LatticeTables, RegionRef};
 use verimetry_engine::noise::{normal, uniform};
 use verimetry_engine::phantom::sheets::{Minimal, Sheet};
 use verimetry_engine::phantom::{Fineness, surface_mesh};
@@ -91,10 +90,6 @@ impl Kind {
     }
 }
 
-fn long() -> bool {
-    std::env::var("VERIMETRY_LONG").is_ok_and(|v| v == "1")
-}
-
 fn pose(draw: u64) -> Pose {
     if draw == 0 {
         return Pose::identity();
@@ -167,16 +162,11 @@ fn finds_every_hole_and_none_else(kind: &Kind, nominal: &[u8], draw: u64, wider_
     let factor = if draw.is_multiple_of(2) { 1.005 } else { 0.995 };
     let actual = scan(&folder, kind.with(&holes).scaled(Vector3::repeat(factor)), &kind.bounds(), pose(draw), draw);
     let table = folder.0.path().join("cells.csv");
+    let designed = Source { scale_uncertainty: 0.0, ..Source::new(folder.file("n.stl", nominal)) };
     let job = Lattice {
-        nominal: Source { scale_uncertainty: 0.0, ..Source::new(folder.file("n.stl", nominal)) },
-        actual,
-        align: AlignmentMethod::BestFit,
-        datums: None,
-        struts: None,
-        limits: FaultLimits::default(),
-        table: Some(table.clone()),
-        map: None,
+        tables: LatticeTables { parts: Some(table.clone()), ..LatticeTables::default() },
         region: Some(RegionRef { order_file: &folder.file("o.toml", order("best-fit", [1.0, SIDE_MM - 0.6]).as_bytes()), name: "inner" }),
+        ..Lattice::new(designed, actual)
     };
     let m = measure::lattice(&job, &Runtime::cpu()).unwrap();
     let id = format!("{}, draw {draw}", kind.name);
@@ -243,7 +233,7 @@ fn every_seeded_hole_of_a_scanned_sheet_is_found_and_none_is_invented() {
 }
 
 /// Two cells of walls without a plate, as the design and as built with a hole through a wall and a drop in a channel.
-fn meshed(folder: &Folder) -> [Source; 2] {
+fn meshed() -> [(&'static str, Solid); 2] {
     let sheet = Sheet { surface: Minimal::SchwarzP, cell_mm: 3.0, thickness_mm: 0.4 };
     let cube = block([0.0; 3], [6.0; 3], 0.1);
     let design = Solid::Common { of: vec![Solid::Sheet(sheet), cube], width_mm: 0.12 };
@@ -253,28 +243,40 @@ fn meshed(folder: &Folder) -> [Source; 2] {
     let hole = Solid::Capsule { from: at - across * 0.3, to: at + across * 0.3, radius_mm: 0.3 };
     let drop = Solid::Ball { centre: Point3::new(4.5, 4.5, 4.5), radius_mm: 0.4 };
     let built = Solid::Union(vec![design.clone().without(hole, 0.0), drop]);
-    let bounds = Bounds { min: Point3::from([-0.5; 3]), max: Point3::from([6.5; 3]) };
     [("n.stl", design), ("a.stl", built)]
-        .map(|(name, solid)| folder.mesh(name, &surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.14, simplify_mm: None }).unwrap().mesh))
+}
+
+fn mesh_of(solid: &Solid) -> Mesh {
+    let bounds = Bounds { min: Point3::from([-0.5; 3]), max: Point3::from([6.5; 3]) };
+    surface_mesh(solid, &bounds, Fineness { cell_mm: 0.14, simplify_mm: None }).unwrap().mesh
+}
+
+#[test]
+fn walls_beyond_the_image_are_neither_missing_nor_broken() {
+    let folder = Folder::new();
+    let [(_, design), (_, built)] = meshed();
+    // The image ends at x = 3.6 of 6 mm, before the drop.
+    let grid = Grid::aligned([42, 70, 70], [0.1; 3], Point3::from([-0.5, -0.45, -0.45])).unwrap();
+    let (designed, actual) = (folder.mesh("n.stl", &mesh_of(&design)), folder.scan("part.mha", &built, &grid));
+    let job = Lattice { align: AlignmentMethod::None, ..Lattice::new(designed, actual) };
+    let m = measure::lattice(&job, &Runtime::cpu()).unwrap();
+    assert_eq!(codes(&m), ["lattice.wall_break", "lattice.unit_cell", "lattice.walls", "lattice.unmeasured"], "{:#?}", m.findings);
+    let told = &m.findings.iter().find(|f| f.code == "lattice.unmeasured").unwrap().message;
+    let share: f64 = told.split(' ').next().unwrap().parse().unwrap();
+    // Sites whose wall, half a wall to either side, ends before the last voxel but one; they stand for up to 0.1 mm to either side.
+    let (least, most) = (1.0 - 3.5 / 6.0, 1.0 - (3.5 - 0.2) / 6.0);
+    assert!((least - 0.02..most + 0.02).contains(&(0.01 * share)), "{told}");
+    assert_eq!(m.quantities["lattice.wall_breaks"].value, Some(1.0));
+    assert!(m.quantities["lattice.wall_breaks"].expanded_uncertainty.is_some_and(|u| u > 1.0));
 }
 
 #[test]
 fn a_hole_and_a_drop_are_told_with_their_places_on_any_number_of_threads_and_judged_with_their_evidence() {
     let folder = Folder::new();
-    let [nominal, actual] = meshed(&folder);
+    let [nominal, actual] = meshed().map(|(name, solid)| folder.mesh(name, &mesh_of(&solid)));
     let map = folder.0.path().join("map.ply");
     let of = |threads| {
-        let job = Lattice {
-            nominal: nominal.clone(),
-            actual: actual.clone(),
-            align: AlignmentMethod::None,
-            datums: None,
-            struts: None,
-            limits: FaultLimits::default(),
-            table: None,
-            map: Some(map.clone()),
-            region: None,
-        };
+        let job = Lattice { align: AlignmentMethod::None, map: Some(map.clone()), ..Lattice::new(nominal.clone(), actual.clone()) };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| measure::lattice(&job, &Runtime::cpu()).unwrap())
     };
@@ -312,7 +314,7 @@ fn a_hole_and_a_drop_are_told_with_their_places_on_any_number_of_threads_and_jud
         (Some(1.0), Decision::DoesNotConform, Decision::Conforms),
         "{breaks:#?} {cell:#?}"
     );
-    assert_eq!(breaks.evidence, ["lattice_cells.csv", "lattice_map.ply"]);
+    assert_eq!(breaks.evidence, ["lattice_cells.csv", "lattice_residue.csv", "lattice_map.ply"]);
     let file = |name: &str| &judged.evidence.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name}")).bytes;
     let table = rows(std::str::from_utf8(file("lattice_cells.csv")).unwrap()).len();
     assert!(table >= 8 && file("lattice_views.png").starts_with(b"\x89PNG"), "{table} cells");

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use verimetry_engine::lattice::FaultLimits;
-use verimetry_engine::measure::Lattice;
+use verimetry_engine::measure::{Lattice, LatticeTables, RegionRef};
 use verimetry_engine::noise::normal;
 use verimetry_engine::phantom::struts::{Framework, Rod, Rods, UnitCell};
 use verimetry_engine::phantom::{Fineness, surface_mesh};
@@ -11,29 +11,59 @@ use verimetry_engine::phantom::{Fineness, surface_mesh};
 use super::lattice::{column, struts_json};
 use super::*;
 
-fn mesh_of(rods: Vec<Rod>, cell_mm: f64) -> Mesh {
+pub(super) fn mesh_of(rods: Vec<Rod>, cell_mm: f64) -> Mesh {
     let b = Bounds::of(rods.iter().flat_map(|r| [&r.from, &r.to]));
     let room = Vector3::repeat(rods.iter().map(|r| r.radius_mm).fold(0.0, f64::max) + 3.0 * cell_mm);
     let bounds = Bounds { min: b.min - room, max: b.max + room };
     surface_mesh(&Solid::Rods(Rods::new(rods)), &bounds, Fineness { cell_mm, simplify_mm: None }).unwrap().mesh
 }
 
-/// Follows a listed design where it lies, with the table of its struts.
-fn followed(folder: &Folder, f: &Framework, nominal: &Mesh, actual: Source) -> (Measurement, String) {
-    let table = folder.0.path().join("struts.csv");
+/// What a part of a lattice's tables says: struts, sections, nodes, residue.
+struct Tables {
+    struts: String,
+    sections: String,
+    nodes: String,
+    residue: String,
+}
+
+/// Follows a listed design where it lies, with its tables, in a box or as a whole.
+fn tabled(folder: &Folder, f: &Framework, nominal: &Mesh, actual: Source, within: Option<[[f64; 3]; 2]>) -> (Measurement, Tables) {
+    let path = |name: &str| folder.0.path().join(name);
+    let order = within.map(|[min, max]| folder.file("o.toml", order_with_a_box(min, max).as_bytes()));
+    let (parts, sections, nodes, residue) = (path("struts.csv"), path("sections.csv"), path("nodes.csv"), path("residue.csv"));
+    let (tables, map) = ([&parts, &sections, &nodes, &residue].map(|p| Some(p.clone())), Some(path("map.ply")));
+    let [parts_out, sections_out, nodes_out, residue_out] = tables;
     let job = Lattice {
-        nominal: folder.mesh("n.stl", nominal),
-        actual,
         align: AlignmentMethod::None,
-        datums: None,
         struts: Some(folder.file("struts.json", struts_json(f).as_bytes())),
-        limits: FaultLimits::default(),
-        table: Some(table.clone()),
-        map: None,
-        region: None,
+        tables: LatticeTables { parts: parts_out, sections: sections_out, nodes: nodes_out, residue: residue_out },
+        map,
+        region: order.as_deref().map(|order_file| RegionRef { order_file, name: "box" }),
+        ..Lattice::new(folder.mesh("n.stl", nominal), actual)
     };
     let m = measure::lattice(&job, &Runtime::cpu()).unwrap();
-    (m, std::fs::read_to_string(table).unwrap())
+    let read = |p: &PathBuf| std::fs::read_to_string(p).unwrap();
+    (m, Tables { struts: read(&parts), sections: read(&sections), nodes: read(&nodes), residue: read(&residue) })
+}
+
+fn order_with_a_box(min: [f64; 3], max: [f64; 3]) -> String {
+    format!(
+        "schema = \"verimetry/order/1\"\n[order]\nid = \"L\"\ndevice = \"Lattice\"\ndevice_id = \"1\"\ndevice_class = \"customised\"\nimplantable = true\n\
+         patient = \"P\"\nimage_acquired = \"2026-01-01\"\ndesign_completed = \"2026-01-02\"\n[nominal]\nfile = \"n.stl\"\n[actual]\nfile = \"a.stl\"\n\
+         [[region]]\nname = \"box\"\nshape = {{ box = {{ min = {min:?}, max = {max:?} }} }}\n[[requirement]]\nid = \"R\"\nclause = \"8.3.2.2 b)\"\n\
+         quantity = \"lattice.missing\"\nmax = 0\n"
+    )
+}
+
+/// Follows a listed design where it lies, with the table of its struts.
+fn followed(folder: &Folder, f: &Framework, nominal: &Mesh, actual: Source) -> (Measurement, String) {
+    let (m, tables) = tabled(folder, f, nominal, actual, None);
+    (m, tables.struts)
+}
+
+/// A column of numbers; NaN where there is none.
+fn numbers(table: &str, name: &str) -> Vec<f64> {
+    column(table, name).iter().map(|x| if x.is_empty() { f64::NAN } else { x.parse().unwrap() }).collect()
 }
 
 /// A design against rods that were built of it, both as meshes.
@@ -220,10 +250,146 @@ fn a_limit_that_is_none_is_refused_by_the_command_as_by_an_order() {
         (FaultLimits { node: f64::NAN, ..usual }, "node"),
     ] {
         let none = || Source::new(folder.0.path().join("none.stl"));
-        let (nominal, actual) = (none(), none());
-        let (align, region) = (AlignmentMethod::None, None);
-        let job = Lattice { nominal, actual, align, datums: None, struts: None, limits, table: None, map: None, region };
+        let job = Lattice { limits, ..Lattice::new(none(), none()) };
         let error = measure::lattice(&job, &Runtime::cpu()).unwrap_err();
         assert!(error.code == "lattice.limit" && error.message.contains(&format!("the limit {name} ")), "{error}");
     }
+}
+
+/// Slices of a rod that becomes thinner from one end to the other.
+fn tapered(rod: Rod, radii_mm: [f64; 2]) -> Vec<Rod> {
+    let radius = |t: f64| radii_mm[0] + (radii_mm[1] - radii_mm[0]) * t;
+    (0..400).map(|n| f64::from(n) / 400.0).map(|t| Rod { radius_mm: radius(t + 1.0 / 800.0), ..between(rod, t, t + 1.0 / 400.0) }).collect()
+}
+
+#[test]
+fn the_sections_of_a_tapered_strut_have_its_diameters_and_a_gap_shows_where_it_is() {
+    let f = Framework::of(UnitCell::SimpleCubic, [1; 3], [3.0; 3], 0.4);
+    let (taper, gap, cell_mm) = (4, 9, 0.05);
+    let mut rods: Vec<Rod> = f.rods().into_iter().enumerate().filter(|(s, _)| ![taper, gap].contains(s)).map(|(_, r)| r).collect();
+    rods.extend(tapered(f.rod(taper), [0.15, 0.25]));
+    // The gap is from 1.2 to 1.8 mm along the strut, between the balls of its ends.
+    rods.extend([between(f.rod(gap), 0.0, 1.0 / 3.0), between(f.rod(gap), 2.0 / 3.0, 1.0)]);
+    let folder = Folder::new();
+    let actual = folder.mesh("a.stl", &mesh_of(rods, cell_mm));
+    let (_, t) = tabled(&folder, &f, &mesh_of(f.rods(), cell_mm), actual, None);
+    let (strut, shows, free) = (column(&t.sections, "strut"), column(&t.sections, "shows"), column(&t.sections, "free"));
+    let [at, found, inside, around, ratio] =
+        ["at_mm", "diameter_mm", "inscribed_diameter_mm", "circumscribed_diameter_mm", "axis_ratio"].map(|name| numbers(&t.sections, name));
+    let places = ["x_mm", "y_mm", "z_mm"].map(|name| numbers(&t.sections, name));
+    let rows = |s: usize| strut.iter().enumerate().filter(move |(_, id)| **id == s.to_string()).map(|(n, _)| n);
+    let (mut sized, axis) = (0, (f.rod(taper).to - f.rod(taper).from).normalize());
+    for n in rows(taper) {
+        let truth = 0.3 + 0.2 * at[n] / 3.0;
+        // Facets leave out up to c² / 8R on both sides; slices are 0.0005 mm apart in diameter, and a cone bulges by a thousandth.
+        let facet = 2.0 * cell_mm * cell_mm / (4.0 * truth);
+        if shows[n] == "section" {
+            sized += 1;
+            assert!(found[n] < truth + 1e-3 && found[n] > truth - facet - 1e-3, "{} of {truth} mm at {}", found[n], at[n]);
+            assert!(inside[n] <= found[n] + facet && found[n] <= around[n] + 1e-3 && around[n] < truth + facet, "row {n}: {inside:?}");
+            assert!(ratio[n] > 1.0 - 2.0 * facet / truth && ratio[n] <= 1.0, "{}", ratio[n]);
+            let place = Point3::new(places[0][n], places[1][n], places[2][n]);
+            assert!((place - (f.rod(taper).from + axis * at[n])).norm() < facet, "{place} at {}", at[n]);
+        } else {
+            assert!(shows[n] == "material" && free[n] == "false" && !(0.5..2.5).contains(&at[n]), "row {n}: {} at {}", shows[n], at[n]);
+        }
+    }
+    // A tenth of a diameter apart: 75 over 3 mm, of which some 0.4 mm at each end belong to the nodes.
+    assert!(rows(taper).count() == 75 && (50..66).contains(&sized), "{sized} of {}", rows(taper).count());
+    for n in rows(gap) {
+        // Balls end at the gap: beside it sections are small, and facets take what is thinner than themselves.
+        let is_gap = (1.2..1.8).contains(&at[n]);
+        let beside = (at[n] - 1.2).abs().min((at[n] - 1.8).abs()) < 0.01;
+        assert!(beside || (shows[n] == "empty") == is_gap, "{} at {}", shows[n], at[n]);
+    }
+    assert_eq!(shows.iter().filter(|s| **s == "unseen").count(), 0);
+}
+
+#[test]
+fn sections_of_a_scanned_tapered_strut_have_its_diameters_and_two_scans_differ_by_less_than_twice_their_noise() {
+    let f = Framework::of(UnitCell::SimpleCubic, [1; 3], [3.0; 3], 0.6);
+    let mut rods: Vec<Rod> = f.rods().into_iter().skip(4).collect();
+    (0..4).for_each(|s| rods.extend(tapered(f.rod(s), [0.25, 0.35])));
+    let block = Solid::Box { centre: Point3::new(1.5, 1.5, -1.2), half_mm: Vector3::new(1.5, 1.5, 0.5), rounding_mm: 0.2 };
+    let solid = Solid::Union(vec![Solid::Rods(Rods::new(rods)), block]);
+    let grid = Grid::aligned([50, 50, 60], [0.1; 3], Point3::new(-0.9, -0.9, -2.1)).unwrap();
+    let of = |seed| {
+        let ct = Ct { edge_sigma_mm: 0.07, air: 1000.0, material: 21_000.0, noise_sd: 600.0, seed };
+        let folder = Folder::new();
+        let scan = phantom::metaimage(&ct.scan(&solid, &grid).unwrap());
+        let actual = Source { scale_uncertainty: 0.0, ..Source::new(folder.file("a.mha", &scan)) };
+        let (_, t) = tabled(&folder, &f, &mesh_of(f.rods(), 0.1), actual, None);
+        ["strut", "at_mm", "diameter_mm", "diameter_noise_u_mm"].map(|name| numbers(&t.sections, name))
+    };
+    let ([strut, at, one, u], [_, _, other, other_u]) = (of(5), of(6));
+    let sized: Vec<usize> = (0..at.len()).filter(|&n| strut[n] < 4.0 && !one[n].is_nan() && !other[n].is_nan()).collect();
+    assert!(sized.len() > 100, "{} sections", sized.len());
+    for &n in &sized {
+        // A third of a voxel: what grid, blur and threshold leave of one section.
+        let truth = 0.5 + 0.2 * at[n] / 3.0;
+        assert!((one[n] - truth).abs() < 0.033, "{} of {truth} mm at {}", one[n], at[n]);
+    }
+    // Of the same part on the same grid only noise differs; what is stated of it is known to be too small by a factor of up to two.
+    let apart = |n: usize| (one[n] - other[n]) / (u[n] * u[n] + other_u[n] * other_u[n]).sqrt();
+    let rms = (sized.iter().map(|&n| apart(n) * apart(n)).sum::<f64>() / sized.len() as f64).sqrt();
+    assert!((0.5..2.0).contains(&rms), "two scans differ by {rms} standard uncertainties");
+}
+
+#[test]
+fn the_table_of_nodes_has_the_vectors_by_which_they_were_moved() {
+    let f = Framework::of(UnitCell::SimpleCubic, [2; 3], [2.0; 3], 0.4);
+    let mut shifted = f.clone();
+    let shift = |n: usize| Vector3::from_fn(|a, _| normal(3, (3 * n + a) as u64)).normalize() * (0.00975 * n as f64);
+    shifted.nodes.iter_mut().enumerate().for_each(|(n, place)| *place += shift(n));
+    let folder = Folder::new();
+    let actual = folder.mesh("a.stl", &mesh_of(shifted.rods(), 0.06));
+    let (m, t) = tabled(&folder, &f, &mesh_of(f.rods(), 0.06), actual, None);
+    let facet = 0.06 * 0.06 / (8.0 * 0.2);
+    let offsets = ["offset_x_mm", "offset_y_mm", "offset_z_mm"].map(|name| numbers(&t.nodes, name));
+    let built = ["built_x_mm", "built_y_mm", "built_z_mm"].map(|name| numbers(&t.nodes, name));
+    let (lengths, limits) = (numbers(&t.nodes, "offset_mm"), numbers(&t.nodes, "limit_mm"));
+    assert_eq!(lengths.len(), 27);
+    for n in 0..27 {
+        let found = Vector3::new(offsets[0][n], offsets[1][n], offsets[2][n]);
+        assert!((found - shift(n)).norm() < 2.0 * facet, "node {n}: {found}, truth {}", shift(n));
+        let place = Vector3::new(built[0][n], built[1][n], built[2][n]);
+        assert!((place - f.nodes[n].coords - found).norm() < 1e-12 && (lengths[n] - found.norm()).abs() < 1e-12 && limits[n] == 0.2);
+    }
+    // Half a diameter is the limit: nodes 21 and on, of which findings tell.
+    let displaced: Vec<usize> = column(&t.nodes, "displaced").iter().enumerate().filter(|(_, d)| **d == "true").map(|(n, _)| n).collect();
+    assert_eq!(displaced, [21, 22, 23, 24, 25, 26]);
+    let told = &m.findings.iter().find(|f| f.code == "lattice.shifted_node").unwrap().message;
+    assert!(told.starts_with("6 of 27 nodes"), "{told}");
+    let meeting = |n: usize| f.struts.iter().filter(|s| s.0 == n as u32 || s.1 == n as u32).count() as f64;
+    let (all, whole) = (numbers(&t.nodes, "struts"), numbers(&t.nodes, "measured_struts"));
+    assert!((0..27).all(|n| all[n] == meeting(n) && whole[n] == meeting(n)), "{all:?}");
+}
+
+#[test]
+fn in_a_region_tables_and_findings_tell_of_the_same_struts_nodes_and_windows() {
+    let f = Framework::of(UnitCell::SimpleCubic, [2, 1, 1], [2.0; 3], 0.4);
+    let gone = |x: f64| (0..f.struts.len()).find(|&s| (f.rod(s).from.x - x).abs() + (f.rod(s).to.x - x).abs() < 1e-9).unwrap();
+    let missing = [gone(0.0), gone(4.0)];
+    let rods: Vec<Rod> = f.rods().into_iter().enumerate().filter(|(s, _)| !missing.contains(s)).map(|(_, r)| r).collect();
+    let of = |within| {
+        let folder = Folder::new();
+        let actual = folder.mesh("a.stl", &mesh_of(rods.clone(), 0.08));
+        let (m, t) = tabled(&folder, &f, &mesh_of(f.rods(), 0.08), actual, within);
+        let map = verimetry_engine::io::load_mesh(&folder.0.path().join("map.ply")).unwrap();
+        (m, t, map.mesh, map.fields[0].values.clone())
+    };
+    let (_, whole, ..) = of(None);
+    // What lies beyond x = 3: the far face and nothing of the near one.
+    let (m, t, map, values) = of(Some([[2.9, -1.0, -1.0], [5.0, 3.0, 3.0]]));
+    let ids = |table: &str| column(table, "id").iter().map(|x| x.parse().unwrap()).collect::<Vec<usize>>();
+    let inside: Vec<usize> = (0..f.struts.len()).filter(|&s| f.rod(s).from.x + f.rod(s).to.x > 5.8).collect();
+    assert_eq!(ids(&t.struts), inside);
+    assert_eq!(value(&m, "struts"), inside.len() as f64);
+    assert_eq!(column(&t.struts, "state").iter().filter(|s| **s == "missing").count() as f64, value(&m, "missing"));
+    assert_eq!(ids(&t.nodes), (0..12).filter(|&n| f.nodes[n].x > 2.9).collect::<Vec<_>>());
+    assert!(column(&t.sections, "strut").iter().all(|s| inside.contains(&s.parse().unwrap())));
+    // Four windows beside the cell and the one at its end; the nearest is 3 mm along.
+    assert_eq!((column(&t.residue, "kind"), column(&whole.residue, "kind").len()), (vec!["window"; 5], 11));
+    let told = |far: bool| (0..values.len()).filter(|&v| (map.vertices()[v].x > 3.0) == far).any(|v| !values[v].is_nan());
+    assert!(told(true) && (0..values.len()).all(|v| map.vertices()[v].x > 1.5 || values[v].is_nan()));
 }

@@ -11,6 +11,7 @@ use verimetry_engine::noise::uniform;
 use verimetry_engine::phantom::parts;
 use verimetry_engine::runtime::Runtime;
 
+use super::support::together;
 use super::{Folder, covers};
 
 /// Edge of the cells, mm.
@@ -26,16 +27,6 @@ fn ball(centre: [f64; 3], radius_mm: f64) -> Mesh {
 
 fn turned(mesh: &Mesh) -> Mesh {
     Mesh::new(mesh.vertices().to_vec(), mesh.triangles().iter().map(|&[a, b, c]| [a, c, b]).collect()).unwrap()
-}
-
-fn together(meshes: &[Mesh]) -> Mesh {
-    let (mut vertices, mut triangles) = (vec![], vec![]);
-    for mesh in meshes {
-        let first = vertices.len() as u32;
-        vertices.extend_from_slice(mesh.vertices());
-        triangles.extend(mesh.triangles().iter().map(|t| t.map(|v| v + first)));
-    }
-    Mesh::new(vertices, triangles).unwrap()
 }
 
 /// A solid with cavities.

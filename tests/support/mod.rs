@@ -4,6 +4,7 @@
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::frame::Pose;
 use verimetry_engine::gpu::{Gpu, Options};
+use verimetry_engine::mesh::Mesh;
 
 /// A GPU of any kind, software included. Without one the test is skipped aloud; with `REQUIRE_GPU=1` it fails.
 pub fn gpu() -> Option<Gpu> {
@@ -68,4 +69,15 @@ impl Random {
         let angle = if self.unit() < 0.2 { std::f64::consts::PI } else { std::f64::consts::TAU * self.unit() };
         Pose::from_rotation_vector(axis * angle, self.vector() * 100.0)
     }
+}
+
+/// Meshes as one.
+pub fn together(meshes: &[Mesh]) -> Mesh {
+    let (mut vertices, mut triangles) = (vec![], vec![]);
+    for mesh in meshes {
+        let first = vertices.len() as u32;
+        vertices.extend_from_slice(mesh.vertices());
+        triangles.extend(mesh.triangles().iter().map(|t| t.map(|v| v + first)));
+    }
+    Mesh::new(vertices, triangles).unwrap()
 }

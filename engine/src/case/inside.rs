@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Case, OnBoth};
 use crate::error::Error;
-use crate::pores::{self, ClosedVoid, Noise, OpenPore, Phase, Sizes, Structure};
+use crate::finding::Finding;
+use crate::pores::{self, ClosedVoid, Noise, OpenPore, Phase, Sizes, Structure, UnresolvedGrey};
 use crate::porosity::{self, Envelope, Porosity, Scene};
 use crate::region::Region;
 use crate::solid::PHASES;
@@ -42,11 +43,28 @@ impl Case<'_> {
 
     /// Porosity of a region, or of the whole inside its closed hull.
     pub fn porosity(&self, region: Option<(&str, &Region)>) -> Result<Porosity, Error> {
-        let (mesh, bulge) = (self.moved()?, self.actual()?.bulge.as_ref());
+        let (part, mesh, pose) = (self.actual()?, self.moved()?, self.pose()?);
         self.once_per_region(&self.porosities, region, "porosity", || {
-            let [a, b] = &*self.on_each(region, |scene| porosity::on_lattice(mesh, bulge, scene))?;
+            let unresolved = part.unresolved.as_ref().map(|grey| (grey, pose));
+            let [a, b] = &*self.on_each(region, |scene| porosity::on_lattice(mesh, part.bulge.as_ref(), scene, unresolved))?;
             Ok(Porosity::of_both(a, b))
         })
+    }
+
+    /// That the scan shows something in a region, or in the closed hull, that is neither air nor material.
+    pub fn unresolved_finding(&self, region: Option<(&str, &Region)>) -> Result<Option<Finding>, Error> {
+        let part = self.actual()?;
+        if part.not_closed.is_some() || part.unresolved.as_ref().is_none_or(|grey| grey.voxels() == 0) {
+            return Ok(None);
+        }
+        let found = UnresolvedGrey::of(&self.porosity(region)?).filter(|grey| grey.share > 0.0);
+        let place = region.map_or_else(|| "the closed hull".into(), |(name, _)| format!("the envelope {name}"));
+        let text = |UnresolvedGrey { share, total_as_solid, total_as_pores }| {
+            format!(
+                "{share:.2e} of {place} has grey values that are neither air nor material over more than the width of an edge (loose powder, resin or voids finer than the voxels): porosity.total is {total_as_solid:.4} with all of it counted as solid and {total_as_pores:.4} as pores; clean the part, or scan it with smaller voxels"
+            )
+        };
+        Ok(found.map(|grey| Finding::qualify("pores.unresolved", text(grey)).clause("8.3.2.2 a)")))
     }
 
     /// The actual surface as seen from its pores or its walls.

@@ -90,6 +90,7 @@ pub struct Case<'a> {
     features: Vec<Feature<'a>>,
     struts: Option<Designed>,
     strut_limits: FaultLimits,
+    keeps_slices: bool,
     seconds: Mutex<BTreeMap<String, f64>>,
     nominal_distance: OnceLock<Result<MeshDistance, Error>>,
     alignment: OnceLock<Result<Aligned, Error>>,
@@ -146,6 +147,7 @@ impl<'a> Case<'a> {
             features: vec![],
             struts: None,
             strut_limits: FaultLimits::default(),
+            keeps_slices: false,
             seconds: Mutex::default(),
             nominal_distance: OnceLock::new(),
             alignment: OnceLock::new(),
@@ -208,6 +210,12 @@ impl<'a> Case<'a> {
     /// For the quantities of the group `lattice.`: the designed struts; where they are `None`, struts or walls are found in the nominal.
     pub fn with_struts(mut self, struts: Option<Design>, limits: FaultLimits) -> Self {
         (self.struts, self.strut_limits) = (struts.map(Designed::Struts), limits);
+        self
+    }
+
+    /// Keeps what planes show along each strut, for [`crate::lattice::Table::Sections`].
+    pub fn keeping_slices(mut self, keep: bool) -> Self {
+        self.keeps_slices = keep;
         self
     }
 
@@ -363,6 +371,11 @@ impl<'a> Case<'a> {
                 None
             }
         }))
+    }
+
+    /// What moves the actual part into the nominal frame: nothing where there is no nominal.
+    fn pose(&self) -> Result<Pose, Error> {
+        if self.nominal.is_none() { Ok(Pose::identity()) } else { Ok(self.alignment()?.pose) }
     }
 
     /// The actual part in the nominal frame (its own frame where there is no nominal).

@@ -3,7 +3,7 @@
 use crate::frame::Grid;
 use crate::mesh::edges::{self, Edges};
 use crate::mesh::{ASIDE, Bulge, Mesh, spacing_mm};
-use crate::surface::{Determined, ImageQuality};
+use crate::surface::{Determined, ImageQuality, Unresolved};
 
 /// The design.
 pub struct Nominal {
@@ -48,6 +48,8 @@ pub struct Part {
     /// Bits of [`crate::surface::flag`] of each vertex, of a determined surface.
     pub flags: Vec<u16>,
     pub image: Option<ImageQuality>,
+    /// Where the image shows neither air nor material; `None` where that cannot be told, and of meshes.
+    pub unresolved: Option<Unresolved>,
     /// Where the image lies, in the frame it was scanned in.
     pub grid: Option<Grid>,
     edges: Edges,
@@ -56,12 +58,12 @@ pub struct Part {
 impl Part {
     /// A determined surface; noise is independent beyond the bundles of voxels that place its vertices, about two voxels.
     pub fn from_volume(determined: Determined, scale_u: f64) -> Part {
-        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, bulge, image, grid, flags, .. } = determined;
+        let Determined { mesh, vertex_u_mm, u_offset_mm, facet_loss_mm3, bulge, image, unresolved, grid, flags, .. } = determined;
         let voxel = image.voxel_mm;
         let largest = voxel.iter().copied().fold(0.0, f64::max);
         let smallest = voxel.iter().copied().fold(f64::INFINITY, f64::min);
         let part = Part::new(mesh, vertex_u_mm, u_offset_mm, scale_u, 2.0 * largest, smallest, Some(image));
-        Part { facet_loss_mm3, bulge: Some(bulge), flags, grid: Some(grid), ..part }
+        Part { facet_loss_mm3, bulge: Some(bulge), flags, unresolved, grid: Some(grid), ..part }
     }
 
     /// A scanned point cloud ([`Mesh::of_points`]); its points' uncertainty counts as a mesh's does.
@@ -115,6 +117,7 @@ impl Part {
             spacing_mm: None,
             flags: vec![],
             image,
+            unresolved: None,
             grid: None,
             edges,
         }

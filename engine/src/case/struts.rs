@@ -47,6 +47,7 @@ impl Case<'_> {
                 noise_mm,
                 noise_length_mm: actual.noise_length_mm,
                 smooth: image.is_some(),
+                keeps_slices: self.keeps_slices,
             };
             AsBuilt::of(designed, nominal, (surface, actual.bulge.as_ref()), &scan, &self.strut_limits, self.rt)
         })
@@ -60,8 +61,8 @@ impl Case<'_> {
 
     /// Material away from the nominal and from the struts as built.
     pub fn residue(&self) -> Result<&Residue, Error> {
-        let (as_built, nominal, moved, actual) = (self.lattice()?, self.nominal_distance()?, self.moved()?, self.actual()?);
-        self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, moved, actual.cell_mm, self.rt))
+        let (as_built, nominal, built, actual) = (self.lattice()?, self.nominal_distance()?, self.built()?, self.actual()?);
+        self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, built, actual.cell_mm, self.rt))
     }
 
     /// How the struts of a design repeat, in a region or everywhere.
@@ -80,6 +81,6 @@ impl Case<'_> {
             AsBuilt::Struts(followed) => self.unit_cell(&followed.design, region)?,
             AsBuilt::Walls(walls) => Some(walls.sheet.cell),
         };
-        Ok(lattice::findings(as_built, self.residue()?, &About { region, cell: cell.as_ref() }))
+        Ok(lattice::findings(as_built, self.residue()?, &About { region, cell: cell.as_ref(), scale_u: self.actual()?.scale_u }))
     }
 }

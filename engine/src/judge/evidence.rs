@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::evidence::{self, DeviationSummary, display_range_mm};
 use crate::io;
 use crate::judgement::Evidence;
-use crate::lattice::{self, AsBuilt};
+use crate::lattice::{self, AsBuilt, Table};
 use crate::mesh::Mesh;
 use crate::order::{Order, Requirement};
 use crate::region::Region;
@@ -34,7 +34,7 @@ pub(super) fn of(case: &Case, order: &Order, regions: &[(String, Region)]) -> Re
         summary.worst.iter().map(|w| Mark { point: Point3::from(w.point_mm), label: evidence::WORST_MARK.into() }).collect();
     let sheet = render::deviation_views(&drawn, &values, range, &marks, Options::default())?;
     let mut map = Vec::new();
-    io::ply::encode(&mut map, mesh, &fields, None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
+    io::ply::encode(&mut map, mesh, &fields, None).map_err(unwritten)?;
     let mut files = vec![
         file(evidence::DEVIATION, "application/json", to_json(&summary)?),
         file(evidence::DEVIATION_VIEWS, "image/png", sheet.png),
@@ -65,24 +65,39 @@ pub(super) fn asks_for_struts(order: &Order) -> bool {
     order.requirement.iter().any(|r| r.quantity.starts_with("lattice."))
 }
 
+/// That evidence cannot be formed in memory.
+fn unwritten(e: impl std::fmt::Display) -> Error {
+    Error::defect(format!("evidence cannot be written: {e}"))
+}
+
 /// Marks of what is at fault in the picture.
 const MARKED: usize = 12;
 
-/// The table of struts, or of a sheet lattice's cells; the nominal coloured by how much thinner or thicker they are, as a map and as a picture.
+/// Tables of struts and nodes, or of a sheet lattice's cells, and of residue and windows; the nominal coloured by how much thinner or thicker they are, as a map and as a picture.
 fn struts(case: &Case) -> Result<Vec<Evidence>, Error> {
     let (as_built, nominal) = (case.lattice()?, &case.nominal()?.mesh);
-    let field = lattice::map(as_built, nominal);
+    let field = lattice::map(as_built, nominal, None);
     let marks: Vec<Mark> = as_built.faults(MARKED).into_iter().map(|(point, label)| Mark { point, label }).collect();
     let sheet = render::deviation_views(nominal, &field.values, display_range_mm(&field.values, None), &marks, Options::default())?;
     let mut map = Vec::new();
-    io::ply::encode(&mut map, nominal, &[field], None).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))?;
-    let table = if matches!(as_built, AsBuilt::Walls(_)) { evidence::CELLS } else { evidence::STRUTS };
-    Ok(vec![
-        file(table, "text/csv", lattice::csv(as_built).into_bytes()),
+    io::ply::encode(&mut map, nominal, &[field], None).map_err(unwritten)?;
+    let parts = if matches!(as_built, AsBuilt::Walls(_)) { evidence::CELLS } else { evidence::STRUTS };
+    let mut tables = vec![(parts, Table::Parts(as_built)), (evidence::RESIDUE, Table::Residue(case.residue()?))];
+    if let AsBuilt::Struts(followed) = as_built {
+        tables.insert(1, (evidence::NODES, Table::Nodes(followed)));
+    }
+    let mut files = vec![];
+    for (name, table) in tables {
+        let mut text = Vec::new();
+        table.write(None, &mut text).map_err(unwritten)?;
+        files.push(file(name, "text/csv", text));
+    }
+    files.extend([
         file(evidence::STRUT_MAP, "application/octet-stream", map),
         file(evidence::STRUT_VIEWS, "image/png", sheet.png),
         file(evidence::STRUT_VIEWS_LAYOUT, "application/json", to_json(&sheet.layout)?),
-    ])
+    ]);
+    Ok(files)
 }
 
 /// The limits that the deviation pictures show: what area is counted against, else the tightest limits of a deviation.
@@ -101,7 +116,7 @@ fn shown_limits(order: &Order) -> Option<[f64; 2]> {
 pub(super) fn names_for(quantity: &str, there: &[Evidence]) -> Vec<String> {
     let names: &[&str] = match quantity.split_once('.') {
         Some(("deviation", _)) => &[evidence::DEVIATION, evidence::DEVIATION_MAP],
-        Some(("lattice", _)) => &[evidence::STRUTS, evidence::CELLS, evidence::STRUT_MAP],
+        Some(("lattice", _)) => &[evidence::STRUTS, evidence::CELLS, evidence::NODES, evidence::RESIDUE, evidence::STRUT_MAP],
         _ => &[],
     };
     names.iter().filter(|name| there.iter().any(|file| file.name == **name)).map(|name| name.to_string()).collect()
@@ -112,5 +127,5 @@ fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Evidence {
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|e| Error::defect(format!("evidence cannot be written: {e}")))
+    serde_json::to_vec(value).map_err(unwritten)
 }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::runs::{Runs, Wide, counting_bits};
 use crate::Error;
+use crate::forest::{numbered, unite};
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
 use crate::volume::Mask;
@@ -54,7 +55,7 @@ pub fn components(mask: &Mask, connectivity: Connectivity, rt: &Runtime) -> Resu
         None => on_cpu(&runs, connectivity),
     };
     rt.step("components", 0.8)?;
-    let (label_of_run, count) = labels(parents);
+    let (label_of_run, count) = numbered(parents, 1);
     let components = runs.describe(&label_of_run, count);
     Ok(Components { runs, label_of_run, components })
 }
@@ -483,45 +484,6 @@ fn on_gpu(runs: &Runs, connectivity: Connectivity, gpu: &Gpu, rt: &Runtime) -> R
         first = last.unwrap_or(first + 1);
     }
     Ok(parents)
-}
-
-/// Turns the forest into labels: roots count from 1 in scan order.
-fn labels(mut parents: Vec<u32>) -> (Vec<u32>, u32) {
-    let mut count = 0;
-    for run in 0..parents.len() {
-        let parent = parents[run] as usize;
-        parents[run] = if parent == run {
-            count += 1;
-            count
-        } else {
-            parents[parent] // before `run`, hence a label already
-        };
-    }
-    (parents, count)
-}
-
-/// Joins the trees of two runs under the smaller root.
-#[inline(always)]
-pub(crate) fn unite(parents: &mut [u32], a: u32, b: u32) {
-    if parents[a as usize] == parents[b as usize] {
-        return; // most often: a run touches several of one component
-    }
-    let (a, b) = (root(parents, a), root(parents, b));
-    parents[a.max(b) as usize] = a.min(b);
-}
-
-/// The root of a run's tree.
-#[inline(always)]
-pub(crate) fn root(parents: &mut [u32], mut run: u32) -> u32 {
-    loop {
-        let parent = parents[run as usize];
-        if parent == run {
-            return run;
-        }
-        let above = parents[parent as usize];
-        parents[run as usize] = above;
-        run = above;
-    }
 }
 
 fn set_bits(words: &mut [u64], from: usize, to: usize) {

@@ -22,7 +22,6 @@ mod threshold;
 pub use cells::{CellCounts, cells};
 pub use codes::{Coding, value_range};
 pub use components::{Component, Components, Connectivity, components};
-pub(crate) use components::{root, unite};
 pub use distance_transform::{Border, NO_BACKGROUND, distance_transform, distance_transform_mm2};
 pub use euler::{euler_eighths_within, euler_number};
 pub use gaussian::{Gaussian, gaussian};

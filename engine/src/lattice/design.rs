@@ -124,6 +124,11 @@ impl Design {
         (0..self.struts.len()).map(|s| self.segment(s)).collect()
     }
 
+    /// The same struts between nodes moved by so much.
+    pub(super) fn moved(&self, by: &[Vector3<f64>]) -> Design {
+        Design { nodes: self.nodes.iter().zip(by).map(|(p, by)| p + by).collect(), ..self.clone() }
+    }
+
     /// Refuses a strut whose middle is not within the bounds of the nominal and its own diameter beyond.
     pub fn within(&self, bounds: &Bounds) -> Result<(), LatticeError> {
         let outside = |s: &usize| {

@@ -112,6 +112,7 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
         view: None,
         noise_mm: 0.0,
         noise_length_mm: step_mm,
+        keeps_slices: false,
     };
     let candidates: Vec<Segment> = (graph.pieces.iter().filter(|p| p.radius_mm > 0.0))
         .map(|p| Segment { from: graph.nodes[p.ends[0]], to: graph.nodes[p.ends[1]], radius_mm: p.radius_mm })
@@ -126,7 +127,7 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
 
 /// A strut followed by itself: what stands beside it is seen in the nominal.
 fn traced(own: &Segment, built: &Built) -> Traced {
-    trace(own, &[], built, &FaultLimits { thin: 0.0, gap_mm: f64::INFINITY, node: f64::INFINITY })
+    trace(own, own, &[], built, &FaultLimits { thin: 0.0, gap_mm: f64::INFINITY, node: f64::INFINITY })
 }
 
 /// The middle of a candidate, moved onto the middles of its round sections and as thick as these: a skeleton lies up to a cell or two beside

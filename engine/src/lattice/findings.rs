@@ -4,7 +4,7 @@ use nalgebra::Point3;
 
 use super::extract::too_coarse;
 use super::residue::Body;
-use super::{AsBuilt, Break, Cell, Followed, Residue, State, UnitCell, Walls};
+use super::{AsBuilt, Break, Cell, Followed, Node, Residue, State, Stretch, UnitCell, Walls, Window};
 use crate::finding::Finding;
 use crate::region::Region;
 
@@ -18,6 +18,8 @@ pub(crate) struct About<'a> {
     pub region: Option<(&'a str, &'a Region)>,
     /// How the design repeats there; of walls that of the whole.
     pub cell: Option<&'a Cell>,
+    /// Relative standard uncertainty of the scan's scale.
+    pub scale_u: f64,
 }
 
 impl About<'_> {
@@ -61,6 +63,9 @@ fn of_walls(walls: &Walls, residue: &Residue, about: &About) -> Vec<Finding> {
         walls.told_mm
     );
     found.push(Finding::note("lattice.walls", text).clause(CLAUSE));
+    let beyond = walls.share_beyond(|p| about.holds(p));
+    let text = format!("{:.1} % of the walls{within} lie where the image does not reach and are not measured", 100.0 * beyond);
+    found.extend((beyond > 0.0).then(|| Finding::qualify("lattice.unmeasured", text).clause(CLAUSE)));
     found.extend(walls.unmeasured.as_ref().map(|why| Finding::qualify("lattice.unmeasured", why.clone()).clause(CLAUSE)));
     found
 }
@@ -105,11 +110,12 @@ fn of_struts(followed: &Followed, residue: &Residue, about: &About) -> Vec<Findi
     let limit = followed.limits.node;
     let what = format!("{} of {nodes} nodes{within} are displaced by more than {limit} strut diameters", shifted.len());
     found.extend(finding("lattice.shifted_node", &what, "the farthest are", shifted.iter().map(place)));
+    found.extend(of_carried(followed, about));
     found.extend(of_residue(residue, "struts", about));
-    let blocked: Vec<&Point3<f64>> = residue.blocked.iter().filter(|p| about.holds(p)).collect();
-    let windows = residue.windows.iter().filter(|p| about.holds(p)).count();
-    let what = format!("{} of {windows} windows between struts{within} are blocked", blocked.len());
-    found.extend(finding("lattice.blocked_window", &what, "the first are about", blocked.into_iter().map(shown)));
+    let windows: Vec<&Window> = residue.windows.iter().filter(|w| about.holds(&w.centre)).collect();
+    let blocked: Vec<&&Window> = windows.iter().filter(|w| w.is_blocked).collect();
+    let what = format!("{} of {} windows between struts{within} are blocked", blocked.len(), windows.len());
+    found.extend(finding("lattice.blocked_window", &what, "the first are about", blocked.iter().map(|w| shown(&w.centre))));
     found.push(about.cell.map_or_else(|| no_cell(&within), |cell| of_cell(cell, &within)));
     found.push(of_limits(followed, residue));
     found.extend(too_coarse(&followed.design).map(|why| Finding::qualify("lattice.coarse_cells", why).clause(CLAUSE)));
@@ -120,15 +126,43 @@ fn of_struts(followed: &Followed, residue: &Residue, about: &About) -> Vec<Findi
     found
 }
 
+/// What a lattice that is built stretched, sheared or bent as a whole has of displaced nodes, and which of them are faults of their own.
+fn of_carried(followed: &Followed, about: &About) -> Option<Finding> {
+    let designed = |n: usize| &followed.design.nodes()[n];
+    let inside = |found: Vec<(usize, f64)>| found.into_iter().filter(|&(n, _)| about.holds(designed(n))).collect::<Vec<_>>();
+    let carried = inside(followed.carried_nodes());
+    let (far, farthest_mm) = (carried.len(), carried.first()?.1);
+    let (places, nodes): (Vec<Point3<f64>>, Vec<Node>) =
+        (0..followed.nodes.len()).filter(|&n| about.holds(designed(n))).map(|n| (*designed(n), followed.nodes[n])).unzip();
+    let stretched = Stretch::of(&places, &nodes).map_or_else(String::new, |stretch| {
+        let percent = |(by, u): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * by, 200.0 * (u * u + about.scale_u * about.scale_u).sqrt());
+        format!("; it is stretched by {} along three directions square to each other", stretch.principal().map(percent).join(", "))
+    });
+    let own = inside(followed.nodes_off_the_lattice());
+    let place = |&(n, far): &(usize, f64)| format!("{n} at {} by {far:.3} mm", shown(designed(n)));
+    let named: Vec<String> = own.iter().take(NAMED).map(place).collect();
+    let (limit, first) = (followed.limits.node, if own.is_empty() { "" } else { "; the farthest are " });
+    let text = format!(
+        "the lattice{} is displaced as a whole, {far} of {} nodes with it by more than {limit} strut diameters, up to {farthest_mm:.3} mm{stretched}; \
+         off the lattice around them by more than {limit} strut diameters are {} nodes{first}{}",
+        about.place(),
+        nodes.len(),
+        own.len(),
+        named.join(", ")
+    );
+    Some(Finding::note("lattice.displaced", text).clause(CLAUSE))
+}
+
 /// What the scan could have shown.
 fn of_limits(followed: &Followed, residue: &Residue) -> Finding {
     let (told, stated) = (followed.told_gap_mm(), followed.limits.gap_mm);
     let text = format!(
         "struts are broken from gaps of {told:.3} mm on; material counts as away from struts from {:.3} mm beside them and {:.2e} mm³ on",
         residue.clearance_mm, residue.least_mm3
-    ) + &match residue.windows.len() {
-        0 => "; no window was looked at, since no three or four struts make a ring, or too many do".into(),
-        n => format!("; {n} windows were looked at, rings of three or four struts"),
+    ) + &match (&residue.no_windows, residue.windows.len()) {
+        (Some(why), _) => format!("; no window was looked at: {why}"),
+        (None, 0) => "; no window was looked at, since no three to six struts make a ring".into(),
+        (None, n) => format!("; {n} windows were looked at, rings of three to six struts that are no sum of shorter ones"),
     };
     let finding = match told > stated {
         true => Finding::qualify(

@@ -55,17 +55,33 @@ pub(super) fn places(surface: &MeshDistance, room: &Room, wall_mm: f64, count: u
     equal_shares(&weights, count).into_iter().map(place).collect()
 }
 
-/// The step, or a longer one that gives no more samples than there is room for: long slivers are divided along both edges.
-pub(super) fn affordable_mm(mesh: &Mesh, step_mm: f64) -> f64 {
+/// Memory of a sample of a surface and of what is made of it, bytes.
+const BYTES_PER_SAMPLE: f64 = 64.0;
+
+/// Memory that samples of a surface take, about, bytes: a corner of every facet, and the places on those that are divided.
+pub(super) fn samples_bytes(mesh: &Mesh, step_mm: f64) -> u64 {
+    (BYTES_PER_SAMPLE * (mesh.vertices().len() as f64 + divided(&longest_edges(mesh), step_mm))) as u64
+}
+
+fn longest_edges(mesh: &Mesh) -> Vec<f64> {
     let longest = |t: usize| {
         let [a, b, c] = mesh.corners(t);
         (b - a).norm().max((c - b).norm()).max((a - c).norm())
     };
-    let edges: Vec<f64> = (0..mesh.triangles().len()).map(longest).collect();
-    let samples = |step: f64| edges.iter().map(|e| (e / step).ceil()).map(|parts| 0.5 * parts * parts).sum::<f64>();
+    (0..mesh.triangles().len()).map(longest).collect()
+}
+
+/// Places on facets of these longest edges.
+fn divided(edges: &[f64], step_mm: f64) -> f64 {
+    edges.iter().map(|e| (e / step_mm).ceil()).map(|parts| 0.5 * parts * parts).sum()
+}
+
+/// The step, or a longer one that gives no more samples than there is room for: long slivers are divided along both edges.
+pub(super) fn affordable_mm(mesh: &Mesh, step_mm: f64) -> f64 {
+    let edges = longest_edges(mesh);
     let mut step = step_mm;
     // Triangles of one part each have nothing left to save.
-    while step > 0.0 && samples(step) > MOST_SAMPLES.max(edges.len() as f64) {
+    while step > 0.0 && divided(&edges, step) > MOST_SAMPLES.max(edges.len() as f64) {
         step *= 1.3;
     }
     step

@@ -3,14 +3,15 @@
 //! Task: which struts are there, broken, thin or missing; their diameters along them, how straight they are, where their nodes lie; of walls
 //! where they are open or thin; how the lattice repeats, and what material lies where none was designed. Method: the designed graph is a
 //! list ([`Design::parse`]) or found in the nominal ([`extract`]), unless this is a sheet lattice ([`Sheet`]). Planes across each designed
-//! axis cut the aligned built surface (see `trace`), curves give area-equivalent diameters and centres; nodes are where the centre lines of
-//! their struts meet (`nodes`). Walls are looked up place by place (`walls`), cells measured by walls matched with their like (`matched`);
-//! residue is what a lattice of cells shows away from the nominal and the built struts (`residue`).
+//! axis, displaced as the built lattice is (`carried`), cut the aligned surface (`trace`), curves give area-equivalent diameters and centres;
+//! nodes are where centre lines meet (`nodes`). Walls are looked up place by place (`walls`), cells measured by walls matched with their like
+//! (`matched`); residue is what a lattice of cells shows away from the nominal and the built struts (`residue`).
 //! Accepts closed or open meshes in the nominal frame; what a lattice is made of is found in closed ones. What the scan does not resolve is
-//! not measured. Known limits: struts displaced by more than half the way to their neighbours are taken for missing; a diameter of a
-//! leaning strut is corrected for its lean to first order.
-//! Cost: some hundred sections a strut, tens of microseconds each, and as much for each place on a wall.
+//! not measured. Known limits: struts displaced against the struts around them by more than half the way to their neighbours are taken for
+//! missing; a diameter of a leaning strut is corrected for its lean to first order.
+//! Cost: some hundred sections a strut, tens of microseconds each, twice where it is displaced, and as much for each place on a wall.
 
+mod carried;
 mod cell;
 mod design;
 mod ends;
@@ -23,9 +24,11 @@ mod matched;
 mod nodes;
 mod periods;
 mod residue;
+mod rings;
 mod room;
 mod section;
 mod sheet;
+mod slices;
 mod stretch;
 mod table;
 mod thinning;
@@ -34,10 +37,11 @@ mod view;
 mod walls;
 mod windows;
 
-use nalgebra::Point3;
+use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 use thiserror::Error as ThisError;
 
+use carried::Carried;
 pub(crate) use cell::cell;
 pub use cell::{Cell, UnitCell};
 pub use design::{Design, MAX_BYTES, Segment, Strut};
@@ -50,11 +54,14 @@ pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
 pub(crate) use sheet::periods;
 pub use sheet::{Sheet, Site};
+pub use slices::{Profile, Shows, Slice};
 pub(crate) use stretch::Stretch;
-pub use table::csv;
+pub use table::Table;
 pub use trace::{Line, State, Traced};
 pub use view::{Grain, View};
+pub(crate) use walls::MOST_BEYOND;
 pub use walls::{Block, Break, Seen, Walls};
+pub use windows::Window;
 
 use crate::distance::MeshDistance;
 use crate::error::Error;
@@ -174,6 +181,8 @@ pub struct Scan {
     pub noise_length_mm: f64,
     /// Vertices lie on a smooth surface, so that what facets cut off is known from their normals.
     pub smooth: bool,
+    /// Whether what planes show along struts is kept for the table of sections.
+    pub keeps_slices: bool,
 }
 
 /// A lattice as designed.
@@ -234,6 +243,8 @@ impl AsBuilt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Followed {
     pub design: Design,
+    /// The design displaced as the built lattice is, node by node as those around it, where that is more than sections of its struts absorb.
+    pub carried: Design,
     pub limits: FaultLimits,
     pub struts: Vec<Traced>,
     pub nodes: Vec<Node>,
@@ -260,19 +271,26 @@ pub(crate) fn follow(
         view: scan.view,
         noise_mm: scan.noise_mm,
         noise_length_mm: scan.noise_length_mm,
+        keeps_slices: scan.keeps_slices,
     };
     let (segments, beside) = (design.segments(), design.beside(trace::REACH)?);
-    let mut struts = Vec::with_capacity(segments.len());
-    for batch in (0..segments.len()).collect::<Vec<_>>().chunks(BATCH) {
-        rt.step("struts", batch[0] as f64 / segments.len() as f64)?;
-        let of = |&s: &usize| {
-            let near: Vec<Segment> = beside[s].iter().map(|&n| segments[n as usize]).collect();
-            trace::trace(&segments[s], &near, &built, limits)
-        };
-        struts.extend(batch.par_iter().map(of).collect::<Vec<_>>());
+    if scan.keeps_slices {
+        rt.afford("the sections of the struts", segments.iter().map(|s| trace::slices_bytes(s, scan.grain, limits.gap_mm)).sum())?;
     }
-    let nodes = nodes::nodes(design.nodes(), design.struts(), &struts);
-    Ok(Followed { design: design.clone(), limits: *limits, struts, nodes })
+    let follow = |chosen: &[usize], at: &[Segment]| -> Result<Vec<Traced>, Error> {
+        let mut struts = Vec::with_capacity(chosen.len());
+        for (chosen, at) in chosen.chunks(BATCH).zip(at.chunks(BATCH)) {
+            rt.step("struts", chosen[0] as f64 / segments.len() as f64)?;
+            let of = |(&s, at): (&usize, &Segment)| {
+                let near: Vec<Segment> = beside[s].iter().map(|&n| segments[n as usize]).collect();
+                trace::trace(&segments[s], at, &near, &built, limits)
+            };
+            struts.extend(chosen.par_iter().zip(at).map(of).collect::<Vec<_>>());
+        }
+        Ok(struts)
+    };
+    let Carried { design: carried, struts, nodes } = Carried::of(design, follow)?;
+    Ok(Followed { design: design.clone(), carried, limits: *limits, struts, nodes })
 }
 
 impl Followed {
@@ -282,22 +300,46 @@ impl Followed {
         measured.map(|t| t.told_gap_mm(&self.limits)).fold(self.limits.gap_mm, f64::max)
     }
 
-    /// A strut as built: along its centre line where that is known, as designed elsewhere.
+    /// A strut as built: along its centre line where that is known, elsewhere as the lattice around it is.
     pub fn built_segment(&self, strut: usize) -> Segment {
-        let (designed, traced) = (self.design.segment(strut), &self.struts[strut]);
-        let Some(line) = &traced.line else { return designed };
+        let (carried, traced) = (self.carried.segment(strut), &self.struts[strut]);
+        let Some(line) = &traced.line else { return carried };
         let on_line = |p: &Point3<f64>| line.place + line.direction * (p - line.place).dot(&line.direction);
-        let radius_mm = traced.diameter_mm.map_or(designed.radius_mm, |d| 0.5 * d);
-        Segment { from: on_line(&designed.from), to: on_line(&designed.to), radius_mm }
+        let radius_mm = traced.diameter_mm.map_or(carried.radius_mm, |d| 0.5 * d);
+        Segment { from: on_line(&carried.from), to: on_line(&carried.to), radius_mm }
+    }
+
+    /// How far each node may be displaced, by the thickest of its struts, mm; 0 where none end.
+    pub fn node_limits_mm(&self) -> Vec<f64> {
+        let mut limits = vec![0.0f64; self.nodes.len()];
+        for strut in self.design.struts() {
+            strut.ends.iter().for_each(|&n| limits[n as usize] = limits[n as usize].max(self.limits.node * strut.diameter_mm));
+        }
+        limits
     }
 
     /// Nodes displaced by more than their limit, with the distance, farthest first.
     pub fn shifted_nodes(&self) -> Vec<(usize, f64)> {
-        let mut thickest = vec![0.0f64; self.nodes.len()];
-        for strut in self.design.struts() {
-            strut.ends.iter().for_each(|&n| thickest[n as usize] = thickest[n as usize].max(strut.diameter_mm));
-        }
-        let far = |n: usize| self.nodes[n].offset.map(|o| (n, o.norm())).filter(|(_, d)| *d > self.limits.node * thickest[n]);
+        self.beyond_limit(|n| self.nodes[n].offset)
+    }
+
+    /// Nodes that lie off the lattice around them by more than their limit, with the distance, farthest first.
+    pub fn nodes_off_the_lattice(&self) -> Vec<(usize, f64)> {
+        self.beyond_limit(|n| self.nodes[n].offset.map(|o| o - self.carried_by(n)))
+    }
+
+    /// Nodes that the lattice around them carries farther than their limit, with the distance, farthest first.
+    pub fn carried_nodes(&self) -> Vec<(usize, f64)> {
+        self.beyond_limit(|n| Some(self.carried_by(n)))
+    }
+
+    fn carried_by(&self, n: usize) -> Vector3<f64> {
+        self.carried.nodes()[n] - self.design.nodes()[n]
+    }
+
+    fn beyond_limit(&self, way: impl Fn(usize) -> Option<Vector3<f64>>) -> Vec<(usize, f64)> {
+        let limits = self.node_limits_mm();
+        let far = |n: usize| way(n).map(|o| (n, o.norm())).filter(|(_, d)| *d > limits[n]);
         let mut found: Vec<(usize, f64)> = (0..self.nodes.len()).filter_map(far).collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         found

@@ -22,32 +22,35 @@ const CROSSING: f64 = 0.1;
 
 /// Every designed node as built, from the struts as built.
 pub(super) fn nodes(places: &[Point3<f64>], struts: &[Strut], traced: &[Traced]) -> Vec<Node> {
-    let mut sums = vec![(Matrix3::zeros(), Vector3::zeros(), Matrix3::zeros()); places.len()];
-    let mut designed = vec![Matrix3::zeros(); places.len()];
-    for (strut, traced) in struts.iter().zip(traced) {
-        let [from, to] = strut.ends.map(|n| n as usize);
-        let across =
-            (places[to] - places[from]).try_normalize(0.0).map_or_else(Matrix3::zeros, |d| Matrix3::identity() - d * d.transpose());
-        [from, to].into_iter().for_each(|n| designed[n] += across);
+    meeting(places.len(), struts).iter().enumerate().map(|(n, meeting)| node(n, places, meeting, struts, traced)).collect()
+}
+
+/// For every node the struts that meet there, in their order.
+pub(super) fn meeting(nodes: usize, struts: &[Strut]) -> Vec<Vec<u32>> {
+    let mut meeting = vec![vec![]; nodes];
+    for (s, strut) in struts.iter().enumerate() {
+        strut.ends.iter().for_each(|&n| meeting[n as usize].push(s as u32));
+    }
+    meeting
+}
+
+/// A designed node as built, from the struts that meet there.
+pub(super) fn node(n: usize, places: &[Point3<f64>], meeting: &[u32], struts: &[Strut], traced: &[Traced]) -> Node {
+    let place = places[n];
+    let (mut matrix, mut moment, mut scatter, mut designed) = (Matrix3::zeros(), Vector3::zeros(), Matrix3::zeros(), Matrix3::zeros());
+    for &s in meeting {
+        let ([from, to], traced) = (struts[s as usize].ends.map(|n| places[n as usize]), &traced[s as usize]);
+        designed += (to - from).try_normalize(0.0).map_or_else(Matrix3::zeros, |d| Matrix3::identity() - d * d.transpose());
         let Some(line) = traced.line.filter(|_| traced.state.is_whole()) else { continue };
         let across = Matrix3::identity() - line.direction * line.direction.transpose();
-        for end in strut.ends {
-            let node = places[end as usize];
-            let far = (node - line.place).norm() * line.turn_u;
-            let variance = line.aside_u_mm * line.aside_u_mm + far * far;
-            let (matrix, moment, scatter) = &mut sums[end as usize];
-            *matrix += across;
-            *moment += across * (line.place - node);
-            *scatter += across * variance;
-        }
+        let far = (place - line.place).norm() * line.turn_u;
+        let variance = line.aside_u_mm * line.aside_u_mm + far * far;
+        matrix += across;
+        moment += across * (line.place - place);
+        scatter += across * variance;
     }
-    sums.iter()
-        .zip(designed)
-        .map(|((matrix, moment, scatter), designed)| {
-            let placed = eigen(matrix).0[2] > CROSSING;
-            let inverse = matrix.try_inverse().filter(|_| placed);
-            let noise_mm = inverse.map_or(0.0, |i| ((i * scatter * i).trace() / 3.0).max(0.0).sqrt());
-            Node { offset: inverse.map(|i| i * moment), noise_mm, is_crossing: eigen(&designed).0[2] > CROSSING }
-        })
-        .collect()
+    let placed = eigen(&matrix).0[2] > CROSSING;
+    let inverse = matrix.try_inverse().filter(|_| placed);
+    let noise_mm = inverse.map_or(0.0, |i| ((i * scatter * i).trace() / 3.0).max(0.0).sqrt());
+    Node { offset: inverse.map(|i| i * moment), noise_mm, is_crossing: eigen(&designed).0[2] > CROSSING }
 }

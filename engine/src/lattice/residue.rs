@@ -6,12 +6,11 @@
 
 use nalgebra::{Point3, Vector3};
 
-use super::windows::{Window, windows};
+use super::windows::{Opening, Window, openings, windows};
 use super::{AsBuilt, Design, Segment};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{Border, Connectivity, components, distance_transform};
-use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::solid::{Columns, Lattice, PHASES};
 use crate::volume::Mask;
@@ -31,9 +30,10 @@ pub struct Residue {
     /// Bodies are told from so far beside designed or built material on, mm, and from this volume on, mm³.
     pub clearance_mm: f64,
     pub least_mm3: f64,
-    /// Centres of the windows looked at, and of the blocked ones.
-    pub windows: Vec<Point3<f64>>,
-    pub blocked: Vec<Point3<f64>>,
+    /// Those looked at.
+    pub windows: Vec<Window>,
+    /// Why none is looked at, where struts are too many for it.
+    pub no_windows: Option<String>,
 }
 
 /// Cells of a body that is told at least.
@@ -53,18 +53,25 @@ const OPEN: f64 = 0.2;
 const BLOCKED: f64 = 0.5;
 
 /// Bodies away from the design, and blocked windows.
-pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, cell_mm: f64, rt: &Runtime) -> Result<Residue, Error> {
+pub(crate) fn residue(
+    as_built: &AsBuilt,
+    nominal: &MeshDistance,
+    built: &MeshDistance,
+    cell_mm: f64,
+    rt: &Runtime,
+) -> Result<Residue, Error> {
     rt.step("residue", 0.0)?;
-    let (designed, as_built, all_windows, clearance_mm): (Vec<Segment>, Vec<Segment>, Vec<Window>, f64) = match as_built {
+    let (designed, as_built, openings, carried, clearance_mm): (Vec<Segment>, Vec<Segment>, _, &[_], f64) = match as_built {
         AsBuilt::Struts(followed) => (
             followed.design.segments(),
             (0..followed.struts.len()).map(|s| followed.built_segment(s)).collect(),
-            windows(&followed.design),
+            openings(&followed.design, rt)?,
+            followed.carried.nodes(),
             CLEARANCE * mean_diameter_mm(&followed.design),
         ),
-        AsBuilt::Walls(walls) => (vec![], vec![], vec![], WALL_CLEARANCE * walls.sheet.thickness_mm),
+        AsBuilt::Walls(walls) => (vec![], vec![], Ok(vec![]), &[], WALL_CLEARANCE * walls.sheet.thickness_mm),
     };
-    let all = crate::frame::Bounds::of([nominal.mesh().bounds(), built.bounds()].iter().flat_map(|b| [&b.min, &b.max]));
+    let all = crate::frame::Bounds::of([nominal.mesh().bounds(), built.mesh().bounds()].iter().flat_map(|b| [&b.min, &b.max]));
     let cells = |size: Vector3<f64>| size.iter().map(|length| length / cell_mm + 4.0).product::<f64>();
     let struts: f64 = designed.iter().map(|s| s.hull(0.0)).map(|b| cells(b.max - b.min)).sum();
     let most = cells(all.max - all.min).max(struts / OVERLAP);
@@ -76,12 +83,12 @@ pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, 
     }
     rt.afford("the cells of the residue", (BYTES_PER_CELL * cells(all.max - all.min)) as u64)?;
     let lattice = Lattice::covering(&all, cell_mm, PHASES[0]);
-    let solid = Columns::of(built, lattice).mask()?;
+    let solid = Columns::of(built.mesh(), lattice).mask()?;
     let mut expected = Painted::of(&Columns::of(nominal.mesh(), lattice).mask()?, lattice);
     designed.iter().chain(&as_built).for_each(|strut| expected.add(strut));
     let expected = expected.mask()?;
-    let is_blocked = |w: &&Window| is_blocked(w, &lattice, &expected, &solid);
-    let blocked = all_windows.iter().filter(is_blocked).map(Window::centre).collect();
+    let (openings, no_windows) = openings.map_or_else(|why| (vec![], Some(why)), |found| (found, None));
+    let windows = windows(openings, carried, [nominal, built], |o| is_blocked(o, &lattice, &expected, &solid), rt)?;
     let apart = distance_transform(&expected.complement(), Border::Unknown, rt)?;
     let clearance = (clearance_mm / cell_mm).max(2.0);
     let [nx, ny, nz] = lattice.dims;
@@ -105,10 +112,10 @@ pub(crate) fn residue(as_built: &AsBuilt, nominal: &MeshDistance, built: &Mesh, 
         .collect();
     told.sort_by(|a, b| b.volume_mm3.total_cmp(&a.volume_mm3));
     let (clearance_mm, least_mm3) = (clearance * cell_mm, SMALLEST as f64 * cell_mm * cell_mm * cell_mm);
-    Ok(Residue { bodies: told, clearance_mm, least_mm3, blocked, windows: all_windows.iter().map(Window::centre).collect() })
+    Ok(Residue { bodies: told, clearance_mm, least_mm3, windows, no_windows })
 }
 
-fn is_blocked(window: &Window, lattice: &Lattice, expected: &Mask, solid: &Mask) -> bool {
+fn is_blocked(window: &Opening, lattice: &Lattice, expected: &Mask, solid: &Mask) -> bool {
     let [mut all, mut open, mut closed] = [0usize; 3];
     for p in window.points() {
         let [i, j, k] = lattice.cell(&p);

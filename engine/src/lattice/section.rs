@@ -27,24 +27,14 @@ pub(super) struct Curve {
 impl Curve {
     /// Whether the curve goes round a point.
     pub fn surrounds(&self, p: &Point2<f64>) -> bool {
-        let mut inside = false;
-        for (a, b) in self.sides() {
-            if (a.y > p.y) != (b.y > p.y) && p.x < a.x + (b.x - a.x) * (p.y - a.y) / (b.y - a.y) {
-                inside = !inside;
-            }
-        }
-        inside
-    }
-
-    fn sides(&self) -> impl Iterator<Item = (Point2<f64>, Point2<f64>)> + '_ {
-        self.points.iter().zip(self.points.iter().cycle().skip(1)).map(|(a, b)| (*a, *b))
+        surrounds(&self.points, p)
     }
 
     fn of(points: Vec<Point2<f64>>, cut_mm2: f64, closed: bool) -> Curve {
         let mut curve = Curve { points, closed, area_mm2: 0.0, cut_mm2, centroid: Point2::origin(), length_mm: 0.0, reach_mm: 0.0 };
         let first = curve.points[0];
         let (mut twice, mut moment, mut length) = (0.0, Vector2::zeros(), 0.0);
-        for (a, b) in curve.sides() {
+        for (a, b) in sides(&curve.points) {
             let (a, b) = (a - first, b - first);
             let cross = a.perp(&b);
             twice += cross;
@@ -56,6 +46,46 @@ impl Curve {
         curve.reach_mm = curve.points.iter().map(|p| p.coords.norm()).fold(0.0, f64::max);
         curve
     }
+}
+
+fn sides(points: &[Point2<f64>]) -> impl Iterator<Item = (Point2<f64>, Point2<f64>)> + '_ {
+    points.iter().zip(points.iter().cycle().skip(1)).map(|(a, b)| (*a, *b))
+}
+
+fn surrounds(points: &[Point2<f64>], p: &Point2<f64>) -> bool {
+    let mut inside = false;
+    for (a, b) in sides(points) {
+        if (a.y > p.y) != (b.y > p.y) && p.x < a.x + (b.x - a.x) * (p.y - a.y) / (b.y - a.y) {
+            inside = !inside;
+        }
+    }
+    inside
+}
+
+/// Diameters of the largest circle about the origin that a closed curve goes round, 0 where it does not go round it, and of the smallest that
+/// holds the curve.
+pub(super) fn circles_mm(points: &[Point2<f64>]) -> [f64; 2] {
+    let from_side = |(a, b): (Point2<f64>, Point2<f64>)| {
+        let side = b - a;
+        let along = if side == Vector2::zeros() { 0.0 } else { (-a.coords.dot(&side) / side.norm_squared()).clamp(0.0, 1.0) };
+        (a.coords + side * along).norm()
+    };
+    let within = if surrounds(points, &Point2::origin()) { sides(points).map(from_side).fold(f64::INFINITY, f64::min) } else { 0.0 };
+    [2.0 * within, 2.0 * points.iter().map(|p| p.coords.norm()).fold(0.0, f64::max)]
+}
+
+/// Minor over major axis of the ellipse with the second moments about the origin of what a closed curve encloses (Green's theorem on its sides).
+pub(super) fn axis_ratio(points: &[Point2<f64>]) -> f64 {
+    let [mut xx, mut xy, mut yy] = [0.0; 3];
+    for (a, b) in sides(points) {
+        let cross = a.coords.perp(&b.coords);
+        xx += cross * (a.x * a.x + a.x * b.x + b.x * b.x);
+        xy += cross * (a.x * a.y + 0.5 * (a.x * b.y + b.x * a.y) + b.x * b.y);
+        yy += cross * (a.y * a.y + a.y * b.y + b.y * b.y);
+    }
+    let (mean, half) = (0.5 * (xx + yy), 0.5 * (xx - yy));
+    let apart = (half * half + xy * xy).sqrt();
+    ((mean - apart).max(0.0) / (mean + apart)).sqrt()
 }
 
 /// A frame whose planes of equal third coordinate are cut.

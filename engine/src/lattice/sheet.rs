@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::cell::{basis, ordered};
 use super::forms::form;
-use super::matched::{Matcher, Period, affordable_mm, places};
+use super::matched::{Matcher, Period, affordable_mm, places, samples_bytes};
 use super::periods::Window;
 use super::room::Room;
 use super::{Cell, UnitCell};
@@ -115,6 +115,7 @@ pub(crate) fn periods(part: &MeshDistance, sheet: &Sheet, region: Option<&Region
     rt.step("period", 0.0)?;
     let room = Room::of(part.mesh(), region);
     let wall_mm = sheet.thickness_mm;
+    rt.afford("the places on the built walls", samples_bytes(part.mesh(), affordable_mm(part.mesh(), wall_mm)))?;
     let Some(window) = Window::of(part.mesh(), &room, wall_mm)? else { return Ok([None; 3]) };
     let peaks = window.peaks();
     rt.step("period", 0.5)?;
@@ -209,6 +210,7 @@ fn of_middle_mm2(mesh: &Mesh, samples: &Samples, wall_mm: f64) -> Vec<f64> {
 fn sites(nominal: &MeshDistance, wall_mm: f64, step_mm: f64, rt: &Runtime) -> Result<(Vec<Site>, Vec<u32>), Error> {
     rt.step("walls", 0.0)?;
     let mesh = nominal.mesh();
+    rt.afford("the places on the walls", samples_bytes(mesh, 0.5 * step_mm))?;
     let samples = Samples::of(mesh, 0.5 * step_mm);
     let areas_mm2 = of_middle_mm2(mesh, &samples, wall_mm);
     let origin = mesh.bounds().min;

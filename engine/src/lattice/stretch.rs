@@ -3,6 +3,7 @@
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::Node;
+use crate::align::eigen;
 
 /// How the built nodes stretch the design: the affine map about their centre, and what its parameters rest on.
 ///
@@ -21,20 +22,32 @@ pub(crate) struct Stretch {
 }
 
 /// A designed node and how far the built one lies from it.
-type Placed = (Point3<f64>, Vector3<f64>);
+pub(super) type Placed = (Point3<f64>, Vector3<f64>);
 
 const FEWEST_NODES: usize = 5;
 /// Standard deviations beyond which a node is displaced, and the median length of a vector of three normal numbers of one.
 const DISPLACED: f64 = 4.0;
 const MEDIAN_LENGTH: f64 = 1.538;
 const ROUNDS: usize = 10;
+/// Share of the scatter that is added to it in every direction where few nodes may span no space: of 16 nodes the noise grows at most
+/// 1 / (2 √(16 · 0.005)) = 1.8 times over their own reach, and a stretch comes out 1.5 % of itself too small.
+const RIDGE: f64 = 0.005;
 
 impl Stretch {
     /// From designed places and the nodes as built; `None` unless measured nodes span space.
     pub fn of(places: &[Point3<f64>], nodes: &[Node]) -> Option<Stretch> {
         let placed: Vec<Placed> = places.iter().zip(nodes).filter_map(|(p, n)| n.offset.map(|o| (*p, o))).collect();
-        let mut stretch = Stretch::of_all(&placed)?;
-        let mut kept: Vec<Placed> = placed.clone();
+        Stretch::without_displaced(&placed, 0.0)
+    }
+
+    /// From a few nodes, which need not span space: without change across where they lie. `None` of none.
+    pub(super) fn around(placed: &[Placed]) -> Option<Stretch> {
+        Stretch::without_displaced(placed, RIDGE)
+    }
+
+    fn without_displaced(placed: &[Placed], ridge: f64) -> Option<Stretch> {
+        let mut stretch = Stretch::of_all(placed, ridge)?;
+        let mut kept: Vec<Placed> = placed.to_vec();
         for _ in 0..ROUNDS {
             let left: Vec<f64> = placed.iter().map(|p| stretch.left(p).norm()).collect();
             let mut sorted = left.clone();
@@ -45,24 +58,29 @@ impl Stretch {
                 break;
             }
             // The nodes that are left may span no space; then all of them must do.
-            let Some(next) = Stretch::of_all(&near) else { break };
+            let Some(next) = Stretch::of_all(&near, ridge) else { break };
             (stretch, kept) = (next, near);
         }
-        stretch.residual_mm = stretch.residual_mm_of(&placed);
+        stretch.residual_mm = stretch.residual_mm_of(placed);
         Some(stretch)
     }
 
-    fn of_all(placed: &[Placed]) -> Option<Stretch> {
+    fn of_all(placed: &[Placed], ridge: f64) -> Option<Stretch> {
         let count = placed.len() as f64;
-        if placed.len() < FEWEST_NODES {
+        if placed.len() < if ridge > 0.0 { 1 } else { FEWEST_NODES } {
             return None;
         }
         let centre = placed.iter().fold(Vector3::zeros(), |s, (p, _)| s + p.coords) / count;
         let shift = placed.iter().fold(Vector3::zeros(), |s, (_, o)| s + o) / count;
         let arms = || placed.iter().map(|(p, o)| (p.coords - centre, o - shift));
         let scatter = arms().fold(Matrix3::zeros(), |s, (arm, _)| s + arm * arm.transpose());
+        let scatter = scatter + Matrix3::identity() * (ridge * scatter.trace());
         let eigenvalues = scatter.symmetric_eigenvalues();
-        let inverse = scatter.try_inverse().filter(|_| eigenvalues.min() > 1e-3 * eigenvalues.max())?;
+        let inverse = match scatter.try_inverse().filter(|_| eigenvalues.min() > 1e-3 * eigenvalues.max()) {
+            Some(inverse) => inverse,
+            None if ridge > 0.0 => Matrix3::zeros(), // one place
+            None => return None,
+        };
         let change = arms().fold(Matrix3::zeros(), |s, (arm, o)| s + o * arm.transpose()) * inverse;
         let mut stretch = Stretch { map: Matrix3::identity() + change, inverse, centre, shift, residual_mm: 0.0 };
         stretch.residual_mm = stretch.residual_mm_of(placed);
@@ -76,8 +94,20 @@ impl Stretch {
 
     /// What the map leaves of a node's displacement.
     fn left(&self, (place, offset): &Placed) -> Vector3<f64> {
+        offset - self.displacement(place)
+    }
+
+    /// How far the map moves a designed place, mm.
+    pub(super) fn displacement(&self, place: &Point3<f64>) -> Vector3<f64> {
         let arm = place.coords - self.centre;
-        offset - self.shift - (self.map * arm - arm)
+        self.shift + (self.map * arm - arm)
+    }
+
+    /// Lengths as built over designed ones, less 1, along the three directions that stay square, largest first, each with its standard
+    /// uncertainty from the scatter of the nodes.
+    pub(super) fn principal(&self) -> [(f64, f64); 3] {
+        let (squares, ways) = eigen(&(self.map.transpose() * self.map));
+        [0, 1, 2].map(|a| (squares[a].max(0.0).sqrt() - 1.0, self.length_mm(&ways.column(a).into_owned()).1))
     }
 
     /// Length of a designed vector as built, and its standard uncertainty from the scatter of the nodes, mm.

@@ -1,15 +1,16 @@
 //! One designed strut followed through the built part.
 //!
-//! Planes across the designed axis, every half cell of the scan or tenth of the strut's diameter (of a mesh), cut the built surface in curves;
-//! the closed one nearest to the axis is the strut's section. Where the design lets other struts come near (at nodes) sections are no
-//! strut's, and only whether there is material on the strut's own centre line is asked. Where the image does not reach nothing is
-//! told: a strut that it shows in part is not measured, unless the part seen is at fault.
+//! Planes across its axis where the lattice around it is built (see `carried`), every half cell of the scan or tenth of the strut's diameter (of a
+//! mesh), cut the built surface in curves; the closed one nearest to the axis is the strut's section. Where the design lets other struts come
+//! near (at nodes) sections are no strut's, and only whether there is material on the strut's own centre line is asked. Where the image does
+//! not reach nothing is told: a strut that it shows in part is not measured, unless the part seen is at fault.
 
 use nalgebra::{Point2, Point3, Vector2, Vector3};
 
 use super::FaultLimits;
 use super::design::Segment;
 use super::section::{Along, Curve, sections};
+use super::slices::{Profile, Shows, Slice};
 use super::view::{Grain, View};
 use crate::distance::MeshDistance;
 
@@ -30,7 +31,7 @@ pub(super) const REACH: f64 = 2.0;
 /// Sections of less than this share of the designed area are debris, unless nothing else is on the axis.
 const LEAST_SHARE: f64 = 0.1;
 /// How much thicker than designed a strut beside may be built.
-const THICKER: f64 = 1.15;
+pub(super) const THICKER: f64 = 1.15;
 /// Stations along a strut at least and at most.
 const STATIONS: [usize; 2] = [8, 512];
 /// A strut of which more than this share of its free length holds no material is missing.
@@ -101,6 +102,8 @@ pub struct Traced {
     /// Distance between sections: how sharply gaps are told, mm.
     pub step_mm: f64,
     pub line: Option<Line>,
+    /// What planes across it show, from the first node on, where that is kept; none of a strut that is not looked at.
+    pub slices: Vec<Slice>,
     /// Why it is not measured.
     pub reason: Option<String>,
 }
@@ -131,17 +134,27 @@ pub(super) struct Built<'a> {
     /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
     pub noise_mm: f64,
     pub noise_length_mm: f64,
+    /// Whether slices are kept.
+    pub keeps_slices: bool,
+}
+
+impl Built<'_> {
+    /// How many independent errors a length of surface has.
+    fn patches(&self, length_mm: f64) -> f64 {
+        (length_mm / self.noise_length_mm).max(1.0)
+    }
 }
 
 /// What a plane across a strut shows.
 enum Station {
-    Own(Section),
+    /// With the outline, for its slice.
+    Own(Section, Vec<Point2<f64>>),
     /// Material, but no curve of the strut's own.
     Joined,
     Absent,
 }
 
-/// A strut's own section, about its designed axis.
+/// A strut's own section, about the axis that it is looked for at.
 #[derive(Clone, Copy)]
 pub(super) struct Section {
     pub height_mm: f64,
@@ -150,7 +163,8 @@ pub(super) struct Section {
     pub length_mm: f64,
 }
 
-pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &FaultLimits) -> Traced {
+/// Follows a designed strut where it is looked for, `at`.
+pub(super) fn trace(own: &Segment, at: &Segment, beside: &[Segment], built: &Built, limits: &FaultLimits) -> Traced {
     if 2.0 * own.radius_mm < built.resolved_mm {
         return Traced::not(format!(
             "it is designed {:.3} mm thick and the scan shows {:.3} mm and more unbiased: scan with smaller voxels",
@@ -158,13 +172,13 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
             built.resolved_mm
         ));
     }
-    let path = Path::new(own, beside, built, limits.gap_mm);
+    let path = Path::new(own, at, beside, built, limits.gap_mm);
     if !path.clear.contains(&true) {
         let why = if path.is_cut { OUT_OF_VIEW } else { "it is too short between its nodes to be told from them" };
         return Traced::not(why.into());
     }
     let stations = path.stations(built);
-    let own_section = |s: &Option<Station>| if let Some(Station::Own(section)) = s { Some(*section) } else { None };
+    let own_section = |s: &Option<Station>| if let Some(Station::Own(section, _)) = s { Some(*section) } else { None };
     let sections: Vec<Section> = stations.iter().filter_map(own_section).collect();
     let fitted = Fitted::of(&sections);
     let empty = path.empty(&stations, &fitted, built);
@@ -178,6 +192,9 @@ pub(super) fn trace(own: &Segment, beside: &[Segment], built: &Built, limits: &F
     let measured = sections.len() >= 2 && sections.len() as f64 >= MEASURED * clear * (1.0 - share(&path.clear));
     if measured {
         traced.size(&sections, &fitted, &path, built);
+    }
+    if built.keeps_slices {
+        traced.slices = (0..stations.len()).map(|k| path.slice(k, &stations[k], empty[k], &fitted, built)).collect();
     }
     let told_mm = traced.told_gap_mm(limits);
     traced.state = match traced.diameter_mm {
@@ -220,30 +237,29 @@ impl Traced {
             absent: 0.0,
             step_mm: 0.0,
             line: None,
+            slices: vec![],
             reason: Some(reason),
         }
     }
 
     fn size(&mut self, sections: &[Section], fitted: &Fitted, path: &Path, built: &Built) {
         let count = sections.len() as f64;
-        // A plane across the designed axis cuts a leaning strut in an ellipse.
-        let upright = 1.0 / (1.0 + fitted.slope.norm_squared()).sqrt();
-        let diameter = |area: f64| 2.0 * (area * upright / std::f64::consts::PI).sqrt();
-        let diameters = || sections.iter().map(|s| diameter(s.area_mm2));
+        let diameters = || sections.iter().map(|s| fitted.diameter_mm(s.area_mm2));
         self.diameter_mm = Some(diameters().sum::<f64>() / count);
         self.smallest_diameter_mm = Some(diameters().fold(f64::INFINITY, f64::min));
-        self.offset_mm = Some(fitted.centre.norm());
+        let place = path.along.place(&Point2::from(fitted.centre), fitted.height_mm);
+        self.offset_mm = Some((place - path.own.from).cross(&path.own.axis()).norm());
         let squares: f64 = sections.iter().map(|s| (s.centre - fitted.at(s.height_mm)).norm_squared()).sum();
         self.waviness_mm = Some((squares / count).sqrt());
         // Errors are independent from patch to patch: around a section a diameter takes their mean, a centre twice their first harmonic.
-        let around = (sections.iter().map(|s| s.length_mm).sum::<f64>() / count / built.noise_length_mm).max(1.0);
+        let around = built.patches(sections.iter().map(|s| s.length_mm).sum::<f64>() / count);
         let slices = (count * path.step_mm / built.noise_length_mm).max(1.0);
         self.diameter_noise_mm = 2.0 * built.noise_mm / (around * slices).sqrt();
         self.waviness_noise_mm = 2.0 * built.noise_mm / around.sqrt();
         let aside_u_mm = built.noise_mm * (2.0 / (around * slices)).sqrt();
         let spread = (fitted.spread_mm2 / count).sqrt();
         self.line = Some(Line {
-            place: path.along.place(&Point2::from(fitted.centre), fitted.height_mm),
+            place,
             direction: (path.along.axes[2] + path.along.axes[0] * fitted.slope.x + path.along.axes[1] * fitted.slope.y).normalize(),
             aside_u_mm,
             turn_u: aside_u_mm / spread.max(1e-9),
@@ -254,6 +270,8 @@ impl Traced {
 /// Where a strut is cut, and how much room it has there.
 struct Path<'a> {
     own: &'a Segment,
+    /// Where it is looked for; planes cut the built surface across its axis. What is designed nearby is known from the designed strut.
+    at: &'a Segment,
     along: Along,
     step_mm: f64,
     heights_mm: Vec<f64>,
@@ -271,13 +289,25 @@ struct Path<'a> {
     ends_free: [bool; 2],
 }
 
+/// Planes across a strut of a length, about a step apart.
+fn stations(length_mm: f64, step_mm: f64) -> usize {
+    ((length_mm / step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1])
+}
+
+/// Memory that the slices of a strut take, bytes.
+pub(super) fn slices_bytes(own: &Segment, grain: Grain, gap_mm: f64) -> u64 {
+    let (step_mm, _) = grain.of(2.0 * own.radius_mm, gap_mm);
+    (stations(own.length_mm(), step_mm) * size_of::<Slice>()) as u64
+}
+
 impl<'a> Path<'a> {
-    fn new(own: &'a Segment, beside: &[Segment], built: &Built, gap_mm: f64) -> Path<'a> {
+    fn new(own: &'a Segment, at: &'a Segment, beside: &[Segment], built: &Built, gap_mm: f64) -> Path<'a> {
         let length = own.length_mm();
         let (step_mm, joined_mm) = built.grain.of(2.0 * own.radius_mm, gap_mm);
-        let count = ((length / step_mm).ceil() as usize).clamp(STATIONS[0], STATIONS[1]);
+        let count = stations(length, step_mm);
         let along = Along::new(own.from, own.axis());
-        let heights_mm: Vec<f64> = (0..count).map(|k| (k as f64 + 0.5) * length / count as f64).collect();
+        let heights_of = |length: f64| (0..count).map(|k| (k as f64 + 0.5) * length / count as f64).collect::<Vec<f64>>();
+        let heights_mm = heights_of(length);
         let far = 2.0 * REACH * own.radius_mm;
         // More than touching by what the scan joins; and struts are built thicker than designed.
         let apart = |radius_mm: f64| THICKER * radius_mm + joined_mm;
@@ -302,23 +332,25 @@ impl<'a> Path<'a> {
         if (0..count).any(|k| clear[k] && met[k] == 0) {
             (0..count).for_each(|k| (clear[k], free[k]) = (clear[k] && met[k] == 0, free[k] && 2 * met[k] < RIM.len()));
         }
-        let shows = |h: &f64| built.view.is_none_or(|view| view.shows(&along.place(&Point2::origin(), *h), own.radius_mm));
-        let seen: Vec<bool> = heights_mm.iter().map(shows).collect();
-        clear.iter_mut().zip(&seen).for_each(|(clear, seen)| *clear &= seen);
-        let is_cut = free.iter().zip(&seen).any(|(free, seen)| *free && !seen);
         // A free end is at most a half ball beyond its node.
         let is_free = |end: &Point3<f64>, way: f64| {
             let beyond = end + along.axes[2] * (way * 2.0 * own.radius_mm);
             beside.iter().all(|o| o.axis_distance_mm(end) > o.radius_mm) && built.nominal.contains(&beyond) != Some(true)
         };
         let ends_free = [is_free(&own.from, -1.0), is_free(&own.to, 1.0)];
-        Path { own, along, step_mm: length / count as f64, heights_mm, clear, free, room_mm, seen, is_cut, ends_free }
+        let (along, length) = (Along::new(at.from, at.axis()), at.length_mm());
+        let heights_mm = heights_of(length);
+        let shows = |h: &f64| built.view.is_none_or(|view| view.shows(&along.place(&Point2::origin(), *h), own.radius_mm));
+        let seen: Vec<bool> = heights_mm.iter().map(shows).collect();
+        clear.iter_mut().zip(&seen).for_each(|(clear, seen)| *clear &= seen);
+        let is_cut = free.iter().zip(&seen).any(|(free, seen)| *free && !seen);
+        Path { own, at, along, step_mm: length / count as f64, heights_mm, clear, free, room_mm, seen, is_cut, ends_free }
     }
 
     /// What is seen where no other strut is near; `None` elsewhere.
     fn stations(&self, built: &Built) -> Vec<Option<Station>> {
         let margin = (2.0 * REACH - 1.0) * self.own.radius_mm;
-        let triangles = built.surface.reaching_into(&self.own.hull(margin));
+        let triangles = built.surface.reaching_into(&self.at.hull(margin));
         let heights: Vec<f64> = (0..self.clear.len()).filter(|&k| self.clear[k]).map(|k| self.heights_mm[k]).collect();
         let mut cut = sections(built.surface.mesh(), &triangles, &built.cut_mm, &self.along, &heights).into_iter();
         (0..self.clear.len())
@@ -337,7 +369,8 @@ impl<'a> Path<'a> {
         let own = |own: &Curve| {
             let hollows = curves.iter().filter(|c| c.closed && c.area_mm2 < 0.0 && own.surrounds(&c.points[0]));
             let area_mm2 = hollows.fold(own.area_mm2 + own.cut_mm2, |sum, c| sum + c.area_mm2 + c.cut_mm2);
-            Station::Own(Section { height_mm: self.heights_mm[k], centre: own.centroid.coords, area_mm2, length_mm: own.length_mm })
+            let section = Section { height_mm: self.heights_mm[k], centre: own.centroid.coords, area_mm2, length_mm: own.length_mm };
+            Station::Own(section, if built.keeps_slices { own.points.clone() } else { vec![] })
         };
         if let Some(nearest) = solid().filter(is_own).min_by(|a, b| aside(a).total_cmp(&aside(b))) {
             return own(nearest);
@@ -367,6 +400,22 @@ impl<'a> Path<'a> {
             None => self.seen[k] && !self.material(self.heights_mm[k], &fitted.at(self.heights_mm[k]), built),
         };
         (0..stations.len()).map(is_empty).collect()
+    }
+
+    /// A station as it is told.
+    fn slice(&self, k: usize, station: &Option<Station>, is_empty: bool, fitted: &Fitted, built: &Built) -> Slice {
+        let at_mm = self.heights_mm[k];
+        let (centre, shows) = match station {
+            Some(Station::Own(section, outline)) => {
+                let noise_mm = 2.0 * built.noise_mm / built.patches(section.length_mm).sqrt();
+                let sizes_mm = [fitted.diameter_mm(section.area_mm2), noise_mm];
+                (section.centre, Shows::Section(Profile::of(outline, &section.centre, &fitted.slope, sizes_mm)))
+            }
+            _ if !self.seen[k] => (Vector2::zeros(), Shows::Unseen),
+            _ if is_empty => (Vector2::zeros(), Shows::Empty),
+            _ => (Vector2::zeros(), Shows::Material),
+        };
+        Slice { at_mm, place: self.along.place(&Point2::from(centre), at_mm), is_free: self.clear[k], shows }
     }
 
     /// The longest stretch without material between solid ends, and at a free end. A stretch that ends at a node counts if it reaches where no
@@ -408,6 +457,12 @@ impl Fitted {
         // Two neighbouring sections give no direction.
         let slope = if sections.len() > 2 { moment / spread_mm2 } else { Vector2::zeros() };
         Fitted { height_mm, centre, slope, spread_mm2 }
+    }
+
+    /// Area-equivalent diameter: a plane across the axis cuts a leaning strut in an ellipse.
+    fn diameter_mm(&self, area_mm2: f64) -> f64 {
+        let upright = 1.0 / (1.0 + self.slope.norm_squared()).sqrt();
+        2.0 * (area_mm2 * upright / std::f64::consts::PI).sqrt()
     }
 
     pub fn at(&self, height_mm: f64) -> Vector2<f64> {

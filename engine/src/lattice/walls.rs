@@ -31,12 +31,16 @@ const SEARCH: f64 = 0.02;
 const WALLS: [f64; 2] = [0.1, 3.0];
 /// A cell more of whose walls is open is missing.
 const MISSING: f64 = 0.5;
+/// Walls more of which lie where the image does not reach are not measured.
+pub(crate) const MOST_BEYOND: f64 = 0.5;
 /// A cell with less than this share of the typical (median) cell's walls is only a corner of one, of which this is not said.
 const CORNER: f64 = 0.1;
 
 /// The wall at a site as built.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Seen {
+    /// Where the image does not reach.
+    Beyond,
     /// No material across the wall.
     Open,
     /// Material that is no wall: too thick, or its edge.
@@ -72,6 +76,8 @@ pub struct Block {
     pub state: State,
     pub area_mm2: f64,
     pub open_mm2: f64,
+    /// Where the image does not reach.
+    pub beyond_mm2: f64,
     pub designed_mm: f64,
     /// Mean over what stands; `None` where nothing is measured.
     pub thickness_mm: Option<f64>,
@@ -112,7 +118,9 @@ pub(crate) fn walls(
     let mut all: Vec<Looked> = Vec::with_capacity(sheet.sites.len());
     for batch in sheet.sites.chunks(BATCH) {
         rt.step("walls", 0.5 + 0.5 * all.len() as f64 / sheet.sites.len() as f64)?;
-        all.extend(batch.par_iter().map(|site| seen(site, surface, bulge)).collect::<Vec<_>>());
+        let shown = |site: &Site| scan.view.is_none_or(|view| view.shows(&site.middle, 0.5 * site.thickness_mm));
+        let look = |site: &Site| if shown(site) { seen(site, surface, bulge) } else { Looked::BEYOND };
+        all.extend(batch.par_iter().map(look).collect::<Vec<_>>());
     }
     let seen = with_rims(sheet, &all);
     let told_mm = limits.gap_mm.max(scan.cell_mm).max(2.0 * sheet.step_mm);
@@ -129,6 +137,8 @@ struct Looked {
 }
 
 impl Looked {
+    const BEYOND: Looked = Looked { seen: Seen::Beyond, room_mm: f64::NEG_INFINITY };
+
     /// How much of a site of this area lies bare, if the rim of the material is straight there.
     fn bare_mm2(&self, area_mm2: f64) -> f64 {
         area_mm2 * (0.5 + self.room_mm / area_mm2.sqrt()).clamp(0.0, 1.0)
@@ -232,6 +242,7 @@ fn breaks(sheet: &Sheet, looked: &[Looked], seen: &[Seen], told_mm: f64) -> Vec<
 struct Sums {
     area: f64,
     open: f64,
+    beyond: f64,
     designed: f64,
     standing: f64,
     thickness: f64,
@@ -245,6 +256,7 @@ impl Sums {
         self.designed += site.area_mm2 * site.thickness_mm;
         match seen {
             Seen::Open => self.open += site.area_mm2,
+            Seen::Beyond => self.beyond += site.area_mm2,
             Seen::Lump => {}
             Seen::Wall { thickness_mm, offset_mm } => {
                 self.standing += site.area_mm2;
@@ -283,6 +295,7 @@ fn blocks(walls: &Walls) -> Vec<Block> {
             _ if walls.unmeasured.is_some() => State::Unmeasured,
             _ if whole && sums.open > MISSING * sums.area => State::Missing,
             _ if !breaks.is_empty() => State::Broken,
+            _ if sums.beyond > MOST_BEYOND * sums.area => State::Unmeasured,
             Some(t) if whole && t < limits.thin * designed_mm => State::Thin,
             Some(_) => State::Present,
             None => State::Unmeasured,
@@ -293,6 +306,7 @@ fn blocks(walls: &Walls) -> Vec<Block> {
             state,
             area_mm2: sums.area,
             open_mm2: sums.open,
+            beyond_mm2: sums.beyond,
             designed_mm,
             thickness_mm,
             smallest_mm: sums.smallest.filter(|_| stands),
@@ -310,6 +324,14 @@ impl Walls {
         self.sheet.sites.iter().zip(&self.seen).for_each(|(site, seen)| sums.add(site, seen));
         let built = (sums.standing > 0.0 && self.unmeasured.is_none()).then(|| sums.thickness / sums.standing);
         (sums.designed / sums.area, built)
+    }
+
+    /// The share of some of the walls that lies where the image does not reach, by their middles.
+    pub fn share_beyond(&self, of: impl Fn(&Point3<f64>) -> bool) -> f64 {
+        let mut sums = Sums::default();
+        let chosen = self.sheet.sites.iter().zip(&self.seen).filter(|(site, _)| of(&site.middle));
+        chosen.for_each(|(site, seen)| sums.add(site, seen));
+        if sums.area > 0.0 { sums.beyond / sums.area } else { 0.0 }
     }
 
     /// Cells in a state, ascending.

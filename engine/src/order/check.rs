@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::{Fault, OrderError, shown};
 use super::path::refused_path;
-use super::{AlignmentMethod, FeatureOrder, Order, RegionOrder, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
+use super::{AlignmentMethod, ComponentsOrder, FeatureOrder, Order, RegionOrder, Requirement, SCHEMA, Shape, SurfaceOrder, Tolerance};
 use crate::features::Kind;
 use crate::section::Plane;
 
@@ -17,7 +17,20 @@ const MOST_SECTIONS: usize = 64;
 /// A fault and its place; the order's name is added by the caller.
 type Found = Result<(), (String, Fault)>;
 
+/// Quantities for which all bodies count unless stated: what a pore hangs on may be loose, and a strut that is broken twice hangs on nothing.
+const OF_ALL_BODIES: [&str; 6] = ["porosity.", "pore.", "wall.", "structure.", "defect.", "lattice."];
+
 impl Order {
+    /// The bodies of a volume that are kept, as stated or as the commands that measure the same quantities keep them.
+    pub fn components(&self) -> ComponentsOrder {
+        let asks = |r: &Requirement| OF_ALL_BODIES.iter().any(|group| r.quantity.starts_with(group));
+        match self.actual.components {
+            Some(stated) => stated,
+            None if self.requirement.iter().any(asks) => ComponentsOrder::All,
+            None => ComponentsOrder::Largest,
+        }
+    }
+
     /// Refuses what is well-formed and still no order. `name` is the order's name in the message.
     pub(super) fn checked(&self, name: &str) -> Result<(), OrderError> {
         self.check().map_err(|(at, fault)| OrderError::new(name, at, fault))

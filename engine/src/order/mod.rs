@@ -142,8 +142,9 @@ pub struct ActualInput {
     pub unit: LengthUnit,
     #[serde(default)]
     pub surface: SurfaceOrder,
-    #[serde(default)]
-    pub components: ComponentsOrder,
+    /// Bodies of a volume that are kept; left out, all where the order asks about pores, walls or struts, else the largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<ComponentsOrder>,
     /// Materials in the volume beside air (a titanium part in a plastic holder: 2).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub materials: u8,

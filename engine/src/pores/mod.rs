@@ -34,7 +34,7 @@ pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};
 pub(crate) use structure::structure;
 pub use structure::{Anisotropy, Structure};
-pub use summary::{BorderRule, Counted, EnvelopeRecord, PoreSummary, Reached, Sensitivity, SizeDistribution};
+pub use summary::{BorderRule, Counted, EnvelopeRecord, PoreSummary, Reached, Sensitivity, SizeDistribution, UnresolvedGrey};
 pub(crate) use surface::Surface;
 pub use table::csv;
 pub use thinnest::{Noise, Thinnest};

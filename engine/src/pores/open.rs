@@ -9,7 +9,6 @@ use nalgebra::Point3;
 use super::Surface;
 use super::closed::Closed;
 use super::gap::{Body, nearest_other};
-use super::sizes::both;
 use super::voids::{equivalent_mm, inscribed};
 use crate::error::Error;
 use crate::kernels::{Components, Connectivity, beside, components, place_of};
@@ -45,9 +44,9 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
     let (voids, lattice) = (scene.voids.components(), &scene.lattice);
     let closed = Closed::of(mesh, scene);
     // Cells of a void may seem to lead outside through a wall thinner than a cell.
-    let outside = both(&voids.mask_of(scene.voids.outside()), &closed.mask_where(|_| true)?.complement())?;
+    let outside = voids.mask_of(scene.voids.outside()).and(&closed.mask_where(|_| true)?.complement())?;
     let envelope = scene.envelope();
-    let pieces = components(&both(&outside, &envelope)?, Connectivity::Faces6, rt)?;
+    let pieces = components(&outside.and(&envelope)?, Connectivity::Faces6, rt)?;
     let wanted: Vec<u32> = pieces.list().iter().zip(1..).filter(|(c, _)| c.size >= least_cells).map(|(_, label)| label).collect();
     if wanted.is_empty() {
         return Ok(vec![]);

@@ -8,7 +8,6 @@ use rayon::prelude::*;
 
 use super::Surface;
 use super::room::{DIAGONAL, Room};
-use super::sizes::{both, centre};
 use crate::error::Error;
 use crate::kernels::{self, Border, Ends, distance_transform, first_ball, place_of, widest_passages};
 use crate::porosity::Scene;
@@ -28,7 +27,7 @@ const TOLD: f64 = 1.0 / 32.0;
 /// ends; `None` where none of [`LEAST_THROAT`] does or the envelope has less than [`LEAST_CELLS`].
 pub(crate) fn throats(scene: &Scene, surface: Surface, rt: &Runtime) -> Result<[Option<f64>; 3], Error> {
     let envelope = scene.envelope();
-    let pores = both(&scene.voids.components().mask_of(scene.voids.outside()), &envelope)?;
+    let pores = scene.voids.components().mask_of(scene.voids.outside()).and(&envelope)?;
     let ends = ends_of(&envelope, &pores);
     drop(envelope);
     if scene.solid.count() == 0 {
@@ -89,7 +88,7 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     // The lattice ends beside the part: a centre that has room there goes on outwards, away from all of it.
     let (reached, between) = room.reached_from_border();
     drop(room);
-    let pores = both(&void, &scene.envelope())?;
+    let pores = void.and(&scene.envelope())?;
     drop(void);
     if reached.count() == 0 {
         return Ok(0.0); // no room for the sphere even beside the part
@@ -102,8 +101,7 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let ball = |at: Point3<f64>| kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach };
     // The outermost centres slide on until the sphere touches the surface, as it would between cells.
     let touching = |n: &u32| {
-        let [i, j, k] = place_of(*n as usize, dims);
-        let start = centre(lattice, i, j, k);
+        let start = lattice.centre_of(place_of(*n as usize, dims));
         let foot = surface.facets.nearest(&start);
         let out = (start - foot.point).try_normalize(1e-12)?;
         Some(ball(foot.point + out * (radius_mm - surface.beyond_mm(&foot))))

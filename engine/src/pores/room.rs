@@ -12,10 +12,10 @@ use nalgebra::Point3;
 use rayon::prelude::*;
 
 use super::Surface;
-use super::sizes::centre;
 use crate::distance::{NO_SEAT, Nearest};
 use crate::error::Error;
-use crate::kernels::{Components, Connectivity, Ends, beside, components, place_of, root, unite};
+use crate::forest::{root, unite};
+use crate::kernels::{Components, Connectivity, Ends, beside, components, place_of};
 use crate::porosity::Scene;
 use crate::runtime::Runtime;
 use crate::solid::Lattice;
@@ -151,7 +151,7 @@ impl<'a> Room<'a> {
             let Some(other) = other else { continue };
             let [i, j, k] = place_of(other, dims);
             let Some(label) = self.centred.label_of(i, j, k).checked_sub(1) else { continue };
-            if !found.contains(&label) && self.sphere.passes(place, side, &centre(self.sphere.lattice, i, j, k), seat) {
+            if !found.contains(&label) && self.sphere.passes(place, side, &self.sphere.lattice.centre_of([i, j, k]), seat) {
                 found.push(label);
             }
         }
@@ -212,7 +212,7 @@ impl Sphere<'_> {
         }
         let mut aside = vec![];
         for asked in asked.chunks(AT_ONCE) {
-            let centres: Vec<Point3<f64>> = asked.iter().map(|&[i, j]| centre(self.lattice, i, j, k)).collect();
+            let centres: Vec<Point3<f64>> = asked.iter().map(|&[i, j]| self.lattice.centre_of([i, j, k])).collect();
             let mut seats = vec![NO_SEAT; centres.len()];
             let mut nearest = Vec::with_capacity(centres.len());
             self.surface.facets.nearest_seated(&centres, &mut seats, |_, near| nearest.push(near));

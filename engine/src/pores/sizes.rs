@@ -92,7 +92,7 @@ const BYTES_PER_BALL: u64 = 128;
 pub(crate) fn sizes(scene: &Scene, surface: Surface, noise: Noise, rt: &Runtime) -> Result<Sizes, Error> {
     let (lattice, envelope) = (&scene.lattice, scene.envelope());
     let body = if surface.phase == Phase::Walls { scene.solid.clone() } else { scene.solid.complement() };
-    let counted = both(&body, &envelope)?;
+    let counted = body.and(&envelope)?;
     drop(envelope);
     if counted.count() == 0 || scene.solid.count() == 0 {
         return Ok(Sizes::default());
@@ -129,11 +129,6 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, noise: Noise, rt: &Runtime)
     Ok(Sizes::of(classes, thinnest))
 }
 
-pub(super) fn both(a: &Mask, b: &Mask) -> Result<Mask, Error> {
-    let words = a.words().iter().zip(b.words()).map(|(a, b)| a & b).collect();
-    Mask::from_words(a.dims(), words).ok_or_else(|| Error::defect("masks of one lattice differ in size"))
-}
-
 /// Sets the values of cells outside a mask to 0.
 pub(super) fn keep_only(values: &mut [u32], mask: &Mask) {
     let [nx, ny, _] = mask.dims();
@@ -142,8 +137,12 @@ pub(super) fn keep_only(values: &mut [u32], mask: &Mask) {
     });
 }
 
-pub(super) fn centre(lattice: &Lattice, i: usize, j: usize, k: usize) -> Point3<f64> {
-    Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
+/// Whether a place lies in some of the cells.
+fn within<'a>(cells: &'a Mask, lattice: &'a Lattice) -> impl Fn(&Point3<f64>) -> bool + Sync + 'a {
+    move |p| {
+        let [i, j, k] = lattice.cell(p);
+        cells.get(i, j, k)
+    }
 }
 
 /// Slices whose balls grow side by side: thick enough for neighbours, and few enough for what becomes of them to be held.
@@ -159,10 +158,7 @@ fn grown_all(
     rt: &Runtime,
 ) -> Result<Vec<Ball>, Error> {
     let (nx, step) = (lattice.dims[0], lattice.step_mm);
-    let within = |p: &Point3<f64>| {
-        let [i, j, k] = lattice.cell(p);
-        stands.get(i, j, k)
-    };
+    let within = within(stands, lattice);
     let in_slices = |(task, slices): (usize, &[Vec<kernels::Centre>])| -> Result<Vec<Ball>, Error> {
         let first = task * SIDE_BY_SIDE;
         rt.step("balls", first as f64 / lattice.dims[2] as f64)?;
@@ -170,7 +166,7 @@ fn grown_all(
         for (k, slice) in slices.iter().enumerate() {
             for &(place, square) in slice {
                 let place = place as usize;
-                starts.entry(apart(square)).or_default().push(centre(lattice, place % nx, place / nx, first + k));
+                starts.entry(apart(square)).or_default().push(lattice.centre_of([place % nx, place / nx, first + k]));
             }
         }
         let mut balls = vec![];
@@ -178,7 +174,7 @@ fn grown_all(
             let found = grown_from(surface, &starts, Reach::apart(cells as f64 * step));
             for (start, grown) in starts.iter().zip(found).filter_map(|(start, g)| Some((start, g?))) {
                 if !within(&grown.ball.centre) {
-                    balls.push(held_back(grown.ball, start, 0.5 * step, within));
+                    balls.push(held_back(grown.ball, start, 0.5 * step, &within));
                 } else if grown.met {
                     balls.extend(grown.climbed.into_iter().filter(|b| within(&b.centre)).chain([grown.ball]));
                 }
@@ -192,8 +188,11 @@ fn grown_all(
     Ok(all)
 }
 
-/// A ball on its way from its start, in steps of at most so much, where its centre was last within.
+/// A ball whose centre is within; one that left on its way from its start, in steps of at most so much, where its centre was last within.
 pub(super) fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: impl Fn(&Point3<f64>) -> bool) -> Ball {
+    if within(&ball.centre) {
+        return ball;
+    }
     let way = ball.centre - start;
     let steps = (way.norm() / step_mm).ceil();
     let share = (0..steps as u32).rev().map(|n| f64::from(n) / steps).find(|share| within(&(start + way * *share))).unwrap_or(0.0);
@@ -223,21 +222,17 @@ fn left_over(
 ) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
     let reach = Reach { grow_mm, climb_mm: None };
-    let within = |p: &Point3<f64>| {
-        let [i, j, k] = lattice.cell(p);
-        stands.get(i, j, k)
-    };
+    let within = within(stands, lattice);
     let radius = |(start, grown): (&Point3<f64>, Option<Grown>)| match grown {
         None => 0.0,
         Some(Grown { ball, met: false, .. }) => held_back(ball, start, f64::INFINITY, |_| false).radius_mm,
-        Some(Grown { ball, .. }) if within(&ball.centre) => ball.radius_mm,
-        Some(Grown { ball, .. }) => held_back(ball, start, 0.5 * lattice.step_mm, within).radius_mm,
+        Some(Grown { ball, .. }) => held_back(ball, start, 0.5 * lattice.step_mm, &within).radius_mm,
     };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;
         let cells = (0..ny).flat_map(|j| (0..nx).map(move |i| (i, j)));
         let left = cells.filter(|&(i, j)| numbers[(k * ny + j) * nx + i] == 0 && counted.get(i, j, k));
-        let starts: Vec<Point3<f64>> = left.map(|(i, j)| centre(lattice, i, j, k)).collect();
+        let starts: Vec<Point3<f64>> = left.map(|(i, j)| lattice.centre_of([i, j, k])).collect();
         let found = grown_from(surface, &starts, reach);
         Ok(starts.iter().zip(found).map(radius).collect())
     };

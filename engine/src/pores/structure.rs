@@ -3,7 +3,6 @@
 use nalgebra::{DMatrix, DVector, Matrix3, Point3, Vector3};
 use rayon::prelude::*;
 
-use super::sizes::centre;
 use super::{Phase, Surface};
 use crate::distance::NO_SEAT;
 use crate::error::Error;
@@ -46,7 +45,8 @@ pub(crate) fn structure(scene: &Scene, surface: Surface, moved_mm: f64) -> Resul
     let inside = |i, j, k| scene.in_region(&Point3::new(at(0, i), at(1, j), at(2, k)));
     let euler = |solid: &Mask| euler_eighths_within(solid, known.as_ref(), inside) as f64 / 8.0;
     let share = |t: usize| scene.facing(mesh, t).iter().sum::<f64>();
-    let facing: Vec<(usize, f64)> = (0..mesh.triangles().len()).map(|t| (t, share(t))).filter(|(_, share)| *share > 0.0).collect();
+    let facing: Vec<(usize, f64)> =
+        (0..mesh.triangles().len()).into_par_iter().map(|t| (t, share(t))).filter(|(_, share)| *share > 0.0).collect();
     let areas: Vec<Vector3<f64>> =
         facing.iter().map(|&(t, share)| mesh.area_vector(t) * (0.5 * share * bulge.map_or(1.0, |b| b.stretch(mesh, t)))).collect();
     let own = euler(&scene.solid);
@@ -78,11 +78,7 @@ fn moved(scene: &Scene, surface: Surface, by_mm: f64, out: bool) -> Result<Mask,
     let side = Surface { phase, ..surface };
     let rim = from.rim();
     let passed = rim.par_chunks(AT_ONCE).map(|cells| {
-        let place = |&n: &u32| {
-            let [i, j, k] = place_of(n as usize, dims);
-            centre(lattice, i, j, k)
-        };
-        let places: Vec<Point3<f64>> = cells.iter().map(place).collect();
+        let places: Vec<Point3<f64>> = cells.iter().map(|&n| lattice.centre_of(place_of(n as usize, dims))).collect();
         let (mut left, mut passed) = (cells.iter(), vec![]);
         side.facets.nearest_seated(&places, &mut vec![NO_SEAT; places.len()], |_, near| {
             passed.extend(left.next().filter(|_| side.room_mm(&near) < by_mm));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::voids::equivalent_mm;
 use super::{ClosedVoid, ShapeCount, Sizes};
+use crate::porosity::Porosity;
 
 /// Classes of the distribution of sizes.
 const CLASSES: usize = 48;
@@ -30,6 +31,8 @@ pub struct PoreSummary {
     pub border: BorderRule,
     pub shapes: Vec<ShapeCount>,
     pub sensitivity: Sensitivity,
+    /// What the scan shows as neither air nor material; `null` where that cannot be told, and of meshes.
+    pub unresolved: Option<UnresolvedGrey>,
 }
 
 /// What everything is a share of, or lies in.
@@ -89,6 +92,25 @@ pub struct Sensitivity {
     pub per_micrometre: f64,
     /// For a level that is lower by one hundredth of the step from air to material, on an edge blurred as the scan's are; `null` for a mesh.
     pub per_percent_of_contrast: Option<f64>,
+}
+
+/// Grey between air and material over more than an edge: powder, resin, voids finer than the voxels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnresolvedGrey {
+    /// Of the envelope.
+    pub share: f64,
+    /// `porosity.total` with all of it counted as solid, and as pores.
+    pub total_as_solid: f64,
+    pub total_as_pores: f64,
+}
+
+impl UnresolvedGrey {
+    pub fn of(porosity: &Porosity) -> Option<UnresolvedGrey> {
+        let (shares, total) = (porosity.unresolved?, porosity.fractions.total);
+        let as_pores = shares.open + shares.closed;
+        Some(UnresolvedGrey { share: shares.all(), total_as_solid: total - as_pores, total_as_pores: total + shares.solid })
+    }
 }
 
 impl PoreSummary {

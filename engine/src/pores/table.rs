@@ -1,8 +1,9 @@
 //! The table of pores as comma-separated values (RFC 4180), one row a pore, lengths in mm; a column has one type.
 
 use super::{ClosedVoid, OpenPore, Shape};
+use crate::error::Error;
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "volume_mm3",
     "equivalent_diameter_mm",
@@ -21,16 +22,27 @@ const COLUMNS: [&str; 18] = [
     "longest_mm",
     "shape",
     "near_surface",
+    "volume_expanded_u_mm3",
+    "inscribed_expanded_u_mm",
 ];
 
 /// Closed pores, then open ones. Numbers in the shortest form that reads back to the same bits; empty where there is none, as the shape is of
 /// closed pores of less than a volume. Every field is a number, a word of this program or `true`/`false`: none is taken for a formula.
-pub fn csv(closed: &[ClosedVoid], open: &[OpenPore], least_mm3: f64) -> String {
+/// `u` gives U = 2u of a volume with an area, and of an inscribed diameter.
+pub fn csv(
+    closed: &[ClosedVoid],
+    open: &[OpenPore],
+    least_mm3: f64,
+    u: impl Fn(f64, f64, f64) -> Result<[Option<f64>; 2], Error>,
+) -> Result<String, Error> {
     let mut text = COLUMNS.join(",") + "\r\n";
-    for (n, fields) in closed.iter().map(|v| closed_fields(v, least_mm3)).chain(open.iter().map(open_fields)).enumerate() {
-        text += &format!("{},{}\r\n", n + 1, fields.join(","));
+    let closed = closed.iter().map(|v| (closed_fields(v, least_mm3), [v.volume_mm3, v.area_mm2, v.inscribed_mm]));
+    let open = open.iter().map(|p| (open_fields(p), [p.volume_mm3, p.area_mm2, p.inscribed_mm]));
+    for (n, (fields, [volume, area, inscribed])) in closed.chain(open).enumerate() {
+        let [of_volume, of_diameter] = u(volume, area, inscribed)?.map(number);
+        text += &format!("{},{},{of_volume},{of_diameter}\r\n", n + 1, fields.join(","));
     }
-    text
+    Ok(text)
 }
 
 fn closed_fields(void: &ClosedVoid, least_mm3: f64) -> Vec<String> {

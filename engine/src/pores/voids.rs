@@ -11,7 +11,7 @@ use super::closed::Closed;
 use super::gap::{Body, nearest_other};
 use super::grow::{Reach, grown_from};
 use super::room::DIAGONAL;
-use super::sizes::{centre, held_back, keep_only};
+use super::sizes::{held_back, keep_only};
 use crate::align::eigen;
 use crate::error::Error;
 use crate::kernels::{Border, distance_transform, maximal_balls};
@@ -216,7 +216,7 @@ pub(super) fn inscribed(
     let numbers: Vec<usize> = all().map(|(at, _)| number(at)).collect();
     all().zip(&numbers).for_each(|((_, away), &n)| largest[n] = largest[n].max(away));
     let candidates = all().zip(numbers).filter(|((_, away), n)| *away >= largest[*n] - DIAGONAL);
-    let (starts, numbers): (Vec<Point3<f64>>, Vec<usize>) = candidates.map(|(([i, j, k], _), n)| (centre(lattice, i, j, k), n)).unzip();
+    let (starts, numbers): (Vec<Point3<f64>>, Vec<usize>) = candidates.map(|(([i, j, k], _), n)| (lattice.centre_of([i, j, k]), n)).unzip();
     let found = grown_from(surface, &starts, Reach::apart(lattice.step_mm));
     for ((start, n), grown) in starts.iter().zip(numbers).zip(found).filter_map(|(start, grown)| Some((start, grown?))) {
         let ball = if within(&grown.ball.centre) {

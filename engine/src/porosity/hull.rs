@@ -57,10 +57,7 @@ fn swept(cells: &[u32], centres: &[u32], lattice: &Lattice, surface: &MeshDistan
     if cells.is_empty() || centres.is_empty() {
         return Ok(vec![]);
     }
-    let at = |n: u32| {
-        let [i, j, k] = place_of(n as usize, lattice.dims);
-        Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k))
-    };
+    let at = |n: u32| lattice.centre_of(place_of(n as usize, lattice.dims));
     let touching = |centres: &[u32]| {
         let starts: Vec<Point3<f64>> = centres.iter().map(|n| at(*n)).collect();
         let mut balls: Vec<[f64; 3]> = Vec::with_capacity(starts.len());

@@ -19,12 +19,13 @@ use rayon::prelude::*;
 
 use crate::distance::MeshDistance;
 use crate::error::Error;
-use crate::frame::Bounds;
+use crate::frame::{Bounds, Pose};
 use crate::kernels::aside;
 use crate::mesh::{Bulge, Mesh};
 use crate::region::Region;
 use crate::runtime::Runtime;
 use crate::solid::{Cell, Columns, Lattice, PHASES, Voids};
+use crate::surface::Unresolved;
 use crate::volume::Mask;
 
 /// What the porosity is a share of.
@@ -51,6 +52,33 @@ pub struct Fractions {
     pub envelope_mm3: f64,
 }
 
+/// Shares of the envelope where the scan shows neither air nor material, by what they counted as.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UnresolvedShares {
+    pub solid: f64,
+    pub open: f64,
+    pub closed: f64,
+    /// By how much each may be larger, relative.
+    pub border: f64,
+}
+
+impl UnresolvedShares {
+    pub fn all(&self) -> f64 {
+        self.solid + self.open + self.closed
+    }
+
+    fn mean(a: &UnresolvedShares, b: &UnresolvedShares) -> UnresolvedShares {
+        let mean = |of: fn(&UnresolvedShares) -> f64| 0.5 * (of(a) + of(b));
+        UnresolvedShares { solid: mean(|u| u.solid), open: mean(|u| u.open), closed: mean(|u| u.closed), border: a.border }
+    }
+
+    /// As much as may be of each.
+    pub fn most(&self) -> UnresolvedShares {
+        let most = |share: f64| share * (1.0 + self.border);
+        UnresolvedShares { solid: most(self.solid), open: most(self.open), closed: most(self.closed), border: 0.0 }
+    }
+}
+
 /// Porosity with what its uncertainty rests on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Porosity {
@@ -60,6 +88,8 @@ pub struct Porosity {
     /// Surface against open and closed pores, per envelope volume (1/mm): the sensitivity to a surface offset.
     pub open_surface_per_mm: f64,
     pub closed_surface_per_mm: f64,
+    /// `None` where nothing can be told of it.
+    pub unresolved: Option<UnresolvedShares>,
 }
 
 impl Porosity {
@@ -72,7 +102,8 @@ impl Porosity {
             closed: combine(|f| f.closed, w),
             envelope_mm3: combine(|f| f.envelope_mm3, w),
         };
-        Porosity { fractions: both(1.0), numeric: both(-1.0), ..a.clone() }
+        let unresolved = a.unresolved.zip(b.unresolved).map(|(a, b)| UnresolvedShares::mean(&a, &b));
+        Porosity { fractions: both(1.0), numeric: both(-1.0), unresolved, ..a.clone() }
     }
 }
 
@@ -153,10 +184,7 @@ impl<'a> Scene<'a> {
         match &self.inside {
             Inside::Hull { hull, .. } => hull.clone(),
             Inside::Region { mesh: Some(columns), .. } => columns.mask().unwrap_or_else(|_| self.solid.clone()),
-            Inside::Region { region, lattice, .. } => {
-                let centre = |i, j, k| Point3::new(lattice.centre(0, i), lattice.centre(1, j), lattice.centre(2, k));
-                Mask::from_fn(lattice.dims, |i, j, k| region.contains(&centre(i, j, k)))
-            }
+            Inside::Region { region, lattice, .. } => Mask::from_fn(lattice.dims, |i, j, k| region.contains(&lattice.centre_of([i, j, k]))),
         }
     }
 
@@ -215,9 +243,15 @@ impl<'a> Scene<'a> {
             let wanted = at(BESIDE[0]);
             let cell = self.lattice.cell(&wanted);
             let around = (0..27).filter_map(|n| aside(cell, [n % 3, n / 3 % 3, n / 9], self.lattice.dims));
-            let away = |cell: &[usize; 3]| (Point3::from([0, 1, 2].map(|a| self.lattice.centre(a, cell[a]))) - wanted).norm_squared();
+            let away = |cell: &[usize; 3]| (self.lattice.centre_of(*cell) - wanted).norm_squared();
             around.filter(is_void).min_by(|a, b| away(a).total_cmp(&away(b)))
         })
+    }
+
+    /// What counts at a place inside the envelope.
+    fn kind_at(&self, p: &Point3<f64>) -> Option<Cell> {
+        let cell = self.lattice.cell(p);
+        self.inside.holds(p, cell).then(|| self.voids.cell(cell))
     }
 
     /// Length (mm) inside the envelope of a stretch of void on the line through cells (·, j, k).
@@ -285,7 +319,12 @@ impl<'a> Scene<'a> {
 const BESIDE: [f64; 3] = [0.9, 0.5, 1.4];
 
 /// On one lattice alone.
-pub(crate) fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> Result<Porosity, Error> {
+pub(crate) fn on_lattice(
+    mesh: &Mesh,
+    bulge: Option<&Bulge>,
+    scene: &Scene,
+    unresolved: Option<(&Unresolved, Pose)>,
+) -> Result<Porosity, Error> {
     let [solid_mm3, mut open_mm3, mut closed_mm3] = scene.volumes_mm3();
     let all = solid_mm3 + open_mm3 + closed_mm3;
     if all <= 0.0 {
@@ -303,6 +342,16 @@ pub(crate) fn on_lattice(mesh: &Mesh, bulge: Option<&Bulge>, scene: &Scene) -> R
         numeric: Fractions { total: 0.0, open: 0.0, closed: 0.0, envelope_mm3: 0.0 },
         open_surface_per_mm: open.area_mm2 / envelope_mm3,
         closed_surface_per_mm: closed.area_mm2 / envelope_mm3,
+        unresolved: unresolved.map(|(grey, pose)| {
+            let kind = |cell| match cell {
+                Cell::Solid => 0,
+                Cell::Open => 1,
+                Cell::Closed => 2,
+            };
+            let counts: [u64; 3] = grey.count(|p| scene.kind_at(&pose.apply(p)).map(kind));
+            let [solid, open, closed] = counts.map(|n| n as f64 * grey.voxel_mm3() / envelope_mm3);
+            UnresolvedShares { solid, open, closed, border: grey.relative_border() }
+        }),
     })
 }
 

@@ -141,6 +141,12 @@ fn volume_of(case: &Case, [a, b]: [f64; 2], area: f64, per: f64) -> Result<Measu
     Ok(Measured::Value { value, terms: merge(terms) })
 }
 
+/// U = 2u of the volume (mm³) and of the inscribed diameter (mm) of one void, without what the lattice does to its volume.
+pub(crate) fn expanded_u_of_void(case: &Case, volume_mm3: f64, area_mm2: f64, inscribed_mm: f64) -> Result<[Option<f64>; 2], Error> {
+    let both = [volume_of(case, [volume_mm3; 2], area_mm2, 1.0)?, length(case, [inscribed_mm; 2], 2.0)?];
+    Ok(both.map(|measured| measured.standard_uncertainty().map(|u| 2.0 * u)))
+}
+
 fn total_fraction(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     match seen(case, scope)? {
         Err(reason) => Ok(Measured::not(reason)),

@@ -4,7 +4,7 @@ use nalgebra::{Point3, Vector3};
 
 use crate::case::Case;
 use crate::error::Error;
-use crate::lattice::{AsBuilt, Break, Followed, State, Stretch, Traced, Walls};
+use crate::lattice::{AsBuilt, Break, Followed, MOST_BEYOND, State, Stretch, Traced, Walls};
 use crate::noise::normal;
 use crate::uncertainty::{Effects, NOISE, OFFSET, POSE, SCALE, SEED, merge};
 
@@ -338,11 +338,19 @@ fn wall_breaks(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     if let Some(reason) = &walls.unmeasured {
         return Ok(Measured::not(reason.clone()));
     }
-    let inside = |b: &&Break| scope.region.is_none_or(|(_, region)| region.contains(&b.centre));
+    let within = |p: &Point3<f64>| scope.region.is_none_or(|(_, region)| region.contains(p));
+    let beyond = walls.share_beyond(within);
+    if beyond > MOST_BEYOND {
+        return Ok(Measured::not(format!("{:.0} % of the walls lie where the image does not reach: scan all of them", 100.0 * beyond)));
+    }
+    let inside = |b: &&Break| within(&b.centre);
     let near = |b: &&Break| b.diameter_mm() < walls.told_mm + 2.0 * walls.sheet.step_mm;
     let undecided = walls.breaks.iter().filter(inside).filter(near).count();
     let value = walls.breaks.iter().filter(inside).count() as f64;
-    Ok(Measured::Value { value, terms: vec![Term { name: SPACING, u: 0.5 * (undecided as f64).sqrt() }] })
+    // Of the cells that the image cuts each may hold a hole beyond it.
+    let cut = walls.blocks.iter().filter(|b| b.beyond_mm2 > 0.0 && within(&b.centre)).count();
+    let terms = vec![Term { name: SPACING, u: 0.5 * (undecided as f64).sqrt() }, Term { name: UNMEASURED, u: cut as f64 / 3.0_f64.sqrt() }];
+    Ok(Measured::Value { value, terms: merge(terms) })
 }
 
 fn cell_length(case: &Case, scope: &Scope, axis: usize) -> Result<Measured, Error> {

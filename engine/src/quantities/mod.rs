@@ -26,6 +26,7 @@ use crate::judgement::ZoneRecord;
 use crate::region::Region;
 pub use crate::uncertainty::{Measured, Term};
 
+pub(crate) use defect::expanded_u_of_void;
 pub use deviation::DEFAULT_PATCH_MM;
 pub use dimension::{of_kind as dimensions_of, offered, zone_behind};
 pub use porosity::SMALLEST_VOID_CELLS;

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Part};
 use crate::error::Error;
-use crate::porosity::{Fractions, Porosity};
+use crate::porosity::{Fractions, Porosity, UnresolvedShares};
 use crate::uncertainty::{OFFSET, merge};
 
 use super::{Entry, Measured, Scope, Term};
@@ -41,6 +41,9 @@ pub const ENTRIES: &[Entry] = &[
     ),
 ];
 
+/// Term of the grey that is neither air nor material.
+const UNRESOLVED: &str = "unresolved";
+
 /// Smallest void that counts, in cells: three across.
 pub const SMALLEST_VOID_CELLS: f64 = 27.0;
 
@@ -64,8 +67,19 @@ fn unseen(case: &Case, porosity: &Porosity) -> Result<f64, Error> {
     Ok(case.actual()?.least_void_mm3() / porosity.fractions.envelope_mm3)
 }
 
+/// Of what is neither air nor material: it may all be pores or all be solid (bounds of unknown distribution, JCGM 100:2008 4.3.7).
+fn unresolved_u(porosity: &Porosity, as_pores: fn(&UnresolvedShares) -> f64) -> f64 {
+    porosity.unresolved.map_or(0.0, |shares| shares.most().solid.max(as_pores(&shares.most())) / 3.0_f64.sqrt())
+}
+
 /// A surface offset d changes a fraction by the surface per envelope volume times d.
-fn fraction(case: &Case, scope: &Scope, of: fn(&Fractions) -> f64, surface: fn(&Porosity) -> f64) -> Result<Measured, Error> {
+fn fraction(
+    case: &Case,
+    scope: &Scope,
+    of: fn(&Fractions) -> f64,
+    surface: fn(&Porosity) -> f64,
+    as_pores: fn(&UnresolvedShares) -> f64,
+) -> Result<Measured, Error> {
     if let Some(reason) = cannot_carry(case, scope)? {
         return Ok(Measured::not(reason));
     }
@@ -76,21 +90,22 @@ fn fraction(case: &Case, scope: &Scope, of: fn(&Fractions) -> f64, surface: fn(&
     let terms = vec![
         Term { name: "detection", u: unseen / 3.0_f64.sqrt() },
         Term { name: OFFSET, u: surface(&porosity) * part.surface_u_mm() },
+        Term { name: UNRESOLVED, u: unresolved_u(&porosity, as_pores) },
         Term { name: "lattice", u: of(&porosity.numeric).abs() },
     ];
     Ok(Measured::Value { value: of(&porosity.fractions), terms: merge(terms) })
 }
 
 fn total(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    fraction(case, scope, |f| f.total, |p| p.open_surface_per_mm + p.closed_surface_per_mm)
+    fraction(case, scope, |f| f.total, |p| p.open_surface_per_mm + p.closed_surface_per_mm, |u| u.open + u.closed)
 }
 
 fn open(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    fraction(case, scope, |f| f.open, |p| p.open_surface_per_mm)
+    fraction(case, scope, |f| f.open, |p| p.open_surface_per_mm, |u| u.open)
 }
 
 fn closed(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    fraction(case, scope, |f| f.closed, |p| p.closed_surface_per_mm)
+    fraction(case, scope, |f| f.closed, |p| p.closed_surface_per_mm, |u| u.closed)
 }
 
 fn interconnectivity(case: &Case, scope: &Scope) -> Result<Measured, Error> {
@@ -108,7 +123,19 @@ fn interconnectivity(case: &Case, scope: &Scope) -> Result<Measured, Error> {
     let terms = vec![
         Term { name: "detection", u: value * unseen / total / 3.0_f64.sqrt() },
         Term { name: OFFSET, u: (of_open - value * (of_open + of_closed)).abs() / total * case.actual()?.surface_u_mm() },
+        Term { name: UNRESOLVED, u: unresolved_ratio_u(&porosity) },
         Term { name: "lattice", u: (porosity.numeric.open - value * porosity.numeric.total).abs() / total },
     ];
     Ok(Measured::Value { value, terms: merge(terms) })
+}
+
+/// The same of open pores as a share of all: the solid in question may be open, the open solid, and the closed solid.
+fn unresolved_ratio_u(porosity: &Porosity) -> f64 {
+    let (Some(unresolved), Fractions { total: whole, open, .. }) = (porosity.unresolved, porosity.fractions) else { return 0.0 };
+    let moved = |open_by: f64, closed_by: f64| {
+        let total = whole + open_by + closed_by;
+        if total > 0.0 { ((open + open_by) / total - open / whole).abs() } else { 1.0 }
+    };
+    let UnresolvedShares { solid, open: grey_open, closed, .. } = unresolved.most();
+    [moved(solid, 0.0), moved(0.0, solid), moved(-grey_open, 0.0), moved(0.0, -closed)].into_iter().fold(0.0, f64::max) / 3.0_f64.sqrt()
 }

@@ -39,7 +39,11 @@ impl Modes {
     }
 
     pub(crate) fn finding(&self, threshold: f64) -> Finding {
-        let what = if self.from_peaks { "modes of the histogram" } else { "typical of both sides (the histogram has no two modes)" };
+        let what = if self.from_peaks {
+            "modes of the histogram"
+        } else {
+            "typical of both sides (the histogram has no two modes, or not those that edges show)"
+        };
         let padding = if self.padding > 0 { format!("; {} voxels of padding left out", self.padding) } else { String::new() };
         let text = format!(
             "threshold {}; {what}: air {}, material {}{padding}",

@@ -8,6 +8,7 @@
 
 use super::extract::IndexMesh;
 use crate::finding::Finding;
+use crate::forest::{numbered, unite};
 use crate::frame::Grid;
 use crate::volume::Mask;
 
@@ -56,34 +57,11 @@ fn listed(solids: &[usize], volumes: &[f64], grid: &Grid) -> Finding {
 fn shells(mesh: &IndexMesh) -> Vec<u32> {
     let mut parent: Vec<u32> = (0..mesh.vertices.len() as u32).collect();
     for &[a, b, c] in &mesh.triangles {
-        let root = find(&mut parent, a);
-        for v in [b, c] {
-            let other = find(&mut parent, v);
-            let root = root.min(find(&mut parent, a));
-            let (low, high) = (root.min(other), root.max(other));
-            parent[high as usize] = low;
-        }
+        unite(&mut parent, a, b);
+        unite(&mut parent, a, c);
     }
-    // Roots are the lowest vertices of their shells, so one pass from below numbers them.
-    let mut count = 0;
-    for v in 0..parent.len() {
-        parent[v] = if parent[v] == v as u32 {
-            count += 1;
-            count - 1
-        } else {
-            parent[parent[v] as usize]
-        };
-    }
-    parent
-}
-
-fn find(parent: &mut [u32], mut v: u32) -> u32 {
-    while parent[v as usize] != v {
-        let up = parent[parent[v as usize] as usize];
-        parent[v as usize] = up;
-        v = up;
-    }
-    v
+    // Roots are the lowest vertices of their shells.
+    numbered(parent, 0).0
 }
 
 /// A crossing along a row: the lower of its two voxels (-1 is the air before the row), the row, its vertex.

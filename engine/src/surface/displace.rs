@@ -14,6 +14,7 @@ use super::flag;
 use super::place::Edge;
 use super::shape::Shape;
 use super::space::{V3, add, area_vector, dot};
+use crate::forest::{numbered, unite};
 
 /// Rounds in which bonds grow, and in which what is bound stays where it was.
 const BINDING: usize = 40;
@@ -110,20 +111,10 @@ fn groups(pairs: &[[u32; 2]]) -> Vec<Vec<u32>> {
     let mut vertices: Vec<u32> = pairs.iter().flatten().copied().collect();
     vertices.sort_unstable();
     vertices.dedup();
-    let mut parent: Vec<usize> = (0..vertices.len()).collect();
-    fn root(parent: &mut [usize], mut n: usize) -> usize {
-        while parent[n] != n {
-            parent[n] = parent[parent[n]];
-            n = parent[n];
-        }
-        n
-    }
-    let place = |v: u32| vertices.partition_point(|&x| x < v);
-    for &[a, b] in pairs {
-        let (a, b) = (root(&mut parent, place(a)), root(&mut parent, place(b)));
-        parent[a.max(b)] = a.min(b);
-    }
-    let mut members: Vec<(usize, u32)> = (0..vertices.len()).map(|n| (root(&mut parent, n), vertices[n])).collect();
+    let mut parents: Vec<u32> = (0..vertices.len() as u32).collect();
+    let place = |v: u32| vertices.partition_point(|&x| x < v) as u32;
+    pairs.iter().for_each(|&[a, b]| unite(&mut parents, place(a), place(b)));
+    let mut members: Vec<(u32, u32)> = numbered(parents, 0).0.into_iter().zip(vertices).collect();
     members.sort_unstable();
     members.chunk_by(|a, b| a.0 == b.0).map(|group| group.iter().map(|&(_, v)| v).collect()).collect()
 }

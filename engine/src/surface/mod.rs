@@ -3,6 +3,8 @@
 //! Task: the boundary between material and air, in millimetres, closed and outward. Method: global threshold from the histogram
 //! ([`crate::segment`]), iso-surface in index space mapped by the full affine ([`iso_surface`]), the solid component asked for,
 //! then local sub-voxel refinement along the normals with correction of the curvature bias.
+//! Where the histogram's modes are no plateaus (struts so thin that none holds the material's grey value) the search goes on from those that
+//! the edges show, and their uncertainty says what struts leave open.
 //! Accepts volumes of every voxel type, anisotropic, sheared and left-handed grids; measures on the raw data, never on a filtered copy.
 //! Known bias: walls thinner than three times the edge blur come out thin (flagged).
 //! Cost: one bit a voxel for the mask, and some 200 bytes a vertex while refining.
@@ -24,6 +26,7 @@ mod reach;
 mod refine;
 mod shape;
 mod space;
+mod unresolved;
 
 use thiserror::Error;
 
@@ -31,6 +34,7 @@ pub use artefacts::{Artefacts, Estimate};
 pub use extract::IndexMesh;
 pub use quality::ImageQuality;
 pub use refine::BYTES_PER_VERTEX;
+pub use unresolved::Unresolved;
 
 use crate::error::Error;
 use crate::finding::Finding;
@@ -134,6 +138,8 @@ pub struct Determined {
     /// Of the volume.
     pub grid: Grid,
     pub image: ImageQuality,
+    /// Where the grey is neither that of air nor of material; `None` where that cannot be told.
+    pub unresolved: Option<Unresolved>,
     pub findings: Vec<Finding>,
 }
 
@@ -211,11 +217,10 @@ pub fn determine(volume: &AnyVolume, options: &Options, rt: &Runtime) -> Result<
     with_volume!(volume, v => determine_slices(&v.slices(), options, rt))
 }
 
-/// The same, bit for bit, for a volume that may not fit memory. It is gone through some seven times; mask, mesh and the voxels near the
+/// The same, bit for bit, for a volume that may not fit memory. It is gone through some eight times, more where edges lead on; mask, mesh and the voxels near the
 /// surface are held. Errors: `memory.budget` where these exceed the budget, and what reading gives.
 pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Runtime) -> Result<Determined, Error> {
     rt.step("segment", 0.0)?;
-    let mut findings = vec![];
     let histogram = Histogram::of_slices(slices, rt)?;
     let Options { materials, material: rank, .. } = *options;
     if !(1..=MOST_MATERIALS).contains(&materials) || !(1..=materials).contains(&rank) {
@@ -245,21 +250,37 @@ pub fn determine_slices<T: Voxel>(slices: &Slices<T>, options: &Options, rt: &Ru
         Ok(steps) => steps.iter().map(|s| normalised(s.air)).chain(steps.last().map(|s| normalised(s.material))).collect(),
         Err(_) => vec![0.0, 1.0],
     };
-    findings.push(plateaus.finding(threshold));
-
     let others = steps.iter().flatten().enumerate().filter(|(n, _)| *n != boundary).map(|(_, step)| step.threshold());
-    let levels: Vec<f64> = others.chain([threshold]).map(|level| slices.rescale().stored(level)).collect();
-    let (kept, noise) = if options.denoise {
-        findings.push(Finding::note("surface.denoised", DENOISED));
-        start(&kernels::medians(slices, histogram.coding::<T>())?, slices, (threshold, options.keep), &levels, &mut findings, rt)?
-    } else {
-        start(slices, slices, (threshold, options.keep), &levels, &mut findings, rt)?
-    };
-    let greys = image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) };
+    let others: Vec<f64> = others.map(|level| slices.rescale().stored(level)).collect();
+    let smooth = options.denoise.then(|| kernels::medians(slices, histogram.coding::<T>())).transpose()?;
     let boundary = if modes.len() > 2 { boundary + 1 } else { 1 };
-    let task = refine::Task { adaptive, modes: &modes, boundary, noise };
-    refine::settle(kept, slices, &greys, &task, findings, rt)
+    let (mut greys, mut tries) = (image::Greys { modes: plateaus, threshold, saturation: histogram.saturation(threshold) }, TRIES);
+    let may_start_elsewhere = adaptive && materials == 1 && options.start.is_none();
+    loop {
+        tries -= 1;
+        let levels = [&others[..], &[slices.rescale().stored(greys.threshold)]].concat();
+        let mut found = vec![greys.modes.finding(greys.threshold)];
+        if options.denoise {
+            found.push(Finding::note("surface.denoised", DENOISED));
+        }
+        let begin = (greys.threshold, options.keep);
+        let (kept, noise) = match &smooth {
+            Some(smooth) => start(smooth, slices, begin, &levels, &mut found, rt)?,
+            None => start(slices, slices, begin, &levels, &mut found, rt)?,
+        };
+        let task = refine::Task { adaptive, modes: &modes, boundary, noise, may_move: may_start_elsewhere && tries > 0 };
+        match refine::settle(kept, slices, &greys, &task, found, rt)? {
+            refine::Settled::Surface(found) => return Ok(*found),
+            refine::Settled::Elsewhere(modes) => {
+                let threshold = modes.threshold();
+                greys = image::Greys { modes, threshold, saturation: histogram.saturation(threshold) };
+            }
+        }
+    }
 }
+
+/// Iso-surfaces that edges may lead on from, and the one they lead to: parts of thin struts alone have modes of the histogram that are no plateau's.
+const TRIES: u32 = 4;
 
 const DENOISED: &str = "the search for edges starts on 3 x 3 x 3 medians of the volume, where parts and gaps of less than two voxels may be missing; the edges are those of the volume as it is";
 

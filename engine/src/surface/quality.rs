@@ -17,6 +17,7 @@ use super::shape::Shape;
 use super::space::{V3, add};
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::segment::Modes;
 use crate::volume::{MOST_REACH, Mask, Slab, Slices, Voxel};
 
 /// Resolution, noise and contrast of a volume; grey values are physical.
@@ -271,7 +272,7 @@ impl ImageQuality {
     }
 
     /// Factor of correlation on the variance of a mean over many voxels.
-    fn whole_inflation(&self) -> f64 {
+    pub(super) fn whole_inflation(&self) -> f64 {
         self.noise_correlation.iter().map(|axis| (1.0 + 2.0 * axis.iter().sum::<f64>()).max(0.1)).product()
     }
 
@@ -307,22 +308,55 @@ pub(super) fn first_blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)]) -> 
     (first > 0.0 && first < 20.0 * h).then_some(first)
 }
 
+/// Modes are those of plateaus if what is seen at edges differs by less than this part of the contrast: beam hardening and scatter stay below.
+pub(super) const MODE_OFF: f64 = 0.2;
+
+/// The brightest that the median vertex sees within four blurs behind it: of a part thick enough the plateau, otherwise less.
+pub(super) fn inside<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], blur: f64) -> f64 {
+    let step = 0.5 * blur.max(0.6 * scene.voxel());
+    let brightest = |(p, shape): &(V3, Shape)| {
+        (1..=8).map(|n| scene.linear(add(*p, shape.normal(), -step * f64::from(n))).value).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let mut values: Vec<f64> = picked.par_iter().map(brightest).filter(|v| v.is_finite()).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(1.0)
+}
+
 /// What the edges of an image have in common: plateaus in parts of the modes' contrast, and blur.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Common {
     pub model: Model,
     /// Covariance of blur (mm), contrast and lower plateau (parts of the contrast).
     pub covariance: [[f64; 3]; 3],
+    /// Grey value inside the surface, in parts of the modes' contrast.
+    inside: f64,
     /// Whether edges were fitted; otherwise the plateaus are the modes.
     pub is_fitted: bool,
 }
 
 impl Common {
     /// Where no edges could be fitted: the modes, which walls of 3 to 7 blurs without plateaus make wrong by up to 0.14, and a blur from them.
-    pub fn guessed(sigma: f64) -> Common {
+    /// `inside` is the grey value inside the surface ([`inside`]): the material is not darker.
+    pub fn guessed(sigma: f64, inside: f64) -> Common {
         let mut covariance = [[0.0; 3]; 3];
-        [0.05 * sigma, 0.05, 0.025].iter().enumerate().for_each(|(a, u)| covariance[a][a] = u * u);
-        Common { model: Model { low: 0.0, contrast: 1.0, sigma }, covariance, is_fitted: false }
+        let contrast = f64::max(0.05, inside - 1.0);
+        [0.05 * sigma, contrast, 0.025].iter().enumerate().for_each(|(a, u)| covariance[a][a] = u * u);
+        Common { model: Model { low: 0.0, contrast: 1.0, sigma }, covariance, inside, is_fitted: false }
+    }
+
+    /// The modes that edges show, or where none could be fitted what lies inside, if that is not the modes at hand.
+    pub fn elsewhere(&self, modes: &Modes) -> Option<Modes> {
+        let low = if self.is_fitted { self.model.low } else { 0.0 };
+        let high = if self.is_fitted { self.model.low + self.model.contrast } else { self.inside.max(1.0) };
+        let grey = |share: f64| modes.air + share * modes.contrast();
+        let off = (high - 1.0).abs() > MODE_OFF || low.abs() > MODE_OFF;
+        let u = [modes.u[0], 0.1 * (high - low) * modes.contrast().abs()];
+        off.then(|| Modes { air: grey(low), material: grey(high), u, from_peaks: false, ..*modes })
+    }
+
+    /// Standard uncertainty of the half-way level in parts of the contrast, where it is guessed; otherwise the edges' own.
+    pub fn guessed_level_u(&self) -> f64 {
+        if self.is_fitted { 0.0 } else { edge::quadratic(&self.covariance, &[0.0, 0.5, 1.0]).sqrt() }
     }
 
     /// Departures of level and contrast from the modes.
@@ -425,7 +459,7 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, rad
     let mut covariance = edge::covariance(&sums)?.map(|row| row.map(|c| gain * c));
     let floor = BLUR_MODEL_U * model.sigma;
     covariance[0][0] += floor * floor;
-    Some(Common { model, covariance, is_fitted: true })
+    Some(Common { model, covariance, inside: model.low + model.contrast, is_fitted: true })
 }
 
 /// Relative standard uncertainty of a blur without noise: of the second order in curvature, and of sampling; seen on phantoms.

@@ -20,13 +20,13 @@ use super::quality::{self, Common, ImageQuality, Noise, PROFILES, Shown};
 use super::reach::{self, Places};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
 use super::space::{V3, add, area_vector, dot};
-use super::{Artefacts, Determined, flag};
+use super::{Artefacts, Determined, Unresolved, flag};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::frame::Grid;
 use crate::mesh::{Bulge, Mesh};
 use crate::runtime::Runtime;
-use crate::segment::SegmentError;
+use crate::segment::{Modes, SegmentError};
 use crate::sum;
 use crate::volume::{Slices, Voxel};
 
@@ -48,6 +48,15 @@ pub(super) struct Task<'a> {
     pub modes: &'a [f64],
     pub boundary: usize,
     pub noise: Option<Noise>,
+    /// Whether another iso-surface may be asked for.
+    pub may_move: bool,
+}
+
+/// Where the edges of an iso-surface lead.
+pub(super) enum Settled {
+    Surface(Box<Determined>),
+    /// To another iso-surface, since what lies inside this one is not the mode that it was drawn for.
+    Elsewhere(Modes),
 }
 
 /// Places and judges the vertices. Unless adaptive they stay on the iso-surface.
@@ -58,7 +67,7 @@ pub(super) fn settle<T: Voxel>(
     task: &Task,
     mut findings: Vec<Finding>,
     rt: &Runtime,
-) -> Result<Determined, Error> {
+) -> Result<Settled, Error> {
     rt.step("refine", 0.0)?;
     let (mut points, triangles) = mesh.into_millimetres(slices.grid());
     let ring = Ring::new(points.len(), &triangles);
@@ -70,6 +79,9 @@ pub(super) fn settle<T: Voxel>(
     let lines: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
     let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
     let (image, common, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
+    if let Some(modes) = common.elsewhere(&greys.modes).filter(|_| task.may_move) {
+        return Ok(Settled::Elsewhere(modes));
+    }
     findings.extend(more);
     if task.adaptive && !greys.modes.from_peaks && !common.is_fitted {
         let [min, max] = [greys.modes.air, greys.modes.material];
@@ -104,14 +116,21 @@ pub(super) fn settle<T: Voxel>(
         let [u, common] = [edge.u, edge.common_u].map(f64::from);
         edge.u = (u * u + (common * common - common_variance).max(0.0)).sqrt() as f32;
     });
-    let surface = Surface { shapes: &bends, area_mm2, mean_variance, common_variance, blur_u: common.blur_u() };
+    let surface = Surface {
+        shapes: &bends,
+        area_mm2,
+        mean_variance,
+        common_variance,
+        blur_u: common.blur_u(),
+        guessed_level_u: common.guessed_level_u(),
+    };
     let u_offset_mm = u_offset(&scene, &image, &levels, &surface, task);
     edges.iter_mut().zip(&mixed).filter(|(_, mixed)| **mixed).for_each(|(edge, _)| edge.flags |= flag::MIXED);
     summarise(&edges, &mut findings);
     rt.step("refine", 1.0)?;
     let facet_loss_mm3 = facet_loss(&points, &triangles, &bends);
     let mesh = Mesh::new(points.into_iter().map(Into::into).collect(), triangles)?;
-    Ok(Determined {
+    Ok(Settled::Surface(Box::new(Determined {
         vertex_u_mm: edges.iter().map(|e| e.u).collect(),
         flags: edges.iter().map(|e| e.flags).collect(),
         bulge: Bulge::of(&mesh),
@@ -120,9 +139,10 @@ pub(super) fn settle<T: Voxel>(
         facet_loss_mm3,
         threshold: greys.threshold,
         grid: *slices.grid(),
+        unresolved: Unresolved::of(slices, &image, rt)?,
         image,
         findings,
-    })
+    })))
 }
 
 /// What became of each vertex on the voxels at hand, whether it lies where materials meet, and the levels.
@@ -222,12 +242,16 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task
     let mut findings = vec![];
     let quality = |sigma: f64| ImageQuality::new(scene, task.noise, sigma);
     let first = quality::first_blur(scene, picked);
-    let common = first.and_then(|first| common_edges(scene, picked, task, first)).unwrap_or_else(|| {
-        Common::guessed(first.unwrap_or_else(|| {
+    let inside = quality::inside(scene, picked, first.unwrap_or(widest)) - 3.0 * quality(widest).relative_noise();
+    let fitted = first.and_then(|first| common_edges(scene, picked, task, first));
+    // A material darker than what lies inside is a chance find on edges without plateaus.
+    let common = fitted.filter(|c| c.model.low + c.model.contrast > inside - quality::MODE_OFF).unwrap_or_else(|| {
+        let sigma = first.unwrap_or_else(|| {
             let text = format!("no edge profile to be fitted: the edge blur is taken as one voxel, {widest:.4} mm");
             findings.push(Finding::qualify("surface.no_edge_blur", text));
             widest
-        }))
+        });
+        Common::guessed(sigma, inside)
     });
     let sigma = common.model.sigma;
     let normals: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
@@ -268,7 +292,11 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task,
         let common = enough.then(|| quality::blur(scene, &walls, guess, radius, &quality))??;
         (common.model.sigma < 1.5 * guess).then_some(common)
     };
-    GUESSES.iter().find_map(|g| alone(g * first)).or_else(|| GUESSES[..3].iter().find_map(|g| walls(g * first)))
+    // Voxels average over their own width, a standard deviation of 0.29 of it: bundles of less reach no plateau, and fit any contrast.
+    const LEAST: f64 = 0.25;
+    let (widest, _) = scene.steps();
+    let guesses = || GUESSES.iter().enumerate().filter(|(n, g)| *n == 0 || **g * first > LEAST * widest).map(|(_, g)| g * first);
+    guesses().find_map(alone).or_else(|| guesses().take(3).find_map(walls))
 }
 
 /// Up to [`PROFILES`] vertices of the flatter half of the surface.
@@ -315,7 +343,7 @@ fn inflation<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, points: &[V3], sh
 /// not derived: level, what averages of plateaus leave of the noise and a tenth of what they say against the modes; or all of that where
 /// the threshold of the modes is used. Noise of the edges that the whole surface does not average out. Curvature model, `0.3 sigma
 /// (sigma H)³`, and the blur in it; or the whole correction where it is not made. Sampling, 0.001 voxel at a blur of half a voxel and
-/// falling with its fourth power; without refinement the interpolation's, ten times that.
+/// falling with its fourth power; of thin struts what [`THIN_STRUTS`] says; without refinement the interpolation's, ten times that.
 fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, surface: &Surface, task: &Task) -> f64 {
     let (sigma, noise, voxel) = (image.edge_sigma_mm, image.relative_noise(), scene.voxel());
     let coarse = 0.5 * voxel / sigma;
@@ -330,7 +358,9 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
         let modes = 0.5 * (air * air + material * material).sqrt() * per_level / image.contrast.abs();
         let used = (scene.threshold - scene.modes.threshold()) / image.contrast;
         let level = (used - departure) * per_level / 3f64.sqrt();
-        return root_of_squares(&[modes, level, sigma * mean_bend, 10.0 * sampling]);
+        // Where neither plateaus nor edges bear the modes out, they are what they are guessed to be.
+        let guessed = if levels.seen > 0.0 { 0.0 } else { surface.guessed_level_u * per_level };
+        return root_of_squares(&[modes, level, guessed, sigma * mean_bend, 10.0 * sampling]);
     }
     let per_level = 2.0 * (0.5 * TWO_PI).sqrt() * sigma;
     // The plateaus' samples cover a layer of a blur and the reach of linear interpolation on either side.
@@ -340,8 +370,14 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
     let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
     let blur = 2.0 * surface.blur_u * sigma * mean_bend;
-    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, sampling, surface.common_variance.sqrt()])
+    let thin = THIN_STRUTS * sigma * (surface.median_cube(sigma) - LEAST_BEND).max(0.0);
+    root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, thin, sampling, surface.common_variance.sqrt()])
 }
+
+/// Where most of a part is struts of less than ten blurs, nothing shows the blur and the material unbent: edges behind edges that are not their
+/// parallels leave an error of up to so many blurs times the cube of `sigma H` beyond the least (lattices of struts of 4 to 11 blurs).
+const THIN_STRUTS: f64 = 15.0;
+const LEAST_BEND: f64 = 0.001;
 
 /// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
 /// lies inside it by `H (a² + b² + c²) / 24` in the mean.
@@ -366,6 +402,22 @@ struct Surface<'a> {
     common_variance: f64,
     /// Relative standard uncertainty of the blur.
     blur_u: f64,
+    /// Standard uncertainty of the half-way level where no edges were fitted, in parts of the contrast.
+    guessed_level_u: f64,
+}
+
+impl Surface<'_> {
+    /// Cube of the median of `|sigma H|`: edges and corners of a part that is flat elsewhere do not count.
+    fn median_cube(&self, sigma: f64) -> f64 {
+        let mut bends: Vec<f32> = self.shapes.iter().map(|s| s.curvature.abs()).collect();
+        let middle = bends.len() / 2;
+        if bends.is_empty() {
+            return 0.0;
+        }
+        let (_, median, _) = bends.select_nth_unstable_by(middle, f32::total_cmp);
+        let bend = (sigma * f64::from(*median)).min(MOST_SIGMA_H);
+        bend * bend * bend
+    }
 }
 
 fn root_of_squares(terms: &[f64]) -> f64 {

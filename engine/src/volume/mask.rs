@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::error::Error;
+
 /// A set of voxels of a grid with the given extents. Bit `i % 64` of word `i / 64` of a row is voxel `i`; padding bits are 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -112,6 +114,40 @@ impl Mask {
         rim.voxels_where(|_| true)
     }
 
+    /// The voxels of the grid that have one of the set among the 3 × 3 × 3 around them.
+    pub fn grown(&self) -> Mask {
+        self.around(|a, b| a | b)
+    }
+
+    /// The voxels whose 3 × 3 × 3 lie in the set; none at the border of the grid does.
+    pub fn shrunk(&self) -> Mask {
+        self.around(|a, b| a & b)
+    }
+
+    /// Joins the bits of the 3 × 3 × 3 voxels around each; beyond the grid none is in the set.
+    fn around(&self, join: impl Fn(u64, u64) -> u64 + Sync) -> Mask {
+        let [_, ny, nz] = self.dims;
+        let per_row = self.words_per_row;
+        let along = |row: &[u64], w: usize| {
+            let before = if w == 0 { 0 } else { row[w - 1] >> 63 };
+            let after = if w + 1 == per_row { 0 } else { row[w + 1] << 63 };
+            join(row[w], join(row[w] << 1 | before, row[w] >> 1 | after))
+        };
+        let joined: Vec<u64> = self.words.par_chunks(per_row).flat_map_iter(|row| (0..per_row).map(move |w| along(row, w))).collect();
+        let across = |row: usize, w: usize| {
+            let (j, k) = (row % ny, row / ny);
+            let beside = (0..9).map(|n| (j + n % 3, k + n / 3)); // one too far
+            let bits = beside.map(|(j, k)| {
+                let inside = (1..=ny).contains(&j) && (1..=nz).contains(&k);
+                if inside { joined[((k - 1) * ny + j - 1) * per_row + w] } else { 0 }
+            });
+            bits.reduce(&join).unwrap_or(0)
+        };
+        let words =
+            (0..ny * nz).into_par_iter().flat_map_iter(|row| (0..per_row).map(move |w| (row, w))).map(|(row, w)| across(row, w)).collect();
+        Mask::from_words(self.dims, words).expect("same extents, hence the same number of words")
+    }
+
     /// Smallest and largest index along each axis, both included; `None` of an empty set.
     pub fn extent(&self) -> Option<[[usize; 2]; 3]> {
         let ny = self.dims[1];
@@ -123,6 +159,13 @@ impl Mask {
         };
         let joined = |a: [[usize; 2]; 3], b: [[usize; 2]; 3]| [0, 1, 2].map(|n| [a[n][0].min(b[n][0]), a[n][1].max(b[n][1])]);
         self.words.par_chunks(self.words_per_row).enumerate().filter_map(of_row).reduce_with(joined)
+    }
+
+    /// The voxels that are in another set of the same grid as well.
+    pub fn and(&self, other: &Mask) -> Result<Mask, Error> {
+        let words = self.words.iter().zip(&other.words).map(|(a, b)| a & b).collect();
+        let joined = if self.dims == other.dims { Mask::from_words(self.dims, words) } else { None };
+        joined.ok_or_else(|| Error::defect("sets of voxels of one grid differ in size"))
     }
 
     /// The voxels of the grid that are not in the set.
@@ -158,6 +201,20 @@ mod tests {
             assert_eq!(mask.rim(), voxels.iter().filter(|v| lacks(v)).map(number).collect::<Vec<_>>());
         }
         assert_eq!(Mask::from_fn([3, 3, 3], |_, _, _| false).extent(), None);
+    }
+
+    #[test]
+    fn sets_grow_and_shrink_by_the_voxels_around_each() {
+        for nx in [1, 2, 63, 64, 65, 130] {
+            let dims = [nx, 4, 5];
+            let mask = Mask::from_fn(dims, |i, j, k| (i * 7 + j * 3 + k * 5) % 23 > 1);
+            let holds = |p: [usize; 3], n: usize| {
+                let [i, j, k] = [p[0] + n % 3, p[1] + n / 3 % 3, p[2] + n / 9].map(|x| x.wrapping_sub(1));
+                i < nx && j < 4 && k < 5 && mask.get(i, j, k)
+            };
+            assert_eq!(mask.grown(), Mask::from_fn(dims, |i, j, k| (0..27).any(|n| holds([i, j, k], n))));
+            assert_eq!(mask.shrunk(), Mask::from_fn(dims, |i, j, k| (0..27).all(|n| holds([i, j, k], n))));
+        }
     }
 
     #[test]

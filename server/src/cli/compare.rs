@@ -72,11 +72,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     }
     session.finish(&rt);
     session.print(&measured, |paint| {
-        let mut text = measurement::table(&measured, *paint);
-        for written in [&args.map, &args.sections].into_iter().flatten() {
-            text.push_str(&format!("\nWrote {}\n", written.display()));
-        }
-        text
+        measurement::table(&measured, *paint) + &measurement::wrote([&args.map, &args.sections].into_iter().flatten())
     })?;
     Ok(Outcome::Done)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use verimetry_engine::lattice::FaultLimits;
-use verimetry_engine::measure::{self, Lattice};
+use verimetry_engine::measure::{self, Lattice, LatticeTables};
 
 use super::options::{Alignment, Reading, Region, Unit, length};
 use super::{Outcome, Session, measurement};
@@ -15,6 +15,7 @@ use crate::staging::Staged;
 #[command(after_help = "Examples:
   verimetry lattice design.stl ct/
   verimetry lattice design.stl ct/ --struts struts.json --table struts.csv --map struts.ply
+  verimetry lattice design.stl ct/ --sections sections.csv --nodes nodes.csv --residue residue.csv
   verimetry lattice design.stl scan.ply --struts struts.json --thin 0.9 --gap 0.05 --json")]
 pub(super) struct Args {
     /// Mesh of the design
@@ -38,6 +39,15 @@ pub(super) struct Args {
     /// Write a row for each strut, or each cell of a sheet lattice, as comma-separated values
     #[arg(long, value_name = "FILE.csv")]
     table: Option<PathBuf>,
+    /// Write a row for each section along each strut: place, diameter, inscribed and circumscribed circle, axis ratio
+    #[arg(long, value_name = "FILE.csv")]
+    sections: Option<PathBuf>,
+    /// Write a row for each node: designed and built place, offset, struts
+    #[arg(long, value_name = "FILE.csv")]
+    nodes: Option<PathBuf>,
+    /// Write a row for each body of material away from the design and for each window between struts, with its free diameter
+    #[arg(long, value_name = "FILE.csv")]
+    residue: Option<PathBuf>,
     /// Write the design as PLY with the deviation of each strut's diameter or wall's thickness, the whole of it where there is a gap
     #[arg(long, value_name = "FILE.ply")]
     map: Option<PathBuf>,
@@ -53,8 +63,16 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let inputs: Vec<&Path> =
         [Some(&args.nominal), Some(&args.actual), args.struts.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
-    let (table, map) = (Staged::asked(args.table.as_deref(), &inputs)?, Staged::asked(args.map.as_deref(), &inputs)?);
-    let written = |staged: &Option<Staged>| staged.as_ref().map(|s| s.path().to_path_buf());
+    let outputs = [&args.table, &args.sections, &args.nodes, &args.residue, &args.map];
+    if let Some(twice) = (1..outputs.len()).find(|&n| outputs[n].is_some() && outputs[..n].contains(&outputs[n])) {
+        let name = outputs[twice].as_deref().unwrap_or(Path::new("")).display();
+        return Err(Failure::usage("out.twice", format_args!("{name} is named for two outputs; name another file")));
+    }
+    let mut staged = vec![];
+    for target in outputs {
+        staged.push(Staged::asked(target.as_deref(), &inputs)?);
+    }
+    let [parts, sections, nodes, residue, map] = [0, 1, 2, 3, 4].map(|n| staged[n].as_ref().map(|s: &Staged| s.path().to_path_buf()));
     let job = Lattice {
         nominal: args.reading.nominal(&args.nominal, args.nominal_unit),
         actual: args.reading.source(&args.actual),
@@ -62,20 +80,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         datums: args.alignment.datums.as_deref(),
         struts: args.struts.clone(),
         limits: FaultLimits { thin: args.thin, gap_mm: args.gap, node: args.node },
-        table: written(&table),
-        map: written(&map),
+        tables: LatticeTables { parts, sections, nodes, residue },
+        map,
         region: args.region.named(),
     };
     let rt = session.runtime()?;
     let measured = measure::lattice(&job, &rt)?;
-    [table, map].into_iter().flatten().try_for_each(Staged::place)?;
+    staged.into_iter().flatten().try_for_each(Staged::place)?;
     session.finish(&rt);
-    session.print(&measured, |paint| {
-        let mut text = measurement::table(&measured, *paint);
-        for path in [&args.table, &args.map].into_iter().flatten() {
-            text.push_str(&format!("\nWrote {}\n", path.display()));
-        }
-        text
-    })?;
+    session.print(&measured, |paint| measurement::table(&measured, *paint) + &measurement::wrote(outputs.into_iter().flatten()))?;
     Ok(Outcome::Done)
 }

@@ -1,8 +1,16 @@
 //! Printing what a measuring command found.
 
+use std::path::PathBuf;
+
 use verimetry_engine::measure::Measurement;
 
 use super::print::{Column, Paint, Table, Tone, findings, plain, value_and_uncertainty};
+
+/// The files written, one a line after an empty one.
+pub(super) fn wrote<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> String {
+    let lines: String = files.into_iter().map(|file| format!("Wrote {}\n", file.display())).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
 
 pub(super) fn table(measured: &Measurement, paint: Paint) -> String {
     let mut table = Table::new(&[("Quantity", Column::Left), ("Value", Column::Right), ("± U", Column::Right), ("Unit", Column::Left)]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use verimetry_engine::measure::{self, Envelope, Pores};
-use verimetry_engine::pores::{BorderRule, Counted, EnvelopeRecord, NEAR_SURFACE, PoreSummary, Sensitivity, ShapeCount};
+use verimetry_engine::pores::{BorderRule, Counted, EnvelopeRecord, NEAR_SURFACE, PoreSummary, Sensitivity, ShapeCount, UnresolvedGrey};
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
 use super::options::{Reading, Region, length, limits};
@@ -83,10 +83,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
         if let Some(summary) = &measured.pores {
             text.push_str(&beside(summary));
         }
-        for file in args.table.iter().chain(args.plot.iter().filter(|_| measured.pores.is_some())) {
-            text.push_str(&format!("\nWrote {}\n", file.display()));
-        }
-        text
+        let plot = args.plot.iter().filter(|_| measured.pores.is_some());
+        text + &measurement::wrote(args.table.iter().chain(plot))
     })?;
     Ok(Outcome::Done)
 }
@@ -115,5 +113,11 @@ fn beside(summary: &PoreSummary) -> String {
     if let Some(change) = per_percent_of_contrast {
         text += &format!(", by {change:.5} for a threshold lower by 1 % of the contrast");
     }
-    text + "\n"
+    text += "\n";
+    if let Some(UnresolvedGrey { share, total_as_solid, total_as_pores }) = summary.unresolved.filter(|grey| grey.share > 0.0) {
+        text += &format!(
+            "  neither air nor material: {share:.2e} of the envelope; porosity.total with it as solid {total_as_solid:.4}, as pores {total_as_pores:.4}\n"
+        );
+    }
+    text
 }

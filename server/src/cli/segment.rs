@@ -37,6 +37,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
     let measured = measure::segment(&source, mesh.path(), as_ply, &rt)?;
     mesh.place()?;
     session.finish(&rt);
-    session.print(&measured, |paint| format!("{}\nWrote {}\n", measurement::table(&measured, *paint), args.output.display()))?;
+    session.print(&measured, |paint| measurement::table(&measured, *paint) + &measurement::wrote([&args.output]))?;
     Ok(Outcome::Done)
 }

@@ -172,6 +172,7 @@ mod tests {
             border: BorderRule::default(),
             shapes: vec![],
             sensitivity: Sensitivity { per_micrometre: 0.001, per_percent_of_contrast: None },
+            unresolved: None,
         }
     }
 

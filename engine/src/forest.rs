@@ -1,0 +1,41 @@
+//! What hangs together: a union-find forest over numbers, whose roots are the smallest of their trees, so that what it tells is the same for any
+//! order of unions.
+
+/// The root of a number's tree; paths are halved on the way (Tarjan & van Leeuwen 1984).
+#[inline(always)]
+pub(crate) fn root(parents: &mut [u32], mut at: u32) -> u32 {
+    loop {
+        let parent = parents[at as usize];
+        if parent == at {
+            return at;
+        }
+        let above = parents[parent as usize];
+        parents[at as usize] = above;
+        at = above;
+    }
+}
+
+/// Joins the trees of two numbers under the smaller root.
+#[inline(always)]
+pub(crate) fn unite(parents: &mut [u32], a: u32, b: u32) {
+    if parents[a as usize] == parents[b as usize] {
+        return; // most often: what hangs together already
+    }
+    let (a, b) = (root(parents, a), root(parents, b));
+    parents[a.max(b) as usize] = a.min(b);
+}
+
+/// Turns a forest into the numbers of its trees, in the order of their roots from `first` on, and how many there are.
+pub(crate) fn numbered(mut parents: Vec<u32>, first: u32) -> (Vec<u32>, u32) {
+    let mut count = 0;
+    for at in 0..parents.len() {
+        let parent = parents[at] as usize;
+        parents[at] = if parent == at {
+            count += 1;
+            first + count - 1
+        } else {
+            parents[parent] // before `at`, hence a number already
+        };
+    }
+    (parents, count)
+}
