@@ -31,12 +31,11 @@ pub struct IndexMesh {
     pub triangles: Vec<[u32; 3]>,
 }
 
-impl IndexMesh {
-    /// Bytes that the mesh takes.
-    fn bytes(&self) -> u64 {
-        (size_of_val(&self.vertices[..]) + size_of_val(&self.triangles[..])) as u64
-    }
+/// Bytes of a vertex and of a triangle of an [`IndexMesh`].
+const VERTEX_BYTES: u64 = size_of::<[f64; 3]>() as u64;
+const TRIANGLE_BYTES: u64 = size_of::<[u32; 3]>() as u64;
 
+impl IndexMesh {
     /// The same surface in millimetres, outward on left-handed grids too.
     pub(super) fn into_millimetres(mut self, grid: &Grid) -> (Vec<[f64; 3]>, Vec<[u32; 3]>) {
         let place = Place::physical(grid);
@@ -194,6 +193,12 @@ struct Layer {
     rows: Vec<Counts>,
     /// How the cells that the surface passes are cut, row after row; [`Counts::cells`] count from the layer's first one.
     cuts: Vec<u16>,
+}
+
+impl Layer {
+    fn bytes(&self) -> u64 {
+        (size_of_val(&self.rows[..]) + size_of_val(&self.cuts[..])) as u64
+    }
 }
 
 /// The slices at hand and how to cut their cells.
@@ -363,11 +368,17 @@ struct Growing {
 }
 
 impl Growing {
-    /// Adds the layers of cells below the given slices.
-    fn add<T: Voxel>(&mut self, cutter: &Cutter<T>, layers: Range<usize>) -> Result<(), SurfaceError> {
+    /// Adds the layers of cells below the given slices, where `afford` grants the bytes that this takes at most.
+    fn add<T: Voxel>(
+        &mut self,
+        cutter: &Cutter<T>,
+        layers: Range<usize>,
+        afford: impl FnOnce(u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let first = layers.start;
         let mut counted: Vec<Layer> = layers.into_par_iter().with_max_len(1).map(|k| cutter.count(k)).collect();
         let total = self.number(&mut counted)?;
+        afford(counted.iter().map(Layer::bytes).sum::<u64>() + self.bytes_to_grow(total))?;
         let start = |l: usize| counted.get(l).map_or(total, |layer| layer.rows[0]);
         let (vertices_before, triangles_before) = (self.mesh.vertices.len(), self.mesh.triangles.len());
         lengthen(&mut self.mesh.vertices, total.vertices[0] as usize);
@@ -388,6 +399,12 @@ impl Growing {
         });
         self.below = counted.pop().map_or(vec![], |layer| layer.rows);
         Ok(())
+    }
+
+    /// Bytes of the mesh grown to a size, with the list that is being moved to where it has room.
+    fn bytes_to_grow(&self, to: Counts) -> u64 {
+        let grown = u64::from(to.vertices[0]) * VERTEX_BYTES + u64::from(to.triangles) * TRIANGLE_BYTES;
+        grown + (self.mesh.vertices.len() as u64 * VERTEX_BYTES).max(self.mesh.triangles.len() as u64 * TRIANGLE_BYTES)
     }
 
     /// Turns the counts of rows into the numbers of the first ones, in place; what follows the last one.
@@ -454,8 +471,7 @@ pub(super) fn extract<T: Voxel>(slices: &Slices<T>, mask: &Mask, threshold: f64,
         let cutter = Cutter { slab, mask, threshold, cases: Cases::get(), place };
         // A layer of cells lies below each slice, and one above the last.
         let layers = own.start..if own.end == nz { nz + 1 } else { own.end };
-        growing.add(&cutter, layers)?;
-        rt.afford("the surface", held_bytes + growing.mesh.bytes())
+        growing.add(&cutter, layers, |bytes| rt.afford("the surface", held_bytes + bytes))
     })?;
     rt.step("surface", 1.0)?;
     if growing.mesh.triangles.is_empty() { Err(SurfaceError::Empty.into()) } else { Ok(growing.mesh) }
