@@ -74,6 +74,11 @@ pub(super) fn bundle_radius<T: Voxel>(scene: &Scene<T>) -> f64 {
     BUNDLE * scene.voxel()
 }
 
+/// Whether the root mean square that a model leaves of its bundle can be noise, beside [`MISFIT`].
+pub(super) fn can_be_noise(residual: f64, noise: f64, model: &Model) -> bool {
+    residual * residual <= (2.0 * noise) * (2.0 * noise) + (MISFIT * model.contrast) * (MISFIT * model.contrast)
+}
+
 /// Area over which the noise of vertices averages (mm²): the integral of the correlation of two bundles over their distance.
 pub(super) fn noise_area(radius: f64) -> f64 {
     0.5 * TWO_PI * radius * radius * 5.0 / 9.0
@@ -159,9 +164,7 @@ impl Placing<'_> {
             }
         }
         let fit = found?;
-        let noise = self.noise();
-        let most = (2.0 * noise) * (2.0 * noise) + (MISFIT * model.contrast) * (MISFIT * model.contrast);
-        if fit.residual * fit.residual > most {
+        if !can_be_noise(fit.residual, self.noise(), model) {
             return None;
         }
         self.judged(&fit, model, normal)

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::Artefacts;
 use super::edge::{self, Edges, Model};
 use super::image::{Near, Scene, TWO_PI};
+use super::place;
 use super::plateaus::Levels;
 use super::shape::Shape;
 use super::space::{V3, add};
@@ -375,10 +376,9 @@ impl Common {
         covariance
     }
 
-    /// Whether what the edges leave of their bundles is noise and a fiftieth of the contrast at most.
+    /// Whether what the edges leave of their bundles can be noise and what makes a single edge misfit.
     pub fn leaves_noise(&self, noise: f64) -> bool {
-        const MISFIT: f64 = 0.02;
-        self.residual * self.residual < 1.5 * noise * noise + (MISFIT * self.model.contrast) * (MISFIT * self.model.contrast)
+        place::can_be_noise(self.residual, noise, &self.model)
     }
 
     /// Relative standard uncertainty of the blur.

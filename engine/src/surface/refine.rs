@@ -300,13 +300,16 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task, first:
         let common = enough.then(|| quality::blur(scene, &walls, guess, radius, &quality))??;
         (common.model.sigma < 1.5 * guess).then_some(common)
     };
-    // Struts that do not look like rods at the blur found are none.
+    // Struts that do not look like rods at the blur found are none. A Gaussian of half a voxel has a third of itself beyond what voxels sample:
+    // rods thin and sharp look like thicker ones of less contrast.
+    const SAMPLED: f64 = 0.5;
     let rods = |guess: f64| {
         let both = |(_, _, edges): &Shown| edges.rod.is_some() && edges.wall.is_some();
         let rods: Vec<Shown> = shown(&picked.rods, guess).into_iter().map(|(_, s)| s).filter(both).collect();
         let enough = 2 * rods.len() >= picked.flat.len();
         let common = enough.then(|| quality::blur(scene, &rods, guess, radius, &quality))??;
-        (common.model.sigma < 1.5 * guess && common.leaves_noise(quality.relative_noise())).then_some(common)
+        let (sigma, least) = (common.model.sigma, SAMPLED * scene.voxel());
+        (sigma > least && sigma < 1.5 * guess && common.leaves_noise(quality.relative_noise())).then_some(common)
     };
     // Voxels average over their own width, a standard deviation of 0.29 of it: bundles of less reach no plateau, and fit any contrast.
     const LEAST: f64 = 0.25;

@@ -31,6 +31,8 @@ pub(super) const LEAST_BEND: f64 = 0.1;
 const MOST_SEEN: f64 = 10.0;
 /// A far side nearer than so many blurs is seen from the iso-surface, if there is one.
 const SIGHT: f64 = 6.5;
+/// What is thinner, in blurs between its half-way levels, does not tell a strut from the ragged rests of a wall.
+const THINNEST: f64 = 2.0;
 /// Blurs times the curvature across, where no far side is seen.
 const MOST_BEND: f64 = 1.0 / 3.0;
 /// Square of the curvature along a strut over that across, at most.
@@ -42,8 +44,9 @@ impl Rod {
     /// Whether the surface may be that of a strut at this blur (mm): one whose far side is seen, and where it should be; or whose far side is beyond
     /// sight, and should be. What bends within three blurs and has no far side is the rim of something.
     pub fn shows(&self, view: &View, blur: f64) -> bool {
-        let (bend, round) = (self.curvature * blur, 0.5 * self.curvature * f64::from(view.wall_mm));
-        bend >= LEAST_BEND && if round.is_finite() { (ROUND[0]..ROUND[1]).contains(&round) } else { bend < MOST_BEND }
+        let (bend, wall) = (self.curvature * blur, f64::from(view.wall_mm));
+        let is_round = || (ROUND[0]..ROUND[1]).contains(&(0.5 * self.curvature * wall));
+        bend >= LEAST_BEND && if wall.is_finite() { wall > THINNEST * blur && is_round() } else { bend < MOST_BEND }
     }
 
     /// Where the far side may be looked for (mm) though it is beyond sight: struts of up to ten blurs show it.
