@@ -3,12 +3,15 @@
 //! Model: `low + contrast · (Φ(-(t - e₀)/σ) - Φ(-(t - e₁)/σ) + Φ((t - e₂)/σ))`: the edge at e₀, where there is one the far side of a wall
 //! at e₁ < e₀, and the far side of a gap at e₂ > e₀. Blur, plateaus and curvature are given, the edges are sought. Fitting voxels rather
 //! than values between them leaves no error of interpolation, and with one parameter an edge weighs every voxel as a matched filter does:
-//! no linear estimate has less noise. A wrong σ, or a point spread that is not Gaussian but even, moves no edge that stands alone.
+//! no linear estimate has less noise. On a strut the first two terms are those of a blurred rod ([`super::rod`]). A wrong σ, or a point spread that is not Gaussian but even, moves no edge that stands alone.
 //! Its standard uncertainty for white noise of 1 is exact to first order.
 
 use std::sync::OnceLock;
 
-use super::image::Near;
+use super::image::{Bundle, Near};
+use super::rod::{self, Rod};
+use super::shape::Shape;
+use super::space::V3;
 
 /// Plateaus in parts of the global contrast, and the blur of the edges between them (mm).
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +27,24 @@ pub(super) struct Edges {
     pub at: f64,
     pub wall: Option<f64>,
     pub gap: Option<f64>,
+    /// The strut whose near and, where it is in the model, far side they are.
+    pub rod: Option<Rod>,
 }
 
 impl Edges {
+    /// The bundle that shows them, around a point of a surface, from and to distances along its normal (mm). Edges that are taken for flat have
+    /// the curvature of the surface up to a radius of three blurs; a strut with its far side is fitted as it lies.
+    pub fn bundle(&self, (point, shape): (V3, &Shape), blur: f64, along: [f64; 2], radius: f64) -> Bundle {
+        let most = 1.0 / (3.0 * blur);
+        let curvature = match (self.rod, self.wall) {
+            (None, _) => shape.curvature().clamp(-most, most),
+            (Some(rod), None) => rod.curvature,
+            (Some(_), Some(_)) => 0.0,
+        };
+        let normal = self.rod.map_or(shape.normal(), |rod| rod.upright(shape.normal()));
+        Bundle { point, normal, curvature, straight: self.rod.map(|rod| rod.axis), along, radius }
+    }
+
     fn used(&self) -> [bool; 3] {
         [true, self.wall.is_some(), self.gap.is_some()]
     }
@@ -92,14 +110,16 @@ struct Point {
 }
 
 impl Model {
-    fn at(&self, edges: &Edges, t: f64) -> Point {
+    fn at(&self, edges: &Edges, voxel: &Near) -> Point {
         let of = |edge: f64, sign: f64| {
-            let z = (t - edge) / self.sigma;
+            let z = (voxel.t - edge) / self.sigma;
             let (below, bell) = normal(-z);
             (sign * below, sign * bell / self.sigma, sign * z * bell / self.sigma)
         };
-        let (p0, d0, s0) = of(edges.at, 1.0);
-        let (p1, d1, s1) = edges.wall.map_or((0.0, 0.0, 0.0), |e| of(e, -1.0));
+        let ((p0, d0, s0), (p1, d1, s1)) = match edges.rod {
+            Some(rod) => self.of_rod(&rod, edges, voxel),
+            None => (of(edges.at, 1.0), edges.wall.map_or((0.0, 0.0, 0.0), |e| of(e, -1.0))),
+        };
         // Φ(z) = 1 - Φ(-z)
         let (p2, d2, s2) = edges.gap.map_or((0.0, 0.0, 0.0), |e| {
             let (p, d, s) = of(e, -1.0);
@@ -108,6 +128,26 @@ impl Model {
         let share = p0 + p1 + p2;
         let c = self.contrast;
         Point { value: self.low + c * share, per_edge: [c * d0, c * d1, c * d2], per_shared: [c * (s0 + s1 + s2), share, 1.0] }
+    }
+
+    /// Share of a strut, and its change with the edge and with the blur; change with the far side. Where that is in the model the strut's axis
+    /// is half-way between the two, otherwise its radius is given.
+    fn of_rod(&self, rod: &Rod, edges: &Edges, voxel: &Near) -> ((f64, f64, f64), (f64, f64, f64)) {
+        let per = 1.0 / self.sigma;
+        let Some(far) = edges.wall else {
+            let radius = per / rod.curvature;
+            let distance = (voxel.t - edges.at) * per + radius;
+            let share = rod::profile(distance, radius);
+            let with_blur = -(distance * share.per_distance + radius * share.per_radius) * per;
+            return ((share.value, -share.per_distance * per, with_blur), (0.0, 0.0, 0.0));
+        };
+        let (height, radius) = (voxel.t - 0.5 * (edges.at + far), 0.5 * (edges.at - far) * per);
+        let distance = (height * height + voxel.across).sqrt();
+        let share = rod::profile(distance * per, radius);
+        let along = if distance > 0.0 { height / distance } else { 0.0 };
+        let (shift, swell) = (-0.5 * along * share.per_distance * per, 0.5 * share.per_radius * per);
+        let with_blur = -(distance * per * share.per_distance + radius * share.per_radius) * per;
+        ((share.value, shift + swell, with_blur), (0.0, shift - swell, 0.0))
     }
 }
 
@@ -129,7 +169,7 @@ impl Sums {
     fn of(near: &[Near], model: &Model, edges: &Edges) -> Sums {
         let mut s = Sums::default();
         for voxel in near {
-            let m = model.at(edges, voxel.t);
+            let m = model.at(edges, voxel);
             let (w, r) = (voxel.weight, voxel.value - m.value);
             for a in 0..3 {
                 let wa = w * m.per_edge[a];
@@ -194,7 +234,7 @@ pub(super) fn fit(near: &[Near], model: &Model, start: Edges) -> Option<Fit> {
         return None;
     }
     let alone = start.wall.is_none() && start.gap.is_none();
-    let edges = if alone { Edges { at: lone(near, model, start.at)?, ..start } } else { several(near, model, start)? };
+    let edges = if alone { Edges { at: lone(near, model, start)?, ..start } } else { several(near, model, start)? };
     let sums = Sums::of(near, model, &edges);
     let inverse = inverse(&sums.normal, edges.used())?;
     let row = inverse[0];
@@ -212,12 +252,21 @@ pub(super) fn fit(near: &[Near], model: &Model, start: Edges) -> Option<Fit> {
 const REST: f64 = 1e-3;
 
 /// An edge that stands alone.
-fn lone(near: &[Near], model: &Model, start: f64) -> Option<f64> {
-    let (mut at, per_sigma, most) = (start, 1.0 / model.sigma, 0.5 * model.sigma);
+fn lone(near: &[Near], model: &Model, start: Edges) -> Option<f64> {
+    let (mut at, per_sigma, most) = (start.at, 1.0 / model.sigma, 0.5 * model.sigma);
+    let radius = start.rod.map(|rod| per_sigma / rod.curvature);
+    // Share of material, and its slope, so many blurs within the edge.
+    let seen = |within: f64| match radius {
+        None => normal(within),
+        Some(radius) => {
+            let share = rod::profile(radius - within, radius);
+            (share.value, -share.per_distance)
+        }
+    };
     for _ in 0..12 {
         let (mut normal_sum, mut right, mut weight) = (0.0, 0.0, 0.0);
         for voxel in near {
-            let (below, bell) = normal((at - voxel.t) * per_sigma);
+            let (below, bell) = seen((at - voxel.t) * per_sigma);
             let slope = voxel.weight * bell;
             right += slope * (voxel.value - model.low - model.contrast * below);
             normal_sum += slope * bell;
@@ -269,8 +318,8 @@ fn several(near: &[Near], model: &Model, start: Edges) -> Option<Edges> {
 
 /// The voxels' parts in the edge sought, where it stands alone at `at`: edge = sum of part · value.
 pub(super) fn parts(near: &[Near], model: &Model, at: f64) -> Vec<f64> {
-    let edges = Edges { at, wall: None, gap: None };
-    let slopes: Vec<f64> = near.iter().map(|v| model.at(&edges, v.t).per_edge[0]).collect();
+    let edges = Edges { at, wall: None, gap: None, rod: None };
+    let slopes: Vec<f64> = near.iter().map(|v| model.at(&edges, v).per_edge[0]).collect();
     let total: f64 = near.iter().zip(&slopes).map(|(v, s)| v.weight * s * s).sum();
     near.iter().zip(&slopes).map(|(v, s)| v.weight * s / total).collect()
 }
@@ -281,7 +330,7 @@ pub(super) fn shared(near: &[Near], model: &Model, edges: &Edges, normal: &mut [
     let (mut own, mut cross, mut own_right) = ([[0.0; 3]; 3], [[0.0; 3]; 3], [0.0; 3]);
     let (mut n, mut b) = ([[0.0; 3]; 3], [0.0; 3]);
     for voxel in near {
-        let m = model.at(edges, voxel.t);
+        let m = model.at(edges, voxel);
         let (w, r) = (voxel.weight, voxel.value - m.value);
         for i in 0..3 {
             b[i] += w * m.per_shared[i] * r;

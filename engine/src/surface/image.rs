@@ -88,6 +88,8 @@ pub(super) struct Bundle {
     pub normal: V3,
     /// Mean curvature of the surface (1/mm): voxels beside the axis lie that much farther out.
     pub curvature: f64,
+    /// Direction in which the surface is straight: the curvature is then that across it.
+    pub straight: Option<V3>,
     pub along: [f64; 2],
     pub radius: f64,
 }
@@ -99,6 +101,8 @@ pub(super) struct Near {
     pub value: f64,
     /// Distance outward from the surface through the bundle's point (mm).
     pub t: f64,
+    /// Square of its distance from the axis of the bundle, across the straight direction alone where there is one (mm²).
+    pub across: f64,
     /// `(1 - q²)²`, q its distance from the axis over the radius.
     pub weight: f64,
     pub index: [u32; 3],
@@ -185,7 +189,7 @@ impl<'a, T: Voxel> Scene<'a, T> {
     /// The finite voxels of a bundle, in the order of the volume.
     pub fn bundle(&self, bundle: &Bundle, near: &mut Vec<Near>) {
         near.clear();
-        let Bundle { point, normal, curvature, along: [from, to], radius } = *bundle;
+        let Bundle { point, normal, curvature, straight, along: [from, to], radius } = *bundle;
         let (m, axes, dims) = (&self.geometry.index_from_mm, self.grid().axes(), self.grid().dims());
         let (middle, half) =
             (self.index(add(point, normal, 0.5 * (from + to))), 0.5 * (to - from) + 0.5 * curvature.abs() * radius * radius);
@@ -202,11 +206,14 @@ impl<'a, T: Voxel> Scene<'a, T> {
         let step = [axes[(0, 0)], axes[(1, 0)], axes[(2, 0)]];
         let (step_along, step_square) = (dot(step, normal), dot(step, step));
         let (square, per_square) = (radius * radius, 1.0 / (radius * radius));
+        let straight = straight.unwrap_or([0.0; 3]);
+        let step_straight = dot(step, straight);
         for k in low[2]..high[2] {
             for j in low[1]..high[1] {
                 let d = [low[0] as f64 - start[0], j as f64 - start[1], k as f64 - start[2]];
                 let d = [0, 1, 2].map(|r| axes[(r, 0)] * d[0] + axes[(r, 1)] * d[1] + axes[(r, 2)] * d[2]);
                 let (along, length, slant) = (dot(d, normal), dot(d, d), dot(d, step));
+                let start_straight = dot(d, straight);
                 let run = self.voxels.run(low[0]..high[0], j, k);
                 for (i, stored) in run.flat_map(|(first, piece)| (first..).zip(piece)) {
                     let n = (i - low[0]) as f64;
@@ -215,16 +222,18 @@ impl<'a, T: Voxel> Scene<'a, T> {
                     if aside >= square {
                         continue;
                     }
-                    // Distance from the sphere of that curvature: (√((1 + H h)² + H² a) - 1) / H, without the division.
-                    let root = ((1.0 + curvature * height) * (1.0 + curvature * height) + curvature * curvature * aside).sqrt();
-                    let t = (2.0 * height + curvature * (height * height + aside)) / (1.0 + root);
+                    let by = start_straight + n * step_straight;
+                    let across = (aside - by * by).max(0.0);
+                    // Distance from the ball or rod of that curvature: (√((1 + H h)² + H² a) - 1) / H, without the division.
+                    let root = ((1.0 + curvature * height) * (1.0 + curvature * height) + curvature * curvature * across).sqrt();
+                    let t = (2.0 * height + curvature * (height * height + across)) / (1.0 + root);
                     if t < from || t > to {
                         continue;
                     }
                     let value = stored.to_f64() * self.gain + self.offset;
                     if value.is_finite() {
                         let inside = 1.0 - aside * per_square;
-                        near.push(Near { value, t, weight: inside * inside, index: [i as u32, j as u32, k as u32] });
+                        near.push(Near { value, t, across, weight: inside * inside, index: [i as u32, j as u32, k as u32] });
                     }
                 }
             }

@@ -24,6 +24,7 @@ mod plateaus;
 mod quality;
 mod reach;
 mod refine;
+mod rod;
 mod shape;
 mod space;
 mod unresolved;

@@ -1,7 +1,7 @@
 //! Where the edge at a vertex lies: the estimators in their order, and what each leaves uncertain.
 //!
-//! 1. The error-function edge fitted to the voxels of a bundle around the normal, two voxels in radius: a third of the noise of a single
-//!    profile, and no interpolation. With the far side of a wall or a gap within five blurs the model has that edge too, its blur and
+//! 1. The error-function edge, on struts the edge of a blurred rod, fitted to the voxels of a bundle around the normal, two voxels in radius: a
+//!    third of the noise of a single profile, and no interpolation. With the far side of a wall or a gap within five blurs the model has that edge too, its blur and
 //!    contrast given (Treece et al. 2010): right from three blurs, stated and flagged down to one and a half, not measurable below.
 //! 2. Where the bundle does not look like its model: the local half-way level on a single cubic profile.
 //! 3. Where no plateaus make a level: the steepest point of that profile.
@@ -11,9 +11,10 @@
 
 use super::edge::{self, Edges, Fit, Model};
 use super::flag;
-use super::image::{Bundle, Near, Scene, TWO_PI};
+use super::image::{Near, Scene, TWO_PI};
 use super::plateaus::View;
 use super::quality::ImageQuality;
+use super::rod::Rod;
 use super::shape::Shape;
 use super::space::{V3, add, dot};
 use crate::volume::Voxel;
@@ -39,6 +40,18 @@ pub(super) struct Edge {
     /// Standard uncertainty from blur, contrast and level, which all edges have in common (mm).
     pub common_u: f32,
     pub flags: u16,
+    pub bent: Bent,
+}
+
+/// How a fit took the bending of the surface.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Bent {
+    /// As that of a ball, whose edge is taken for flat.
+    Not,
+    /// As that of a strut of the radius that goes with the curvature of the iso-surface.
+    Given,
+    /// As that of a strut whose radius was found.
+    Found,
 }
 
 /// What all vertices share.
@@ -59,6 +72,11 @@ pub(super) struct Placing<'a> {
 /// Radius of the bundles on a grid (mm).
 pub(super) fn bundle_radius<T: Voxel>(scene: &Scene<T>) -> f64 {
     BUNDLE * scene.voxel()
+}
+
+/// Whether the root mean square that a model leaves of its bundle can be noise, beside [`MISFIT`].
+pub(super) fn can_be_noise(residual: f64, noise: f64, model: &Model) -> bool {
+    residual * residual <= (2.0 * noise) * (2.0 * noise) + (MISFIT * model.contrast) * (MISFIT * model.contrast)
 }
 
 /// Area over which the noise of vertices averages (mm²): the integral of the correlation of two bundles over their distance.
@@ -84,7 +102,7 @@ impl Placing<'_> {
         // Between 1.5 and 3 blurs a wall's half-way level is off by up to 0.28 blurs a side, 0.1 in the mean.
         let bias = if thin != 0 { 0.1 * self.sigma() } else { 0.0 };
         let noise = self.noise() * scene.linear(p).noise_gain.sqrt() * self.per_level(1.0);
-        Edge { shift: 0.0, u: (noise * noise + bias * bias).sqrt() as f32, common_u: 0.0, flags }
+        Edge { shift: 0.0, u: (noise * noise + bias * bias).sqrt() as f32, common_u: 0.0, flags, bent: Bent::Not }
     }
 
     /// Movement of the half-way level of a single profile with the level (mm per part of the contrast).
@@ -92,13 +110,22 @@ impl Placing<'_> {
         TWO_PI.sqrt() * self.sigma() / contrast
     }
 
-    pub fn refined<T: Voxel>(&self, scene: &Scene<T>, near: &mut Vec<Near>, (p, shape): (V3, &Shape), view: &View, model: &Model) -> Edge {
+    pub fn refined<T: Voxel>(
+        &self,
+        scene: &Scene<T>,
+        near: &mut Vec<Near>,
+        (p, shape, rod): (V3, &Shape, Option<Rod>),
+        view: &View,
+        model: &Model,
+    ) -> Edge {
         let kept = self.kept(scene, p, view);
         if kept.flags & flag::CUT != 0 || shape.normal == [0.0; 3] {
             return kept;
         }
         let profile = Profile { scene, p, normal: shape.normal(), limit: self.limit };
-        self.bundled(scene, near, (p, shape), view, model)
+        let mut bundled = |rod| self.bundled(scene, near, (p, shape, rod), view, model);
+        rod.and_then(|rod| bundled(Some(rod)))
+            .or_else(|| bundled(None))
             .or_else(|| self.unmeasurable(&kept, view))
             .or_else(|| self.half_way(&profile, &kept, model))
             .or_else(|| self.steepest(&profile, &kept, model))
@@ -109,20 +136,19 @@ impl Placing<'_> {
         &self,
         scene: &Scene<T>,
         near: &mut Vec<Near>,
-        (p, shape): (V3, &Shape),
+        (p, shape, rod): (V3, &Shape, Option<Rod>),
         view: &View,
         model: &Model,
     ) -> Option<Edge> {
         let sigma = self.sigma();
-        let (normal, curvature) = (shape.normal(), shape.curvature().clamp(-1.0 / (3.0 * sigma), 1.0 / (3.0 * sigma)));
-        let mut edges = view.edges(NEAR_SIDE * sigma);
+        let normal = shape.normal();
+        let mut edges = view.edges(NEAR_SIDE * sigma, rod, sigma);
         let mut centre = 0.0;
         let mut found: Option<Fit> = None;
         for _ in 0..3 {
             let from = edges.wall.unwrap_or(edges.at) - REACH * sigma;
             let to = edges.gap.unwrap_or(edges.at) + REACH * sigma;
-            let bundle =
-                Bundle { point: add(p, normal, centre), normal, curvature, along: [from - centre, to - centre], radius: self.radius };
+            let bundle = edges.bundle((add(p, normal, centre), shape), sigma, [from - centre, to - centre], self.radius);
             scene.bundle(&bundle, near);
             near.iter_mut().for_each(|v| v.t += centre);
             let fit = edge::fit(near, model, edges)?;
@@ -138,9 +164,7 @@ impl Placing<'_> {
             }
         }
         let fit = found?;
-        let noise = self.noise();
-        let most = (2.0 * noise) * (2.0 * noise) + (MISFIT * model.contrast) * (MISFIT * model.contrast);
-        if fit.residual * fit.residual > most {
+        if !can_be_noise(fit.residual, self.noise(), model) {
             return None;
         }
         self.judged(&fit, model, normal)
@@ -149,7 +173,7 @@ impl Placing<'_> {
     /// Flags and uncertainty of a bundle's edge.
     fn judged(&self, fit: &Fit, model: &Model, normal: V3) -> Option<Edge> {
         let sigma = self.sigma();
-        let Edges { at, wall, gap } = fit.edges;
+        let Edges { at, wall, gap, rod } = fit.edges;
         let thinnest = wall.map_or(f64::INFINITY, |e| at - e).min(gap.map_or(f64::INFINITY, |e| e - at));
         if thinnest < WALL[0] * sigma {
             return None;
@@ -163,7 +187,12 @@ impl Placing<'_> {
         // Edges that stand alone do not feel blur and contrast, and take their level from plateaus where there are any.
         let feels = self.alone_too || wall.is_some() || gap.is_some();
         let common_u = if feels { edge::quadratic(&self.common, &fit.per_shared).max(0.0).sqrt() } else { 0.0 };
-        Some(Edge { shift: at as f32, u: u as f32, common_u: common_u as f32, flags: flag::REFINED | thin | low })
+        let bent = match (rod, wall) {
+            (None, _) => Bent::Not,
+            (Some(_), None) => Bent::Given,
+            (Some(_), Some(_)) => Bent::Found,
+        };
+        Some(Edge { shift: at as f32, u: u as f32, common_u: common_u as f32, flags: flag::REFINED | thin | low, bent })
     }
 
     /// A wall or a gap whose far side is so near that blur and thickness cannot be told apart.
@@ -195,7 +224,7 @@ impl Placing<'_> {
         let inflation = dot(self.inflation, [0, 1, 2].map(|a| profile.normal[a] * profile.normal[a])).min(1.0);
         let (noise, misfit) = (self.noise() * (gain * inflation).sqrt() / slope, MISFIT * ideal.recip() * 0.4);
         let u = (noise * noise + misfit * misfit).sqrt();
-        Edge { shift: t as f32, u: u as f32, common_u: 0.0, flags: kept.flags & !flag::KEPT_ISO50 | how | low }
+        Edge { shift: t as f32, u: u as f32, flags: kept.flags & !flag::KEPT_ISO50 | how | low, ..*kept }
     }
 }
 

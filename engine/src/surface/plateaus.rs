@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::edge::{Edges, Model};
 use super::field::Ring;
 use super::image::Scene;
+use super::rod::Rod;
 use super::shape::Shape;
 use super::space::{V3, add};
 use crate::sum;
@@ -47,10 +48,12 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The edge at the vertex with the far sides of its wall and its gap that lie within a distance (mm).
-    pub fn edges(&self, within_mm: f64) -> Edges {
-        let near = |mm: f32| Some(f64::from(mm)).filter(|&d| d < within_mm);
-        Edges { at: 0.0, wall: near(self.wall_mm).map(|d| -d), gap: near(self.gap_mm) }
+    /// The edge at the vertex with the far sides of its wall and its gap that lie within a distance (mm), and that of its strut at this blur.
+    pub fn edges(&self, within_mm: f64, rod: Option<Rod>, blur: f64) -> Edges {
+        let near = |mm: f32, within: f64| Some(f64::from(mm)).filter(|&d| d < within);
+        let far = rod.map(|rod| near(self.wall_mm, f64::INFINITY).or_else(|| rod.far_side(blur)));
+        let wall = far.unwrap_or_else(|| near(self.wall_mm, within_mm));
+        Edges { at: 0.0, wall: wall.map(|d| -d), gap: near(self.gap_mm, within_mm), rod }
     }
 
     /// Whether no other edge is within sight.

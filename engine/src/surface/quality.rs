@@ -11,7 +11,8 @@ use rayon::prelude::*;
 
 use super::Artefacts;
 use super::edge::{self, Edges, Model};
-use super::image::{Bundle, Near, Scene, TWO_PI};
+use super::image::{Near, Scene, TWO_PI};
+use super::place;
 use super::plateaus::Levels;
 use super::shape::Shape;
 use super::space::{V3, add};
@@ -332,6 +333,8 @@ pub(super) struct Common {
     inside: f64,
     /// Whether edges were fitted; otherwise the plateaus are the modes.
     pub is_fitted: bool,
+    /// Median root mean square that the edges leave of their bundles.
+    pub residual: f64,
 }
 
 impl Common {
@@ -341,7 +344,7 @@ impl Common {
         let mut covariance = [[0.0; 3]; 3];
         let contrast = f64::max(0.05, inside - 1.0);
         [0.05 * sigma, contrast, 0.025].iter().enumerate().for_each(|(a, u)| covariance[a][a] = u * u);
-        Common { model: Model { low: 0.0, contrast: 1.0, sigma }, covariance, inside, is_fitted: false }
+        Common { model: Model { low: 0.0, contrast: 1.0, sigma }, covariance, inside, is_fitted: false, residual: 0.0 }
     }
 
     /// The modes that edges show, or where none could be fitted what lies inside, if that is not the modes at hand.
@@ -373,6 +376,11 @@ impl Common {
         covariance
     }
 
+    /// Whether what the edges leave of their bundles can be noise and what makes a single edge misfit.
+    pub fn leaves_noise(&self, noise: f64) -> bool {
+        place::can_be_noise(self.residual, noise, &self.model)
+    }
+
     /// Relative standard uncertainty of the blur.
     pub fn blur_u(&self) -> f64 {
         self.covariance[0][0].sqrt() / self.model.sigma
@@ -391,13 +399,13 @@ struct Given {
 
 /// The bundle around the edges that a vertex shows, fitted.
 fn fit_shown<T: Voxel>(scene: &Scene<T>, (p, shape, edges): &mut Shown, model: &Model, radius: f64, near: &mut Vec<Near>) -> Option<f64> {
-    let (normal, curvature) = (shape.normal(), shape.curvature());
+    let normal = shape.normal();
     let reach = REACH * model.sigma;
     let mut residual = None;
     for _ in 0..2 {
         let at = edges.at;
         let along = [edges.wall.unwrap_or(at) - at - reach, edges.gap.unwrap_or(at) - at + reach];
-        scene.bundle(&Bundle { point: add(*p, normal, at), normal, curvature, along, radius }, near);
+        scene.bundle(&edges.bundle((add(*p, normal, at), shape), model.sigma, along, radius), near);
         near.iter_mut().for_each(|v| v.t += at);
         let found = edge::fit(near, model, *edges)?;
         (*edges, residual) = (found.edges, Some(found.residual));
@@ -410,16 +418,16 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, rad
     const ROUNDS: usize = 15;
     let mut model = Model { low: 0.0, contrast: 1.0, sigma: first };
     let mut worst_residual = f64::INFINITY;
-    let mut sums = [[0.0; 3]; 3];
+    let (mut sums, mut residual) = ([[0.0; 3]; 3], 0.0);
     let mut shown: Vec<Shown> = picked.to_vec();
-    let bent = |model: &Model, shape: &Shape| {
+    let bent = |model: &Model, (_, shape, edges): &Shown| {
         // To second order the edge of a ball is wider by this part, as the outer parallels of its surface are less bent.
-        let bend = model.sigma * shape.curvature();
+        let bend = if edges.rod.is_some() { 0.0 } else { model.sigma * shape.curvature() };
         Model { sigma: model.sigma * (1.0 + 0.5 * bend * bend), ..*model }
     };
     for round in 0..ROUNDS {
         let one = |one: &mut Shown| {
-            let (model, mut near) = (bent(&model, &one.1), vec![]);
+            let (model, mut near) = (bent(&model, one), vec![]);
             let residual = fit_shown(scene, one, &model, radius, &mut near)?;
             let (mut n, mut r) = ([[0.0; 3]; 3], [0.0; 3]);
             edge::shared(&near, &model, &one.2, &mut n, &mut r);
@@ -432,7 +440,8 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, rad
         let mut residuals: Vec<f64> = found.iter().map(|f| f.residual).collect();
         residuals.sort_unstable_by(f64::total_cmp);
         // Bundles that look unlike the others have something else in them.
-        worst_residual = worst_residual.min(2.0 * residuals[residuals.len() / 2] + 1e-9);
+        residual = residuals[residuals.len() / 2];
+        worst_residual = worst_residual.min(2.0 * residual + 1e-9);
         if round > 0 {
             found.retain(|f| f.residual <= worst_residual);
         }
@@ -457,13 +466,17 @@ pub(super) fn blur<T: Voxel>(scene: &Scene<T>, picked: &[Shown], first: f64, rad
     let noise = image.relative_noise();
     let gain = noise * noise * image.whole_inflation() * overlap(scene, &mut shown, &model, radius);
     let mut covariance = edge::covariance(&sums)?.map(|row| row.map(|c| gain * c));
-    let floor = BLUR_MODEL_U * model.sigma;
-    covariance[0][0] += floor * floor;
-    Some(Common { model, covariance, inside: model.low + model.contrast, is_fitted: true })
+    let of_rods = picked.iter().filter(|(_, _, edges)| edges.rod.is_some()).count() * 2 > picked.len();
+    let [blur, contrast] = if of_rods { RODS_MODEL_U } else { [BLUR_MODEL_U, 0.0] };
+    covariance[0][0] += (blur * model.sigma) * (blur * model.sigma);
+    covariance[1][1] += (contrast * model.contrast) * (contrast * model.contrast);
+    Some(Common { model, covariance, inside: model.low + model.contrast, is_fitted: true, residual })
 }
 
 /// Relative standard uncertainty of a blur without noise: of the second order in curvature, and of sampling; seen on phantoms.
 const BLUR_MODEL_U: f64 = 0.0015;
+/// Those of a blur and a contrast from struts, whose axes and normals lean by what sampling and noise make of the iso-surface; seen on phantoms.
+const RODS_MODEL_U: [f64; 2] = [0.005, 0.0025];
 
 /// Factor on the variance of what bundles share, since a voxel lies in several of them: the mean square of the voxels' weights over their mean.
 fn overlap<T: Voxel>(scene: &Scene<T>, shown: &mut [Shown], model: &Model, radius: f64) -> f64 {

@@ -14,10 +14,11 @@ use super::edge;
 use super::extract::IndexMesh;
 use super::field::Ring;
 use super::image::{Bundle, Geometry, Greys, Scene, TWO_PI};
-use super::place::{self, Edge, Placing};
+use super::place::{self, Bent, Edge, Placing};
 use super::plateaus::{self, Levels, Look, View};
 use super::quality::{self, Common, ImageQuality, Noise, PROFILES, Shown};
 use super::reach::{self, Places};
+use super::rod::{self, Rod};
 use super::shape::{CURVATURE_ROUNDS, Shape, patch_variance, shapes};
 use super::space::{V3, add, area_vector, dot};
 use super::{Artefacts, Determined, Unresolved, flag};
@@ -73,10 +74,10 @@ pub(super) fn settle<T: Voxel>(
     let ring = Ring::new(points.len(), &triangles);
     let first = shapes(&points, &triangles, &ring, CURVATURE_ROUNDS);
     rt.step("refine", 0.2)?;
-    let picked = flattest(slices.grid(), &points, &first);
+    let picked = Picked::of(slices.grid(), &points, &first, (&ring, &triangles));
     let (widest, _) = Geometry::new(slices.grid()).steps();
     let held_bytes = (BYTES_PER_VERTEX * points.len()) as u64;
-    let lines: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
+    let lines: Vec<(V3, V3)> = picked.flat.iter().chain(&picked.rods).map(|(p, shape, _)| (*p, shape.normal())).collect();
     let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
     let (image, common, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
     if let Some(modes) = common.elsewhere(&greys.modes).filter(|_| task.may_move) {
@@ -118,6 +119,7 @@ pub(super) fn settle<T: Voxel>(
     });
     let surface = Surface {
         shapes: &bends,
+        edges: &edges,
         area_mm2,
         mean_variance,
         common_variance,
@@ -181,7 +183,8 @@ fn place_all<T: Voxel>(
             if !task.adaptive {
                 return placing.kept(scene, points[v], &views[v]);
             }
-            placing.refined(scene, near, (points[v], &first[v]), &views[v], &levels.model(v, &views[v], task.modes, sigma))
+            let rod = Rod::around(v, rod::LEAST_BEND / sigma, first, (ring, triangles)).filter(|rod| rod.shows(&views[v], sigma));
+            placing.refined(scene, near, (points[v], &first[v], rod), &views[v], &levels.model(v, &views[v], task.modes, sigma))
         })
         .collect();
     Ok((edges, mixed, levels))
@@ -214,7 +217,12 @@ impl Bending {
         // The blurred surface is a parallel of the true one, and bent the more (exact for a ball).
         let blur = variance * new / (1.0 + variance * new * new);
         if edge.flags & flag::REFINED != 0 {
-            edge.shift = (f64::from(edge.shift) + blur + self.aside * (new - old)) as f32;
+            let by = match edge.bent {
+                Bent::Not => blur + self.aside * (new - old),
+                Bent::Given => (variance + self.aside) * (new - old),
+                Bent::Found => return,
+            };
+            edge.shift = (f64::from(edge.shift) + by) as f32;
             edge.u = (f64::from(edge.u) * self.roughening().sqrt()) as f32;
         } else if edge.flags & (flag::LOCAL_ISO50 | flag::STEEPEST) != 0 {
             edge.shift = (f64::from(edge.shift) + blur) as f32;
@@ -237,12 +245,13 @@ fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, s
 }
 
 /// Also what the edges of the flattest vertices have in common.
-fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task) -> (ImageQuality, Common, Vec<Finding>) {
+fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task) -> (ImageQuality, Common, Vec<Finding>) {
     let (widest, _) = scene.steps();
     let mut findings = vec![];
+    let flat: Vec<(V3, Shape)> = picked.flat.iter().map(|(p, shape, _)| (*p, *shape)).collect();
     let quality = |sigma: f64| ImageQuality::new(scene, task.noise, sigma);
-    let first = quality::first_blur(scene, picked);
-    let inside = quality::inside(scene, picked, first.unwrap_or(widest)) - 3.0 * quality(widest).relative_noise();
+    let first = quality::first_blur(scene, &flat);
+    let inside = quality::inside(scene, &flat, first.unwrap_or(widest)) - 3.0 * quality(widest).relative_noise();
     let fitted = first.and_then(|first| common_edges(scene, picked, task, first));
     // A material darker than what lies inside is a chance find on edges without plateaus.
     let common = fitted.filter(|c| c.model.low + c.model.contrast > inside - quality::MODE_OFF).unwrap_or_else(|| {
@@ -254,31 +263,30 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task
         Common::guessed(sigma, inside)
     });
     let sigma = common.model.sigma;
-    let normals: Vec<(V3, V3)> = picked.iter().map(|(p, shape)| (*p, shape.normal())).collect();
+    let normals: Vec<(V3, V3)> = flat.iter().map(|(p, shape)| (*p, shape.normal())).collect();
     let voxel_mm = scene.grid().spacing_mm().into_iter().fold(0.0, f64::max);
     let artefacts = Artefacts::seen(|p| scene.grey_within(p), &normals, sigma, voxel_mm);
     (ImageQuality { artefacts, ..quality(sigma) }, common, findings)
 }
 
-/// From the edges that stand alone, where one in twenty does; otherwise from walls and gaps, whose far sides are part of the model.
-fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task, first: f64) -> Option<Common> {
+/// From struts, where they are most of what there is; from the edges that stand alone, where one in twenty does; otherwise from walls and gaps,
+/// whose far sides are part of the model.
+fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task, first: f64) -> Option<Common> {
     let quality = ImageQuality::new(scene, task.noise, first);
     let radius = place::bundle_radius(scene);
-    let shown = |blur: f64| -> Vec<(View, Shown)> {
+    let shown = |picked: &[Place], blur: f64| -> Vec<(View, Shown)> {
         let look = look(scene, task, &quality, blur);
-        picked
-            .par_iter()
-            .map(|(p, shape)| {
-                let view = look.at(scene, *p, shape);
-                (view, (*p, *shape, view.edges(f64::INFINITY)))
-            })
-            .collect()
+        let one = |(p, shape, rod): &Place| {
+            let view = look.at(scene, *p, shape);
+            (view, (*p, *shape, view.edges(f64::INFINITY, rod.filter(|rod| rod.shows(&view, blur)), blur)))
+        };
+        picked.par_iter().map(one).collect()
     };
     // Thin walls make the first value too large, and the larger it is the fewer edges stand alone.
     const GUESSES: [f64; 6] = [1.0, 0.67, 0.45, 0.3, 0.2, 0.13];
     let alone = |guess: f64| {
-        let alone: Vec<Shown> = shown(guess).into_iter().filter(|(view, _)| view.stands_alone()).map(|(_, s)| s).collect();
-        let enough = alone.len() * 20 >= picked.len();
+        let alone: Vec<Shown> = shown(&picked.flat, guess).into_iter().filter(|(view, _)| view.stands_alone()).map(|(_, s)| s).collect();
+        let enough = alone.len() * 20 >= picked.flat.len();
         let common = enough.then(|| quality::blur(scene, &alone, guess, radius, &quality))??;
         // Whether they stand alone at the blur found, too.
         (common.model.sigma < 1.25 * guess).then_some(common)
@@ -287,26 +295,54 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], task: &Task,
     const FLAT: f64 = 0.1;
     let walls = |guess: f64| {
         let flat = |(_, shape, _): &Shown| (guess * shape.curvature()).abs() < FLAT;
-        let walls: Vec<Shown> = shown(guess).into_iter().map(|(_, s)| s).filter(flat).collect();
-        let enough = walls.len() * 20 >= picked.len();
+        let walls: Vec<Shown> = shown(&picked.flat, guess).into_iter().map(|(_, s)| s).filter(flat).collect();
+        let enough = walls.len() * 20 >= picked.flat.len();
         let common = enough.then(|| quality::blur(scene, &walls, guess, radius, &quality))??;
         (common.model.sigma < 1.5 * guess).then_some(common)
+    };
+    // Struts that do not look like rods at the blur found are none. A Gaussian of half a voxel has a third of itself beyond what voxels sample:
+    // rods thin and sharp look like thicker ones of less contrast.
+    const SAMPLED: f64 = 0.5;
+    let rods = |guess: f64| {
+        let both = |(_, _, edges): &Shown| edges.rod.is_some() && edges.wall.is_some();
+        let rods: Vec<Shown> = shown(&picked.rods, guess).into_iter().map(|(_, s)| s).filter(both).collect();
+        let enough = 2 * rods.len() >= picked.flat.len();
+        let common = enough.then(|| quality::blur(scene, &rods, guess, radius, &quality))??;
+        let (sigma, least) = (common.model.sigma, SAMPLED * scene.voxel());
+        (sigma > least && sigma < 1.5 * guess && common.leaves_noise(quality.relative_noise())).then_some(common)
     };
     // Voxels average over their own width, a standard deviation of 0.29 of it: bundles of less reach no plateau, and fit any contrast.
     const LEAST: f64 = 0.25;
     let (widest, _) = scene.steps();
     let guesses = || GUESSES.iter().enumerate().filter(|(n, g)| *n == 0 || **g * first > LEAST * widest).map(|(_, g)| g * first);
-    guesses().find_map(alone).or_else(|| guesses().take(3).find_map(walls))
+    guesses().take(2).find_map(rods).or_else(|| guesses().find_map(alone)).or_else(|| guesses().take(3).find_map(walls))
 }
 
-/// Up to [`PROFILES`] vertices of the flatter half of the surface.
-fn flattest(grid: &Grid, points: &[V3], shapes: &[Shape]) -> Vec<(V3, Shape)> {
-    let geometry = Geometry::new(grid);
-    let stride = points.len().div_ceil(2 * PROFILES).max(1);
-    let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !geometry.is_beyond(points[v])).collect();
-    picked.sort_by(|&a, &b| shapes[a].curvature.abs().total_cmp(&shapes[b].curvature.abs()).then(a.cmp(&b)));
-    picked.truncate(picked.len().div_ceil(2));
-    picked.into_iter().map(|v| (points[v], shapes[v])).collect()
+/// A vertex, and the strut that it lies on.
+type Place = (V3, Shape, Option<Rod>);
+
+/// Vertices that tell what the image is like.
+struct Picked {
+    /// Up to [`PROFILES`] of the flatter half of the surface.
+    flat: Vec<Place>,
+    /// Up to twice as many on struts.
+    rods: Vec<Place>,
+}
+
+impl Picked {
+    fn of(grid: &Grid, points: &[V3], shapes: &[Shape], (ring, triangles): (&Ring, &[[u32; 3]])) -> Picked {
+        // Thicker struts than of twenty voxels radius have plateaus within.
+        const LEAST: f64 = 0.05;
+        let geometry = Geometry::new(grid);
+        let (widest, _) = geometry.steps();
+        let stride = points.len().div_ceil(2 * PROFILES).max(1);
+        let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !geometry.is_beyond(points[v])).collect();
+        let place = |v: usize| (points[v], shapes[v], Rod::around(v, LEAST / widest, shapes, (ring, triangles)));
+        let rods = picked.iter().map(|&v| place(v)).filter(|(_, _, rod)| rod.is_some()).collect();
+        picked.sort_by(|&a, &b| shapes[a].curvature.abs().total_cmp(&shapes[b].curvature.abs()).then(a.cmp(&b)));
+        picked.truncate(picked.len().div_ceil(2));
+        Picked { flat: picked.into_iter().map(place).collect(), rods }
+    }
 }
 
 /// Factor of the noise's correlation on the variance of an edge whose normal lies along each axis of the world: least squares over some bundles.
@@ -320,7 +356,10 @@ fn inflation<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, points: &[V3], sh
     let one = |v: usize| {
         let normal = shapes[v].normal();
         let mut near = vec![];
-        scene.bundle(&Bundle { point: points[v], normal, curvature: 0.0, along: [-2.5 * sigma, 2.5 * sigma], radius }, &mut near);
+        scene.bundle(
+            &Bundle { point: points[v], normal, curvature: 0.0, straight: None, along: [-2.5 * sigma, 2.5 * sigma], radius },
+            &mut near,
+        );
         let factor = image.inflation(&near, &edge::parts(&near, &model, 0.0));
         factor.is_finite().then_some((normal.map(|x| x * x), factor))
     };
@@ -348,9 +387,11 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     let (sigma, noise, voxel) = (image.edge_sigma_mm, image.relative_noise(), scene.voxel());
     let coarse = 0.5 * voxel / sigma;
     let sampling = 0.001 * voxel * (coarse * coarse * coarse * coarse).min(10.0);
-    let bend = |v: usize| bend(sigma, &surface.shapes[v]);
-    let departure = levels.means[0];
     let n = surface.shapes.len().max(1) as f64;
+    // What is left to the correction for curvature: of struts whose radius was found nothing, of others the blur that it takes.
+    let bend = |v: usize| if surface.edges[v].bent == Bent::Found { 0.0 } else { bend(sigma, &surface.shapes[v]) };
+    let ball = |v: usize| if surface.edges[v].bent == Bent::Not { bend(v).abs() } else { 0.0 };
+    let departure = levels.means[0];
     let mean_bend = sum::sum(surface.shapes.len(), bend) / n;
     if !task.adaptive {
         let per_level = TWO_PI.sqrt() * sigma;
@@ -368,9 +409,9 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     // Without plateaus the level is one of the things that all edges have in common.
     let level = if levels.seen > 0.0 { per_level * root_of_squares(&[averaged, 0.1 * departure]) } else { 0.0 };
     let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
-    let mean_cube = sum::sum(surface.shapes.len(), |v| (bend(v) * bend(v) * bend(v)).abs()) / n;
+    let mean_cube = sum::sum(surface.shapes.len(), |v| ball(v) * ball(v) * ball(v)) / n;
     let blur = 2.0 * surface.blur_u * sigma * mean_bend;
-    let thin = THIN_STRUTS * sigma * (surface.median_cube(sigma) - LEAST_BEND).max(0.0);
+    let thin = THIN_STRUTS * sigma * (median_cube(surface.shapes.len(), ball) - LEAST_BEND).max(0.0);
     root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, thin, sampling, surface.common_variance.sqrt()])
 }
 
@@ -395,6 +436,7 @@ fn facet_loss(points: &[V3], triangles: &[[u32; 3]], shapes: &[Shape]) -> f64 {
 /// What the common uncertainty takes of a surface.
 struct Surface<'a> {
     shapes: &'a [Shape],
+    edges: &'a [Edge],
     area_mm2: f64,
     /// Mean square of the vertices' standard uncertainties from noise, without that of their curvature, whose mean is none (mm²).
     mean_variance: f64,
@@ -406,18 +448,15 @@ struct Surface<'a> {
     guessed_level_u: f64,
 }
 
-impl Surface<'_> {
-    /// Cube of the median of `|sigma H|`: edges and corners of a part that is flat elsewhere do not count.
-    fn median_cube(&self, sigma: f64) -> f64 {
-        let mut bends: Vec<f32> = self.shapes.iter().map(|s| s.curvature.abs()).collect();
-        let middle = bends.len() / 2;
-        if bends.is_empty() {
-            return 0.0;
-        }
-        let (_, median, _) = bends.select_nth_unstable_by(middle, f32::total_cmp);
-        let bend = (sigma * f64::from(*median)).min(MOST_SIGMA_H);
-        bend * bend * bend
+/// Cube of the median of `|sigma H|` of so many vertices: edges and corners of a part that is flat elsewhere do not count.
+fn median_cube(vertices: usize, bend: impl Fn(usize) -> f64) -> f64 {
+    let mut bends: Vec<f32> = (0..vertices).map(|v| bend(v) as f32).collect();
+    if bends.is_empty() {
+        return 0.0;
     }
+    let (_, median, _) = bends.select_nth_unstable_by(vertices / 2, f32::total_cmp);
+    let bend = f64::from(*median);
+    bend * bend * bend
 }
 
 fn root_of_squares(terms: &[f64]) -> f64 {
