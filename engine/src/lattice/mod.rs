@@ -22,6 +22,7 @@ mod graph;
 mod map;
 mod matched;
 mod nodes;
+mod noise;
 mod periods;
 mod residue;
 mod rings;
@@ -50,6 +51,7 @@ pub(crate) use findings::{About, findings};
 pub use map::map;
 pub use matched::Period;
 pub use nodes::Node;
+pub use noise::Noise;
 pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
 pub(crate) use sheet::periods;
@@ -176,9 +178,7 @@ pub struct Scan {
     pub grain: Grain,
     /// How far the image reaches; `None` of a mesh.
     pub view: Option<View>,
-    /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
-    pub noise_mm: f64,
-    pub noise_length_mm: f64,
+    pub noise: Noise,
     /// Vertices lie on a smooth surface, so that what facets cut off is known from their normals.
     pub smooth: bool,
     /// Whether what planes show along struts is kept for the table of sections.
@@ -269,18 +269,19 @@ pub(crate) fn follow(
         resolved_mm: scan.resolved_mm,
         grain: scan.grain,
         view: scan.view,
-        noise_mm: scan.noise_mm,
-        noise_length_mm: scan.noise_length_mm,
+        noise: scan.noise,
         keeps_slices: scan.keeps_slices,
     };
     let (segments, beside) = (design.segments(), design.beside(trace::REACH)?);
     if scan.keeps_slices {
         rt.afford("the sections of the struts", segments.iter().map(|s| trace::slices_bytes(s, scan.grain, limits.gap_mm)).sum())?;
     }
+    let (mut done, most) = (0, carried::MOST_PASSES * segments.len());
     let follow = |chosen: &[usize], at: &[Segment]| -> Result<Vec<Traced>, Error> {
         let mut struts = Vec::with_capacity(chosen.len());
         for (chosen, at) in chosen.chunks(BATCH).zip(at.chunks(BATCH)) {
-            rt.step("struts", chosen[0] as f64 / segments.len() as f64)?;
+            rt.step("struts", done as f64 / most as f64)?;
+            done += chosen.len();
             let of = |(&s, at): (&usize, &Segment)| {
                 let near: Vec<Segment> = beside[s].iter().map(|&n| segments[n as usize]).collect();
                 trace::trace(&segments[s], at, &near, &built, limits)
