@@ -451,3 +451,39 @@ fn in_a_region_tables_and_findings_tell_of_the_same_struts_nodes_and_windows() {
     let told = |far: bool| (0..values.len()).filter(|&v| (map.vertices()[v].x > 3.0) == far).any(|v| !values[v].is_nan());
     assert!(told(true) && (0..values.len()).all(|v| map.vertices()[v].x > 1.5 || values[v].is_nan()));
 }
+
+#[test]
+fn a_drop_is_told_in_a_part_of_any_size_unless_memory_is_short() {
+    let f = Framework::of(UnitCell::SimpleCubic, [2; 3], [2.0; 3], 0.4);
+    // A drop of 0.034 mm³ in a cell, as much as five cells of 1/300 of the larger part's diagonal.
+    let drop = Rod { from: Point3::from([1.0; 3]), to: Point3::new(1.0, 1.0, 1.0001), radius_mm: 0.2 };
+    let of = |far_mm: f64, budget: Option<u64>| {
+        let mark = Rod { from: Point3::new(far_mm, 2.0, 2.0), to: Point3::new(far_mm, 4.0, 2.0), radius_mm: 0.2 };
+        let with = |rods: Vec<Rod>| mesh_of(rods, 0.08);
+        let marked = |mut rods: Vec<Rod>| {
+            rods.push(mark);
+            rods
+        };
+        let folder = Folder::new();
+        let job = Lattice {
+            align: AlignmentMethod::None,
+            struts: Some(folder.file("struts.json", struts_json(&f).as_bytes())),
+            ..Lattice::new(
+                folder.mesh("n.stl", &with(marked(f.rods()))),
+                folder.mesh("a.stl", &with(marked([f.rods(), vec![drop]].concat()))),
+            )
+        };
+        let m = measure::lattice(&job, &Runtime::cpu().memory_budget(budget)).unwrap();
+        let told = |code: &str| m.findings.iter().find(|f| f.code == code).map(|f| f.message.clone());
+        (told("lattice.residue"), told("lattice.struts").unwrap())
+    };
+    let (small, large) = (of(6.0, None), of(60.0, None));
+    for (residue, limits) in [&small, &large] {
+        assert!(residue.as_ref().is_some_and(|r| r.starts_with("1 bodies") && r.contains("at (1.0")), "{residue:?}");
+        assert!(limits.contains("away from struts from 0.100 mm beside them"), "{limits}");
+    }
+    // 27 cells of an eighth of a diameter; smaller ones cost nothing in a small part.
+    assert!(large.1.contains(" and 3.38e-3 mm³ on;") && small.1.contains(" and 7.11e-4 mm³ on;"), "{large:?} {small:?}");
+    let (residue, limits) = of(60.0, Some(Runtime::overhead_bytes() + (8 << 20)));
+    assert!(residue.is_none() && limits.contains("since those of 0.050 mm that the struts ask for are too many"), "{residue:?} {limits}");
+}

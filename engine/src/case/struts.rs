@@ -64,7 +64,9 @@ impl Case<'_> {
     /// Material away from the nominal and from the struts as built.
     pub fn residue(&self) -> Result<&Residue, Error> {
         let (as_built, nominal, built, actual) = (self.lattice()?, self.nominal_distance()?, self.built()?, self.actual()?);
-        self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, built, actual.cell_mm, self.rt))
+        // A mesh has no voxels below which it shows nothing.
+        let finest_mm = actual.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(f64::INFINITY, f64::min));
+        self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, built, [finest_mm, actual.cell_mm], self.rt))
     }
 
     /// How the struts of a design repeat, in a region or everywhere.

@@ -24,6 +24,7 @@ mod matched;
 mod nodes;
 mod noise;
 mod periods;
+mod pieces;
 mod residue;
 mod rings;
 mod room;
@@ -52,6 +53,7 @@ pub use map::map;
 pub use matched::Period;
 pub use nodes::Node;
 pub use noise::Noise;
+pub use pieces::Astray;
 pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
 pub(crate) use sheet::periods;
@@ -248,6 +250,8 @@ pub struct Followed {
     pub limits: FaultLimits,
     pub struts: Vec<Traced>,
     pub nodes: Vec<Node>,
+    /// Pieces of which nothing is measured, since they fit as well a period away.
+    pub astray: Vec<Astray>,
 }
 
 /// Struts followed between two looks at the caller's wish to stop.
@@ -290,8 +294,21 @@ pub(crate) fn follow(
         }
         Ok(struts)
     };
-    let Carried { design: carried, struts, nodes } = Carried::of(design, follow)?;
-    Ok(Followed { design: design.clone(), carried, limits: *limits, struts, nodes })
+    let Carried { design: carried, mut struts, mut nodes } = Carried::of(design, follow)?;
+    let astray = pieces::astray(design, &carried, &struts, [nominal, surface]);
+    for Astray { struts: piece, by } in &astray {
+        for &s in piece {
+            let reason = format!("the piece of the lattice that it belongs to fits as well {}", away(by));
+            (struts[s].state, struts[s].reason) = (State::Unmeasured, Some(reason));
+            design.struts()[s].ends.iter().for_each(|&n| nodes[n as usize].offset = None);
+        }
+    }
+    Ok(Followed { design: design.clone(), carried, limits: *limits, struts, nodes, astray })
+}
+
+/// By how much a piece is astray, and what to do about it.
+fn away(by: &Vector3<f64>) -> String {
+    format!("a period away, by ({:.3}, {:.3}, {:.3}) mm: align by what is known to be in place, or cut the piece out", by.x, by.y, by.z)
 }
 
 impl Followed {
@@ -308,6 +325,16 @@ impl Followed {
         let on_line = |p: &Point3<f64>| line.place + line.direction * (p - line.place).dot(&line.direction);
         let radius_mm = traced.diameter_mm.map_or(carried.radius_mm, |d| 0.5 * d);
         Segment { from: on_line(&carried.from), to: on_line(&carried.to), radius_mm }
+    }
+
+    /// The struts of pieces that fit as well a period away, there.
+    fn astray(&self) -> impl Iterator<Item = Segment> {
+        self.astray.iter().flat_map(|piece| {
+            piece.struts.iter().map(|&s| {
+                let at = self.carried.segment(s);
+                Segment { from: at.from + piece.by, to: at.to + piece.by, ..at }
+            })
+        })
     }
 
     /// How far each node may be displaced, by the thickest of its struts, mm; 0 where none end.
