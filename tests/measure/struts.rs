@@ -483,7 +483,7 @@ fn a_drop_is_told_in_a_part_of_any_size_unless_memory_is_short() {
         assert!(limits.contains("away from struts from 0.100 mm beside them"), "{limits}");
     }
     // 27 cells of an eighth of a diameter; smaller ones cost nothing in a small part.
-    assert!(large.1.contains(" and 3.38e-3 mm³ on;") && small.1.contains(" and 7.11e-4 mm³ on;"), "{large:?} {small:?}");
+    assert!(large.1.contains(" and 3.37e-3 mm³ on;") && small.1.contains(" and 7.11e-4 mm³ on;"), "{large:?} {small:?}");
     let (residue, limits) = of(60.0, Some(Runtime::overhead_bytes() + (8 << 20)));
     assert!(residue.is_none() && limits.contains("since those of 0.050 mm that the struts ask for are too many"), "{residue:?} {limits}");
 }
