@@ -7,9 +7,13 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use nalgebra::Point3;
+use verimetry_engine::frame::Grid;
 use verimetry_engine::gpu;
 use verimetry_engine::judge::{Judged, judge};
 use verimetry_engine::judgement::{Decision, Stamp, differences};
+use verimetry_engine::order::{self, ComponentsOrder};
+use verimetry_engine::phantom::{self, Ct, Solid, parts};
 use verimetry_engine::runtime::Runtime;
 
 fn order(name: &str) -> PathBuf {
@@ -110,4 +114,51 @@ fn an_order_for_a_later_quantity_is_refused_by_name_before_anything_is_computed(
     let error = judge(&path, stamp(), &Runtime::cpu()).unwrap_err();
     assert_eq!(error.code, "quantity.unavailable");
     assert!(error.message.contains("roughness.Sa"));
+}
+
+/// An order about a scanned ball beside a smaller one, with more of its actual part, that asks these quantities.
+fn order_of_balls(more: &str, quantities: &[&str]) -> String {
+    let head = "schema = \"verimetry/order/1\"\norder = { id = \"O\", device = \"Ball\", device_id = \"U\", device_class = \"customised\", implantable = true, \
+                patient = \"P\", image_acquired = \"2026-10-02\", design_completed = \"2026-10-09\" }\nnominal = { file = \"n.stl\" }\n\
+                alignment = { method = \"none\" }\n";
+    let asked = |(n, quantity): (usize, &&str)| {
+        format!("[[requirement]]\nid = \"T{n}\"\nclause = \"8.3.2.2 b)\"\nquantity = \"{quantity}\"\nmin = 0.0\nmax = 1000.0\n")
+    };
+    let asked: String = quantities.iter().enumerate().map(asked).collect();
+    format!("{head}actual = {{ file = \"a.mha\", scale_uncertainty = 0.0{more} }}\n{asked}")
+}
+
+#[test]
+fn an_order_keeps_all_bodies_of_a_scan_where_it_asks_what_all_of_them_have_and_else_the_largest() {
+    let kept = |more: &str, quantities: &[&str]| order::parse(order_of_balls(more, quantities).as_bytes(), "o.toml").unwrap().components();
+    let of_all =
+        ["porosity.total", "pore.size_d50", "wall.thickness_mean", "structure.anisotropy", "defect.closed_count", "lattice.missing"];
+    for quantity in of_all {
+        assert_eq!(kept("", &["body.volume", quantity]), ComponentsOrder::All, "{quantity}");
+        assert_eq!(kept(", components = \"largest\"", &[quantity]), ComponentsOrder::Largest, "{quantity}");
+    }
+    for quantity in ["body.volume", "deviation.abs_p99", "dimension.value", "image.contrast"] {
+        assert_eq!(kept("", &[quantity]), ComponentsOrder::Largest, "{quantity}");
+        assert_eq!(kept(", components = \"all\"", &[quantity]), ComponentsOrder::All, "{quantity}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let ball = |x: f64, radius_mm: f64| Solid::Ball { centre: Point3::new(x, 0.0, 0.0), radius_mm };
+    let ct = Ct { edge_sigma_mm: 0.07, air: 1000.0, material: 21_000.0, noise_sd: 200.0, seed: 5 };
+    let grid = Grid::aligned([66, 42, 42], [0.1; 3], Point3::new(-2.05, -2.05, -2.05)).unwrap();
+    let scan = ct.scan(&Solid::Union(vec![ball(0.0, 1.5), ball(3.2, 0.8)]), &grid).unwrap();
+    std::fs::write(folder.path().join("a.mha"), phantom::metaimage(&scan)).unwrap();
+    std::fs::write(folder.path().join("n.stl"), phantom::stl(&parts::ball(Point3::origin(), 1.5, 20).mesh)).unwrap();
+    let volume = |quantities: &[&str]| {
+        let path = folder.path().join("o.toml");
+        std::fs::write(&path, order_of_balls("", quantities)).unwrap();
+        let judged = judge(&path, stamp(), &Runtime::cpu()).unwrap();
+        let line = &judged.payload.results[0];
+        (line.value.unwrap(), line.expanded_uncertainty.unwrap())
+    };
+    let cubes = |radii: &[f64]| radii.iter().map(|r| 4.0 / 3.0 * std::f64::consts::PI * r * r * r).sum::<f64>();
+    for (quantities, radii) in [(vec!["body.volume"], vec![1.5]), (vec!["body.volume", "porosity.total"], vec![1.5, 0.8])] {
+        let (found, expanded) = volume(&quantities);
+        assert!((found - cubes(&radii)).abs() < expanded, "{quantities:?}: {found} ± {expanded}, truth {}", cubes(&radii));
+    }
 }

@@ -59,6 +59,14 @@ pub(super) fn struts_json(f: &Framework) -> String {
     format!("{{\"nodes\":[{}],\"struts\":[{}]}}", nodes.join(","), struts.join(","))
 }
 
+/// An order about a part that is scanned as `a.stl` and designed as `n.stl`; `more` goes on where the actual part is described.
+pub(super) fn order_with(more: &str) -> String {
+    format!(
+        "schema = \"verimetry/order/1\"\n[order]\nid = \"L\"\ndevice = \"Lattice\"\ndevice_id = \"1\"\ndevice_class = \"customised\"\nimplantable = true\n\
+         patient = \"P\"\nimage_acquired = \"2026-01-01\"\ndesign_completed = \"2026-01-02\"\n[nominal]\nfile = \"n.stl\"\n[actual]\nfile = \"a.stl\"\n{more}"
+    )
+}
+
 /// What was put into a part: the state of every strut, and the nodes that were shifted.
 struct Seeded {
     states: Vec<&'static str>,
@@ -398,12 +406,10 @@ fn an_order_about_struts_is_judged_with_their_table_and_map_as_evidence() {
     folder.file("a.stl", &mesh(missing));
     folder.file("struts.json", struts_json(&f).as_bytes());
     let order = |lattice: &str| {
-        format!(
-            "schema = \"verimetry/order/1\"\n[order]\nid = \"L\"\ndevice = \"Lattice\"\ndevice_id = \"1\"\ndevice_class = \"customised\"\nimplantable = true\n\
-             patient = \"P\"\nimage_acquired = \"2026-01-01\"\ndesign_completed = \"2026-01-02\"\n[nominal]\nfile = \"n.stl\"\n[actual]\nfile = \"a.stl\"\n\
-             point_uncertainty = 0.001\n[alignment]\nmethod = \"none\"\n{lattice}[[requirement]]\nid = \"R\"\nclause = \"8.3.2.2 b)\"\n\
+        order_with(&format!(
+            "point_uncertainty = 0.001\n[alignment]\nmethod = \"none\"\n{lattice}[[requirement]]\nid = \"R\"\nclause = \"8.3.2.2 b)\"\n\
              quantity = \"lattice.missing\"\nmax = 0\n"
-        )
+        ))
     };
     let judged = |name: &str, lattice: &str| {
         let path = folder.file(name, order(lattice).as_bytes());

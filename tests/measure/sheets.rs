@@ -9,6 +9,7 @@ use verimetry_engine::phantom::sheets::{Minimal, Sheet};
 use verimetry_engine::phantom::{Fineness, surface_mesh};
 use verimetry_engine::volume::{Rescale, Volume};
 
+use super::lattice::order_with;
 use super::*;
 
 /// Walls in a cube on a plate with a post, so that the part has one pose.
@@ -128,14 +129,12 @@ fn rows(table: &str) -> Vec<std::collections::BTreeMap<&str, &str>> {
 
 /// An order about a part with a region clear of the plate and of the walls' edges.
 fn order(alignment: &str, [low, high]: [f64; 2]) -> String {
-    format!(
-        "schema = \"verimetry/order/1\"\n[order]\nid = \"L\"\ndevice = \"Lattice\"\ndevice_id = \"1\"\ndevice_class = \"customised\"\nimplantable = true\n\
-         patient = \"P\"\nimage_acquired = \"2026-01-01\"\ndesign_completed = \"2026-01-02\"\n[nominal]\nfile = \"n.stl\"\n[actual]\nfile = \"a.stl\"\n\
-         point_uncertainty = 0.001\n[alignment]\nmethod = \"{alignment}\"\n[[region]]\nname = \"inner\"\n\
+    order_with(&format!(
+        "point_uncertainty = 0.001\n[alignment]\nmethod = \"{alignment}\"\n[[region]]\nname = \"inner\"\n\
          shape = {{ box = {{ min = [{low:.1}, {low:.1}, {low:.1}], max = [{high:.1}, {high:.1}, {high:.1}] }} }}\n\
          [[requirement]]\nid = \"R\"\nclause = \"8.3.2.2 b)\"\nquantity = \"lattice.wall_breaks\"\nregion = \"inner\"\nmax = 0\n\
          [[requirement]]\nid = \"S\"\nclause = \"8.3.2.2 b)\"\nquantity = \"lattice.cell_a\"\nmin = 2.9\nmax = 3.1\n"
-    )
+    ))
 }
 
 fn codes(m: &Measurement) -> Vec<&str> {
@@ -268,6 +267,18 @@ fn walls_beyond_the_image_are_neither_missing_nor_broken() {
     assert!((least - 0.02..most + 0.02).contains(&(0.01 * share)), "{told}");
     assert_eq!(m.quantities["lattice.wall_breaks"].value, Some(1.0));
     assert!(m.quantities["lattice.wall_breaks"].expanded_uncertainty.is_some_and(|u| u > 1.0));
+}
+
+#[test]
+fn the_places_on_walls_are_refused_by_a_budget_too_small_for_them() {
+    let folder = Folder::new();
+    let [nominal, actual] = meshed().map(|(name, solid)| folder.mesh(name, &mesh_of(&solid)));
+    let job = Lattice { align: AlignmentMethod::None, ..Lattice::new(nominal, actual) };
+    // A MiB beside the program: half a place on each of some 30 000 facets takes as much.
+    let rt = Runtime::cpu().memory_budget(Some(Runtime::overhead_bytes() + (1 << 20)));
+    let refused = measure::lattice(&job, &rt).unwrap_err();
+    assert_eq!(refused.code, "memory.budget", "{refused}");
+    assert!(refused.message.starts_with("with the places on the walls "), "{refused}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use nalgebra::Point3;
 use super::Case;
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::lattice::{self, About, AsBuilt, Cell, Design, Designed, Grain, Period, Residue, Scan, Sheet, View};
+use crate::lattice::{self, About, AsBuilt, Cell, Design, Designed, Grain, Noise, Period, Residue, Scan, Sheet, View};
 use crate::region::Region;
 
 impl Case<'_> {
@@ -35,7 +35,7 @@ impl Case<'_> {
                 listed.within(&nominal.mesh().bounds())?;
             }
             let image = actual.image.as_ref();
-            let (pose, noise_mm) = (self.alignment()?.pose, actual.typical_noise_mm());
+            let (pose, noise_mm, apart_mm) = (self.alignment()?.pose, actual.typical_noise_mm(), actual.noise_length_mm);
             let scan = Scan {
                 resolved_mm: image.map_or(0.0, |i| i.smallest_feature_mm()),
                 cell_mm,
@@ -44,8 +44,10 @@ impl Case<'_> {
                     None => Grain::Points(actual.point_spacing_mm().max(2.0 * noise_mm)),
                 },
                 view: actual.grid.and_then(|grid| View::of(grid, &pose)),
-                noise_mm,
-                noise_length_mm: actual.noise_length_mm,
+                noise: match image {
+                    Some(_) => Noise::of_bundles(noise_mm, apart_mm),
+                    None => Noise::of_points(noise_mm, apart_mm),
+                },
                 smooth: image.is_some(),
                 keeps_slices: self.keeps_slices,
             };
@@ -62,7 +64,9 @@ impl Case<'_> {
     /// Material away from the nominal and from the struts as built.
     pub fn residue(&self) -> Result<&Residue, Error> {
         let (as_built, nominal, built, actual) = (self.lattice()?, self.nominal_distance()?, self.built()?, self.actual()?);
-        self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, built, actual.cell_mm, self.rt))
+        // A mesh has no voxels below which it shows nothing.
+        let finest_mm = actual.image.as_ref().map_or(0.0, |i| i.voxel_mm.iter().copied().fold(f64::INFINITY, f64::min));
+        self.once(&self.residue, "residue", || lattice::residue(as_built, nominal, built, [finest_mm, actual.cell_mm], self.rt))
     }
 
     /// How the struts of a design repeat, in a region or everywhere.

@@ -33,6 +33,8 @@ const FARTHEST: usize = 4;
 const MOST_AROUND: usize = 512;
 /// A strut is longer or shorter than designed by this share at most.
 const STRAIN: f64 = 0.2;
+/// Times that a strut is followed at most: where it is designed, when the front passes its second end, and at last.
+pub(super) const MOST_PASSES: usize = 3;
 
 /// Struts and nodes as built.
 pub(super) struct Carried {
@@ -44,16 +46,16 @@ pub(super) struct Carried {
 
 impl Carried {
     /// `follow` gives the struts of the numbers stated, followed where they are looked for.
-    pub fn of(design: &Design, follow: impl Fn(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<Carried, Error> {
+    pub fn of(design: &Design, mut follow: impl FnMut(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<Carried, Error> {
         let all: Vec<usize> = (0..design.struts().len()).collect();
         let struts = follow(&all, &design.segments())?;
         let mut front = Front::new(design, struts);
         for start in front.surest() {
             if front.shift[start].is_none() {
-                front.spread(start, &follow)?;
+                front.spread(start, &mut follow)?;
             }
         }
-        front.settle(&follow)?;
+        front.settle(&mut follow)?;
         let displaced: Vec<Vector3<f64>> = (0..design.nodes().len()).map(|n| front.displaced(n)).collect();
         let nodes = nodes(design.nodes(), design.struts(), &front.struts);
         Ok(Carried { design: design.moved(&displaced), struts: front.struts, nodes })
@@ -147,7 +149,7 @@ impl<'a> Front<'a> {
     }
 
     /// A front over all that struts join to a node.
-    fn spread(&mut self, start: usize, follow: &impl Fn(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<(), Error> {
+    fn spread(&mut self, start: usize, follow: &mut impl FnMut(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<(), Error> {
         let mut ring = self.within(start, SURE, usize::MAX);
         let sure: Vec<Placed> = ring.iter().filter_map(|&n| self.offset[n].map(|o| (self.design.nodes()[n], o))).collect();
         let Some(map) = Stretch::around(&sure) else { return Ok(()) };
@@ -170,7 +172,7 @@ impl<'a> Front<'a> {
     }
 
     /// Displaces every node as those all around it.
-    fn settle(&mut self, follow: &impl Fn(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<(), Error> {
+    fn settle(&mut self, follow: &mut impl FnMut(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<(), Error> {
         let passed = |n: usize| self.shift[n].map(|shift| self.foretold(n).unwrap_or(shift));
         self.shift = (0..self.shift.len()).into_par_iter().map(passed).collect();
         self.follow(&(0..self.struts.len()).collect::<Vec<_>>(), follow)
@@ -186,7 +188,11 @@ impl<'a> Front<'a> {
     }
 
     /// Follows those of the struts again that are displaced from where they were followed.
-    fn follow(&mut self, struts: &[usize], follow: impl Fn(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>) -> Result<(), Error> {
+    fn follow(
+        &mut self,
+        struts: &[usize],
+        follow: &mut impl FnMut(&[usize], &[Segment]) -> Result<Vec<Traced>, Error>,
+    ) -> Result<(), Error> {
         let (mut moved, mut segments) = (vec![], vec![]);
         for &s in struts {
             let by = self.ends(s).map(|n| self.displaced(n));

@@ -124,6 +124,12 @@ impl Design {
         (0..self.struts.len()).map(|s| self.segment(s)).collect()
     }
 
+    /// Some of the struts; `None` of none.
+    pub(super) fn with_struts(&self, chosen: &[usize]) -> Option<Design> {
+        let struts: Vec<Strut> = chosen.iter().map(|&s| self.struts[s]).collect();
+        (!struts.is_empty()).then(|| Design { struts, ..self.clone() })
+    }
+
     /// The same struts between nodes moved by so much.
     pub(super) fn moved(&self, by: &[Vector3<f64>]) -> Design {
         Design { nodes: self.nodes.iter().zip(by).map(|(p, by)| p + by).collect(), ..self.clone() }

@@ -20,7 +20,7 @@ use super::graph::graph;
 use super::section::{Along, Curve, sections};
 use super::thinning::skeleton;
 use super::trace::{Built, Fitted, Section, State, Traced, trace};
-use super::{FaultLimits, Grain, LatticeError};
+use super::{FaultLimits, Grain, LatticeError, Noise};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::kernels::{Border, distance_transform};
@@ -110,8 +110,7 @@ fn on_lattice(nominal: &MeshDistance, step_mm: f64, rt: &Runtime) -> Result<Opti
         resolved_mm: 0.0,
         grain: Grain::Cells(step_mm),
         view: None,
-        noise_mm: 0.0,
-        noise_length_mm: step_mm,
+        noise: Noise::of_points(0.0, step_mm),
         keeps_slices: false,
     };
     let candidates: Vec<Segment> = (graph.pieces.iter().filter(|p| p.radius_mm > 0.0))

@@ -4,7 +4,7 @@ use nalgebra::Point3;
 
 use super::extract::too_coarse;
 use super::residue::Body;
-use super::{AsBuilt, Break, Cell, Followed, Node, Residue, State, Stretch, UnitCell, Walls, Window};
+use super::{AsBuilt, Astray, Break, Cell, Followed, Node, Residue, State, Stretch, UnitCell, Walls, Window, away};
 use crate::finding::Finding;
 use crate::region::Region;
 
@@ -59,8 +59,9 @@ fn of_walls(walls: &Walls, residue: &Residue, about: &About) -> Vec<Finding> {
     let (designed, built) = walls.mean_mm();
     let built = built.map_or_else(|| "not measured".into(), |b| format!("{b:.4} mm as built"));
     let text = format!(
-        "walls are {designed:.4} mm thick as designed and {built} (mean over their middles, whole part); holes are told from {:.3} mm on",
-        walls.told_mm
+        "walls are {designed:.4} mm thick as designed and {built} (mean over their middles, whole part); holes are told from {:.3} mm on; {}",
+        walls.told_mm,
+        floor(residue, "walls")
     );
     found.push(Finding::note("lattice.walls", text).clause(CLAUSE));
     let beyond = walls.share_beyond(|p| about.holds(p));
@@ -119,6 +120,13 @@ fn of_struts(followed: &Followed, residue: &Residue, about: &About) -> Vec<Findi
     found.push(about.cell.map_or_else(|| no_cell(&within), |cell| of_cell(cell, &within)));
     found.push(of_limits(followed, residue));
     found.extend(too_coarse(&followed.design).map(|why| Finding::qualify("lattice.coarse_cells", why).clause(CLAUSE)));
+    let astray = followed.astray.iter().filter(|piece| piece.struts.iter().any(|&s| about.holds(&middle(s))));
+    let place = |piece: &Astray| {
+        format!("of {} struts about {}: it fits as well {}", piece.struts.len(), shown(&middle(piece.struts[0])), away(&piece.by))
+    };
+    let astray: Vec<String> = astray.map(place).collect();
+    let what = format!("{} pieces of the lattice{within} are ambiguous by a period, and nothing of them is measured", astray.len());
+    found.extend(finding("lattice.period", &what, "the first is one", astray.into_iter().take(1)));
     let unmeasured = in_state(State::Unmeasured);
     let why = |s: &usize| format!("{s}: {}", followed.struts[*s].reason.as_deref().unwrap_or_default());
     let what = format!("{} of {} struts{within} are not measured", unmeasured.len(), all.len());
@@ -153,17 +161,24 @@ fn of_carried(followed: &Followed, about: &About) -> Option<Finding> {
     Some(Finding::note("lattice.displaced", text).clause(CLAUSE))
 }
 
+/// From which size on residue is told.
+fn floor(residue: &Residue, what: &str) -> String {
+    let Residue { clearance_mm, least_mm3, step_mm, wanted_mm, .. } = residue;
+    let coarse = wanted_mm.map_or_else(String::new, |wanted| {
+        format!(" (looked for on cells of {step_mm:.3} mm, since those of {wanted:.3} mm that the {what} ask for are too many for the memory: raise --memory or cut the part)")
+    });
+    format!("material counts as away from {what} from {clearance_mm:.3} mm beside them and {least_mm3:.2e} mm³ on{coarse}")
+}
+
 /// What the scan could have shown.
 fn of_limits(followed: &Followed, residue: &Residue) -> Finding {
     let (told, stated) = (followed.told_gap_mm(), followed.limits.gap_mm);
-    let text = format!(
-        "struts are broken from gaps of {told:.3} mm on; material counts as away from struts from {:.3} mm beside them and {:.2e} mm³ on",
-        residue.clearance_mm, residue.least_mm3
-    ) + &match (&residue.no_windows, residue.windows.len()) {
-        (Some(why), _) => format!("; no window was looked at: {why}"),
-        (None, 0) => "; no window was looked at, since no three to six struts make a ring".into(),
-        (None, n) => format!("; {n} windows were looked at, rings of three to six struts that are no sum of shorter ones"),
-    };
+    let text = format!("struts are broken from gaps of {told:.3} mm on; {}", floor(residue, "struts"))
+        + &match (&residue.no_windows, residue.windows.len()) {
+            (Some(why), _) => format!("; no window was looked at: {why}"),
+            (None, 0) => "; no window was looked at, since no three to six struts make a ring".into(),
+            (None, n) => format!("; {n} windows were looked at, rings of three to six struts that are no sum of shorter ones"),
+        };
     let finding = match told > stated {
         true => Finding::qualify(
             "lattice.struts",

@@ -22,7 +22,9 @@ mod graph;
 mod map;
 mod matched;
 mod nodes;
+mod noise;
 mod periods;
+mod pieces;
 mod residue;
 mod rings;
 mod room;
@@ -50,6 +52,8 @@ pub(crate) use findings::{About, findings};
 pub use map::map;
 pub use matched::Period;
 pub use nodes::Node;
+pub use noise::Noise;
+pub use pieces::Astray;
 pub(crate) use residue::residue;
 pub use residue::{Body, Residue};
 pub(crate) use sheet::periods;
@@ -176,9 +180,7 @@ pub struct Scan {
     pub grain: Grain,
     /// How far the image reaches; `None` of a mesh.
     pub view: Option<View>,
-    /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
-    pub noise_mm: f64,
-    pub noise_length_mm: f64,
+    pub noise: Noise,
     /// Vertices lie on a smooth surface, so that what facets cut off is known from their normals.
     pub smooth: bool,
     /// Whether what planes show along struts is kept for the table of sections.
@@ -248,6 +250,8 @@ pub struct Followed {
     pub limits: FaultLimits,
     pub struts: Vec<Traced>,
     pub nodes: Vec<Node>,
+    /// Pieces of which nothing is measured, since they fit as well a period away.
+    pub astray: Vec<Astray>,
 }
 
 /// Struts followed between two looks at the caller's wish to stop.
@@ -269,18 +273,19 @@ pub(crate) fn follow(
         resolved_mm: scan.resolved_mm,
         grain: scan.grain,
         view: scan.view,
-        noise_mm: scan.noise_mm,
-        noise_length_mm: scan.noise_length_mm,
+        noise: scan.noise,
         keeps_slices: scan.keeps_slices,
     };
     let (segments, beside) = (design.segments(), design.beside(trace::REACH)?);
     if scan.keeps_slices {
         rt.afford("the sections of the struts", segments.iter().map(|s| trace::slices_bytes(s, scan.grain, limits.gap_mm)).sum())?;
     }
+    let (mut done, most) = (0, carried::MOST_PASSES * segments.len());
     let follow = |chosen: &[usize], at: &[Segment]| -> Result<Vec<Traced>, Error> {
         let mut struts = Vec::with_capacity(chosen.len());
         for (chosen, at) in chosen.chunks(BATCH).zip(at.chunks(BATCH)) {
-            rt.step("struts", chosen[0] as f64 / segments.len() as f64)?;
+            rt.step("struts", done as f64 / most as f64)?;
+            done += chosen.len();
             let of = |(&s, at): (&usize, &Segment)| {
                 let near: Vec<Segment> = beside[s].iter().map(|&n| segments[n as usize]).collect();
                 trace::trace(&segments[s], at, &near, &built, limits)
@@ -289,8 +294,21 @@ pub(crate) fn follow(
         }
         Ok(struts)
     };
-    let Carried { design: carried, struts, nodes } = Carried::of(design, follow)?;
-    Ok(Followed { design: design.clone(), carried, limits: *limits, struts, nodes })
+    let Carried { design: carried, mut struts, mut nodes } = Carried::of(design, follow)?;
+    let astray = pieces::astray(design, &carried, &struts, [nominal, surface]);
+    for Astray { struts: piece, by } in &astray {
+        for &s in piece {
+            let reason = format!("the piece of the lattice that it belongs to fits as well {}", away(by));
+            (struts[s].state, struts[s].reason) = (State::Unmeasured, Some(reason));
+            design.struts()[s].ends.iter().for_each(|&n| nodes[n as usize].offset = None);
+        }
+    }
+    Ok(Followed { design: design.clone(), carried, limits: *limits, struts, nodes, astray })
+}
+
+/// By how much a piece is astray, and what to do about it.
+fn away(by: &Vector3<f64>) -> String {
+    format!("a period away, by ({:.3}, {:.3}, {:.3}) mm: align by what is known to be in place, or cut the piece out", by.x, by.y, by.z)
 }
 
 impl Followed {
@@ -307,6 +325,16 @@ impl Followed {
         let on_line = |p: &Point3<f64>| line.place + line.direction * (p - line.place).dot(&line.direction);
         let radius_mm = traced.diameter_mm.map_or(carried.radius_mm, |d| 0.5 * d);
         Segment { from: on_line(&carried.from), to: on_line(&carried.to), radius_mm }
+    }
+
+    /// The struts of pieces that fit as well a period away, there.
+    fn astray(&self) -> impl Iterator<Item = Segment> {
+        self.astray.iter().flat_map(|piece| {
+            piece.struts.iter().map(|&s| {
+                let at = self.carried.segment(s);
+                Segment { from: at.from + piece.by, to: at.to + piece.by, ..at }
+            })
+        })
     }
 
     /// How far each node may be displaced, by the thickest of its struts, mm; 0 where none end.

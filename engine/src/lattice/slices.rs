@@ -5,8 +5,8 @@
 //! out up to `s² / 4R` too small. A plane across that axis cuts a leaning strut in an ellipse: sections are given across the straight
 //! line through the strut's centres instead, to which they are projected.
 //! Noise makes every section a little less round: it takes from inscribed circles and axis ratios and adds to circumscribed ones. Known limit:
-//! the noise stated of one section's diameter is too small, by a factor of 1.6 in two scans of struts of 5 to 7 voxels with noise of 3 % of the
-//! contrast; and it holds nothing of what the grid does to a single section, up to a third of a voxel.
+//! the noise stated of one section's diameter (see `noise`) holds neither what all of the surface has in common nor what the grid does to a
+//! single section, up to a third of a voxel.
 
 use nalgebra::{Point2, Point3, Vector2};
 

@@ -9,6 +9,7 @@ use nalgebra::{Point2, Point3, Vector2, Vector3};
 
 use super::FaultLimits;
 use super::design::Segment;
+use super::noise::Noise;
 use super::section::{Along, Curve, sections};
 use super::slices::{Profile, Shows, Slice};
 use super::view::{Grain, View};
@@ -131,18 +132,9 @@ pub(super) struct Built<'a> {
     pub grain: Grain,
     /// How far the image reaches; `None` of a mesh.
     pub view: Option<View>,
-    /// Standard uncertainty of a point from noise, mm, and the distance beyond which it is independent.
-    pub noise_mm: f64,
-    pub noise_length_mm: f64,
+    pub noise: Noise,
     /// Whether slices are kept.
     pub keeps_slices: bool,
-}
-
-impl Built<'_> {
-    /// How many independent errors a length of surface has.
-    fn patches(&self, length_mm: f64) -> f64 {
-        (length_mm / self.noise_length_mm).max(1.0)
-    }
 }
 
 /// What a plane across a strut shows.
@@ -251,12 +243,12 @@ impl Traced {
         self.offset_mm = Some((place - path.own.from).cross(&path.own.axis()).norm());
         let squares: f64 = sections.iter().map(|s| (s.centre - fitted.at(s.height_mm)).norm_squared()).sum();
         self.waviness_mm = Some((squares / count).sqrt());
-        // Errors are independent from patch to patch: around a section a diameter takes their mean, a centre twice their first harmonic.
-        let around = built.patches(sections.iter().map(|s| s.length_mm).sum::<f64>() / count);
-        let slices = (count * path.step_mm / built.noise_length_mm).max(1.0);
-        self.diameter_noise_mm = 2.0 * built.noise_mm / (around * slices).sqrt();
-        self.waviness_noise_mm = 2.0 * built.noise_mm / around.sqrt();
-        let aside_u_mm = built.noise_mm * (2.0 / (around * slices)).sqrt();
+        // A diameter is twice the mean around, a centre along either axis twice the first harmonic, of half the mean square.
+        let around_mm = sections.iter().map(|s| s.length_mm).sum::<f64>() / count;
+        let (one_mm, all_mm) = (built.noise.along_mm(around_mm), built.noise.over_mm(around_mm, count * path.step_mm));
+        self.diameter_noise_mm = 2.0 * all_mm;
+        self.waviness_noise_mm = 2.0 * one_mm;
+        let aside_u_mm = 2.0_f64.sqrt() * all_mm;
         let spread = (fitted.spread_mm2 / count).sqrt();
         self.line = Some(Line {
             place,
@@ -407,8 +399,7 @@ impl<'a> Path<'a> {
         let at_mm = self.heights_mm[k];
         let (centre, shows) = match station {
             Some(Station::Own(section, outline)) => {
-                let noise_mm = 2.0 * built.noise_mm / built.patches(section.length_mm).sqrt();
-                let sizes_mm = [fitted.diameter_mm(section.area_mm2), noise_mm];
+                let sizes_mm = [fitted.diameter_mm(section.area_mm2), 2.0 * built.noise.along_mm(section.length_mm)];
                 (section.centre, Shows::Section(Profile::of(outline, &section.centre, &fitted.slope, sizes_mm)))
             }
             _ if !self.seen[k] => (Vector2::zeros(), Shows::Unseen),
