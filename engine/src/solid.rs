@@ -116,7 +116,7 @@ impl Columns {
                 (from..to).for_each(|i| row[i / 64] |= 1 << (i % 64));
             }
         });
-        Mask::from_words(self.lattice.dims, words).ok_or_else(|| Error::defect("lattice and mask differ in size"))
+        Mask::of_rows(self.lattice.dims, words)
     }
 }
 

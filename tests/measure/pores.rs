@@ -10,8 +10,10 @@ use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::{Solid, parts};
 use verimetry_engine::pores::Shape;
 use verimetry_engine::runtime::Runtime;
+use verimetry_engine::surface::ImageQuality;
 use verimetry_engine::volume::Mask;
 
+use super::passage::swept_between_balls;
 use super::{Folder, covers};
 
 fn measured(job: &Pores) -> Measurement {
@@ -20,6 +22,10 @@ fn measured(job: &Pores) -> Measurement {
 
 fn value(m: &Measurement, name: &str) -> f64 {
     m.quantities[name].value.unwrap_or_else(|| panic!("{name}: {:?}", m.quantities[name].reason))
+}
+
+fn expanded(m: &Measurement, name: &str) -> f64 {
+    m.quantities[name].expanded_uncertainty.unwrap_or_else(|| panic!("{name}: {:?}", m.quantities[name].reason))
 }
 
 fn cube(min: f64, max: f64) -> Bounds {
@@ -56,19 +62,23 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
     covers(&m, "defect.largest_volume", volume(0.9));
     covers(&m, "defect.total_fraction", volume(0.9) / (volume(2.4) - volume(0.9)));
     covers(&m, "defect.nearest_to_surface", 1.5);
-    assert!(value(&m, "structure.anisotropy") < 0.02);
+    covers(&m, "structure.anisotropy", 0.0);
     assert!(m.quantities["pore.throat_x"].value.is_none() && m.quantities["pore.accessible"].value.is_none());
 
-    let summary = m.pores.unwrap();
+    let summary = m.pores.clone().unwrap();
     let sizes = summary.sizes.unwrap();
-    assert!((sizes.volume_share.iter().sum::<f64>() - 1.0).abs() < 1e-12 && (sizes.d50_mm - 1.8).abs() < 0.02);
+    assert!((sizes.volume_share.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    assert!((sizes.d50_mm - 1.8).abs() <= expanded(&m, "pore.size_d50"));
     // Nothing reaches a closed void; it touches no border, so both rules count it.
     assert!(summary.accessible.len() > 4 && summary.accessible.iter().all(|r| r.share == 0.0));
     assert_eq!((summary.border.kept.voids, summary.border.kept), (1, summary.border.dropped));
     let per_mm = 4.0 * PI * 0.81 / volume(2.4);
-    assert!((1e3 * summary.sensitivity.per_micrometre / per_mm - 1.0).abs() < 0.01);
+    // The surface in a volume, and with the threshold what the edge blur makes of it: U of both.
+    let of_surface = expanded(&m, "structure.surface_density") / per_mm;
+    assert!((1e3 * summary.sensitivity.per_micrometre / per_mm - 1.0).abs() <= of_surface);
     let per_percent = 0.01 * per_mm * (2.0 * PI).sqrt() * 0.07;
-    assert!((summary.sensitivity.per_percent_of_contrast.unwrap() / per_percent - 1.0).abs() < 0.05);
+    let of_blur = 2.0 * ImageQuality::EDGE_SIGMA_RELATIVE_U;
+    assert!((summary.sensitivity.per_percent_of_contrast.unwrap() / per_percent - 1.0).abs() <= of_surface + of_blur);
 
     let text = std::fs::read_to_string(table).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
@@ -135,16 +145,14 @@ fn a_cubic_array_of_balls_has_the_throat_of_its_windows_and_the_pore_of_its_cham
     for name in ["pore.throat_x", "pore.throat_y", "pore.throat_z"] {
         covers(&m, name, throat);
     }
-    let largest = value(&m, "pore.size_d90");
-    assert!((largest - chamber).abs() < 0.1 * VOXEL, "{largest}, chamber {chamber}");
+    covers(&m, "pore.size_d90", chamber);
     let shut = measured(&job(1.2 * throat));
     assert!(value(&shut, "pore.accessible") < 0.5 * value(&m, "pore.accessible"));
-    for (m, sphere) in [(&m, 0.7 * throat), (&shut, 1.2 * throat)] {
-        let truth = reached_by(&solid, &cube(1.44, 1.44 + 2.0 * pitch), 0.5 * sphere);
-        let q = &m.quantities["pore.accessible"];
-        let (found, u) = (q.value.unwrap(), q.expanded_uncertainty.unwrap());
-        assert!((found - truth).abs() <= u + 0.01, "a sphere of {sphere} mm reaches {found} ± {u}, counted {truth}");
-    }
+    covers(&m, "pore.accessible", swept_between_balls(radius_mm, pitch, 0.35 * throat));
+    let truth = reached_by(&solid, &cube(1.44, 1.44 + 2.0 * pitch), 0.6 * throat);
+    let (found, u) = (value(&shut, "pore.accessible"), expanded(&shut, "pore.accessible"));
+    println!("accessible: {} and {found} ± {u}, counted {truth}", value(&m, "pore.accessible"));
+    assert!((found - truth).abs() <= u + 0.01, "a sphere of {} mm reaches {found} ± {u}, counted {truth}", 1.2 * throat);
     covers(&m, "porosity.interconnectivity", 1.0);
     // One node and three necks a cell.
     covers(&m, "structure.euler_number", 8.0 * (1.0 - 3.0));
@@ -195,10 +203,13 @@ fn voids_that_the_envelope_cuts_are_told_both_ways() {
     let volume = |r: f64| 4.0 / 3.0 * PI * r * r * r;
     let rule = m.pores.clone().unwrap().border;
     assert_eq!((rule.kept.voids, rule.dropped.voids), (2, 1));
-    for (found, truth) in
-        [(rule.kept.largest_mm3, volume(0.6)), (rule.dropped.largest_mm3, volume(0.4)), (rule.kept.volume_mm3, volume(0.4) + volume(0.6))]
+    // One surface, one offset of it: what U of the larger void's volume allows over its area.
+    let offset = expanded(&m, "defect.largest_volume") / (4.0 * PI * 0.36);
+    let of = |radii: &[f64]| (radii.iter().map(|r| volume(*r)).sum::<f64>(), radii.iter().map(|r| 4.0 * PI * r * r * offset).sum::<f64>());
+    for (found, (truth, u)) in
+        [(rule.kept.largest_mm3, of(&[0.6])), (rule.dropped.largest_mm3, of(&[0.4])), (rule.kept.volume_mm3, of(&[0.4, 0.6]))]
     {
-        assert!((found / truth - 1.0).abs() < 0.01, "{found} for {truth}");
+        assert!((found - truth).abs() <= u, "{found} for {truth} ± {u}");
     }
     covers(&m, "defect.count", 2.0);
     covers(&m, "porosity.closed", (volume(0.4) + 0.5 * volume(0.6)) / (2.9 * 2.8 * 2.8));

@@ -54,7 +54,9 @@ impl Case<'_> {
     /// That the scan shows something in a region, or in the closed hull, that is neither air nor material.
     pub fn unresolved_finding(&self, region: Option<(&str, &Region)>) -> Result<Option<Finding>, Error> {
         let part = self.actual()?;
-        if part.not_closed.is_some() || part.unresolved.as_ref().is_none_or(|grey| grey.voxels() == 0) {
+        let nothing = part.not_closed.is_some() || part.unresolved.as_ref().is_none_or(|grey| grey.voxels() == 0);
+        // Where porosity is not measured there is nothing to tell of it.
+        if nothing || self.pose_cannot_carry(region.is_some())?.is_some() {
             return Ok(None);
         }
         let found = UnresolvedGrey::of(&self.porosity(region)?).filter(|grey| grey.share > 0.0);

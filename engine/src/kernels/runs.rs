@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::volume::Mask;
+use crate::volume::{Mask, each_run};
 
 /// Defines a function whose loops count bits: compiled for any processor, and again for those that do so in one instruction.
 macro_rules! counting_bits {
@@ -119,36 +119,11 @@ impl Runs {
     #[inline]
     pub fn each_in_row(&self, row: usize, mut f: impl FnMut(u32, usize, usize)) {
         let first = row * self.per_row;
-        let words = &self.mask.words()[first..first + self.per_row];
         let mut number = self.before[first];
-        let mut open = None; // start of a run that reached the end of its word
-        for (w, &word) in words.iter().enumerate() {
-            let mut bits = word;
-            if let Some(from) = open {
-                let ones = bits.trailing_ones() as usize;
-                if ones == 64 {
-                    continue;
-                }
-                f(number, from, w * 64 + ones);
-                number += 1;
-                open = None;
-                bits &= u64::MAX << ones;
-            }
-            while bits != 0 {
-                let from = bits.trailing_zeros() as usize;
-                let ones = (bits >> from).trailing_ones() as usize;
-                if from + ones == 64 {
-                    open = Some(w * 64 + from);
-                    break;
-                }
-                f(number, w * 64 + from, w * 64 + from + ones);
-                number += 1;
-                bits &= u64::MAX << (from + ones);
-            }
-        }
-        if let Some(from) = open {
-            f(number, from, words.len() * 64);
-        }
+        each_run(&self.mask.words()[first..first + self.per_row], |from, to| {
+            f(number, from, to);
+            number += 1;
+        });
     }
 
     pub fn row_of(&self, j: Option<usize>, k: Option<usize>) -> Row<'_> {

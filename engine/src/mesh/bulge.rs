@@ -48,6 +48,11 @@ impl Bulge {
         0.5 * (u * v * ab + v * w * bc + w * u * ca)
     }
 
+    /// The surface lies nowhere deeper below a facet than this (mm): of two shares of a whole the product is at most a quarter.
+    pub fn deepest_mm(&self, triangle: usize) -> f64 {
+        self.bends_mm[triangle].iter().map(|&s| 0.125 * f64::from(-s).max(0.0)).sum()
+    }
+
     /// Volume between a facet and the surface (mm³).
     pub fn volume_mm3(&self, mesh: &Mesh, triangle: usize) -> f64 {
         0.5 * mesh.area_vector(triangle).norm() * self.sum_mm(triangle) / 24.0

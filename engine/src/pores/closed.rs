@@ -85,7 +85,7 @@ impl Closed {
             let (from, to) = self.lattice.cells_in(s.x);
             (from..to).for_each(|i| words[s.line as usize * per_row + i / 64] |= 1 << (i % 64));
         }
-        Mask::from_words(self.lattice.dims, words).ok_or_else(|| Error::defect("lattice and mask differ in size"))
+        Mask::of_rows(self.lattice.dims, words)
     }
 
     /// Calls `f(void, x, y, z)` for every stretch, `x` from and to, ascending.

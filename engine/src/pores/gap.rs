@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use nalgebra::{Point3, Vector3};
 
 use super::Surface;
+use super::nearby::Boxes;
 use super::room::DIAGONAL;
 use crate::distance::MeshDistance;
 use crate::error::Error;
@@ -24,6 +25,7 @@ const SETTLED: f64 = 1e-9;
 /// Some facets of the part with their search structure.
 pub(super) struct Body {
     surface: MeshDistance,
+    /// Of the curved surface: no gap to another body is smaller than what lies between their bounds.
     bounds: Bounds,
     /// Their numbers in the part.
     facets: Vec<u32>,
@@ -33,12 +35,13 @@ pub(super) struct Body {
 
 impl Body {
     /// `None` without facets.
-    pub fn of(mesh: &Mesh, facets: &[u32]) -> Result<Option<Body>, Error> {
+    pub fn of(mesh: &Mesh, facets: &[u32], part: Surface) -> Result<Option<Body>, Error> {
         if facets.is_empty() {
             return Ok(None);
         }
         let surface = MeshDistance::without_edges(&mesh.alone(facets)?);
-        let bounds = surface.mesh().bounds();
+        let (flat, deep) = (surface.mesh().bounds(), facets.iter().map(|&t| part.deepest_mm(t)).fold(0.0, f64::max));
+        let bounds = Bounds { min: flat.min - Vector3::repeat(deep), max: flat.max + Vector3::repeat(deep) };
         Ok(Some(Body { surface, bounds, facets: facets.to_vec(), places: OnceLock::new() }))
     }
 
@@ -69,27 +72,75 @@ impl Body {
         }
         least.0
     }
+}
 
-    /// No two of their facets are nearer than this.
-    fn apart_mm(&self, other: &Body) -> f64 {
-        let (a, b) = (&self.bounds, &other.bounds);
-        let between = [0, 1, 2].map(|n| (a.min[n] - b.max[n]).max(b.min[n] - a.max[n]).max(0.0));
-        Vector3::from(between).norm()
+/// Some bodies of a part, of which the nearest to each is looked for.
+pub(super) struct Bodies<'a> {
+    list: &'a [Option<Body>],
+    boxes: Boxes,
+    part: Surface<'a>,
+    cell_mm: f64,
+}
+
+impl<'a> Bodies<'a> {
+    pub fn of(list: &'a [Option<Body>], part: Surface<'a>, cell_mm: f64) -> Self {
+        let bounds = list.iter().enumerate().filter_map(|(n, body)| Some((body.as_ref()?.bounds, n)));
+        Bodies { list, boxes: Boxes::of(bounds.collect()), part, cell_mm }
+    }
+
+    /// Distance from one body to the nearest of the others (mm). Bodies are asked by their bounds, until those left are farther.
+    pub fn to_nearest_mm(&self, n: usize) -> Option<f64> {
+        let own = self.list[n].as_ref()?;
+        let mut least: Option<f64> = None;
+        for (apart, m) in self.boxes.ascending(&own.bounds).filter(|(_, m)| *m != n) {
+            if least.is_some_and(|least| apart >= least) {
+                break;
+            }
+            let gap = self.list[m].as_ref().map(|other| self.gap_mm(own, other))?;
+            least = Some(least.map_or(gap, |least| least.min(gap)));
+        }
+        least
+    }
+
+    /// From the one with fewer places.
+    fn gap_mm(&self, own: &Body, other: &Body) -> f64 {
+        let few = own.places(self.cell_mm).len() <= other.places(self.cell_mm).len();
+        if few { own.gap_mm(other, self.part, self.cell_mm) } else { other.gap_mm(own, self.part, self.cell_mm) }
     }
 }
 
-/// Distance from one of some bodies to the nearest of the others.
-pub(super) fn nearest_other(bodies: &[Option<Body>], n: usize, part: Surface, cell_mm: f64) -> Option<f64> {
-    let own = bodies[n].as_ref()?;
-    let others = bodies.iter().enumerate().filter(|(m, _)| *m != n).filter_map(|(_, other)| other.as_ref());
-    let others: Vec<(f64, &Body)> = others.map(|other| (own.apart_mm(other), other)).collect();
-    // From the one with fewer places.
-    let gap = |other: &Body| {
-        let few = own.places(cell_mm).len() <= other.places(cell_mm).len();
-        if few { own.gap_mm(other, part, cell_mm) } else { other.gap_mm(own, part, cell_mm) }
-    };
-    // Most others are farther than the one whose box is nearest.
-    let first = (0..others.len()).min_by(|&a, &b| others[a].0.total_cmp(&others[b].0))?;
-    let rest = others.iter().enumerate().filter(|(m, _)| *m != first).map(|(_, other)| other);
-    Some(rest.fold(gap(others[first].1), |least, (apart, other)| if *apart < least { least.min(gap(other)) } else { least }))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::Bulge;
+    use crate::noise::uniform;
+    use crate::phantom::parts;
+    use crate::pores::Phase;
+
+    /// Balls of many sizes, one of them long beside the others, with what is curved counted as curved and without.
+    #[test]
+    fn the_nearest_of_many_voids_is_the_one_that_asking_each_of_them_finds() {
+        let (mut vertices, mut triangles, mut facets) = (vec![], vec![], vec![]);
+        for n in 0..80u64 {
+            let u = |m: u64| uniform(17, 5 * n + m);
+            let radius_mm = if n == 0 { 2.0 } else { 0.02 + 0.3 * u(3) * u(4) };
+            let ball = parts::ball(Point3::new(6.0 * u(0), 6.0 * u(1), 6.0 * u(2)), radius_mm, 3).mesh;
+            let (first, from) = (vertices.len() as u32, triangles.len() as u32);
+            vertices.extend_from_slice(ball.vertices());
+            triangles.extend(ball.triangles().iter().map(|&[a, b, c]| [first + a, first + c, first + b]));
+            facets.push((from..triangles.len() as u32).collect::<Vec<u32>>());
+        }
+        let mesh = Mesh::new(vertices, triangles).expect("balls");
+        let (searched, bulge) = (MeshDistance::build(&mesh), Bulge::of(&mesh));
+        for bulge in [None, Some(&bulge)] {
+            let part = Surface { facets: &searched, bulge, phase: Phase::Pores };
+            let list: Vec<Option<Body>> = facets.iter().map(|facets| Body::of(&mesh, facets, part).expect("facets")).collect();
+            let bodies = Bodies::of(&list, part, 0.1);
+            for n in 0..list.len() {
+                let others = (0..list.len()).filter(|&m| m != n);
+                let gaps = others.filter_map(|m| Some(bodies.gap_mm(list[n].as_ref()?, list[m].as_ref()?)));
+                assert_eq!(bodies.to_nearest_mm(n), gaps.reduce(f64::min), "void {n}");
+            }
+        }
+    }
 }

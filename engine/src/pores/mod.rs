@@ -13,6 +13,7 @@
 mod closed;
 mod gap;
 mod grow;
+mod nearby;
 mod open;
 mod passage;
 mod room;

@@ -8,7 +8,7 @@ use nalgebra::Point3;
 
 use super::Surface;
 use super::closed::Closed;
-use super::gap::{Body, nearest_other};
+use super::gap::{Bodies, Body};
 use super::voids::{equivalent_mm, inscribed};
 use crate::error::Error;
 use crate::kernels::{Components, Connectivity, beside, components, place_of};
@@ -72,7 +72,8 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
     }
     // The pieces that are wanted first, then the closed voids.
     let facets = wanted.iter().map(|&l| &by_piece[l as usize]).chain(closed.voids.iter().map(|void| &void.facets));
-    let bodies: Vec<Option<Body>> = facets.map(|f| Body::of(mesh, f)).collect::<Result<_, _>>()?;
+    let bodies: Vec<Option<Body>> = facets.map(|f| Body::of(mesh, f, surface)).collect::<Result<_, _>>()?;
+    let others = Bodies::of(&bodies, surface, lattice.step_mm);
     let cell_mm3 = lattice.step_mm * lattice.step_mm * lattice.step_mm;
     let pore = |(n, &label): (usize, &u32)| {
         rt.step("open pores", n as f64 / wanted.len() as f64)?;
@@ -83,7 +84,7 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
             area_mm2: by_piece[label as usize].iter().map(|&t| surface.area_mm2(t)).sum(),
             inscribed_mm: 2.0 * radii[label as usize],
             centroid: middle.into(),
-            to_neighbour_mm: nearest_other(&bodies, n, surface, lattice.step_mm),
+            to_neighbour_mm: others.to_nearest_mm(n),
             touches_border: goes_on[label as usize],
         })
     };

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::Surface;
 use super::room::{DIAGONAL, Room};
+use super::sizes::short_mm;
 use crate::error::Error;
 use crate::kernels::{self, Border, Ends, distance_transform, first_ball, place_of, widest_passages};
 use crate::porosity::Scene;
@@ -97,7 +98,7 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let held = |n: usize| f64::from(to_reached[n]).sqrt() * step < radius_mm;
     let within = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && held((k * dims[1] + j) * dims[0] + i));
     drop(to_reached);
-    let reach = radius_mm + (0.375 * step * step / radius_mm).min(0.5 * step);
+    let reach = radius_mm + short_mm(radius_mm, step, step);
     let ball = |at: Point3<f64>| kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach };
     // The outermost centres slide on until the sphere touches the surface, as it would between cells.
     let touching = |n: &u32| {

@@ -16,10 +16,10 @@ use crate::distance::{NO_SEAT, Nearest};
 use crate::error::Error;
 use crate::forest::{root, unite};
 use crate::kernels::{Components, Connectivity, Ends, beside, components, place_of};
-use crate::porosity::Scene;
+use crate::porosity::{Scene, nearest_to_cells};
 use crate::runtime::Runtime;
 use crate::solid::Lattice;
-use crate::volume::Mask;
+use crate::volume::{Mask, each_bit};
 
 /// The surface is nearer than the next solid cell's centre by at most the diagonal of a cell.
 pub(super) const DIAGONAL: f64 = 1.732_050_807_568_877_2;
@@ -80,7 +80,7 @@ impl<'a> Room<'a> {
             words.extend(mine);
             aside.extend(held);
         }
-        let centred = Mask::from_words(lattice.dims, words).ok_or_else(|| Error::defect("slices of one lattice differ in size"))?;
+        let centred = Mask::of_rows(lattice.dims, words)?;
         let centred = components(&centred, Connectivity::Faces6, rt)?;
         let mut room = Room { sphere, centred, aside, parent: vec![] };
         room.joins();
@@ -102,21 +102,15 @@ impl<'a> Room<'a> {
         ends.are_joined(self.parent.len(), |cell| self.number(cell))
     }
 
-    /// The room that hangs together with the lattice's border: cells by their centres, and places in others, of which none is such a cell's neighbour.
+    /// The room that hangs together with the lattice's border: cells by their centres, and places in others. A place that was sought from a centre
+    /// without room lies at the room's border, and in its creases where the sphere touches twice.
     pub fn reached_from_border(&self) -> (Mask, Vec<Place>) {
-        let (open, dims) = (self.centred.count(), self.sphere.lattice.dims);
+        let open = self.centred.count();
         let mut reached = vec![false; self.parent.len()];
         (0..open).filter(|&c| self.centred.touches_border(c as u32 + 1)).for_each(|c| reached[self.parent[c] as usize] = true);
         let centred = self.centred.mask_where(|label| reached[self.parent[label as usize - 1] as usize]);
-        let is_beside = |cell: u32| {
-            beside(cell as usize, dims).into_iter().flatten().any(|n| {
-                let [i, j, k] = place_of(n, dims);
-                centred.get(i, j, k)
-            })
-        };
         let aside = self.aside.par_iter().zip(&self.parent[open..]);
-        let far = aside.filter(|(p, root)| reached[**root as usize] && !is_beside(p.cell)).map(|(p, _)| *p).collect();
-        (centred, far)
+        (centred, aside.filter(|(_, root)| reached[**root as usize]).map(|(p, _)| *p).collect())
     }
 
     /// Joins cells through their faces: those held aside with components beside them, then those among themselves that do not hang together yet.
@@ -196,33 +190,24 @@ impl Sphere<'_> {
         let mut words = vec![0u64; per_row * ny];
         let mut asked = vec![];
         for j in 0..ny {
-            for (w, &bits) in cells.row(j, k).iter().enumerate() {
-                let mut bits = bits;
-                while bits != 0 {
-                    let i = w * 64 + bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
-                    let away = f64::from(squares[j * nx + i]).sqrt();
-                    if away >= radius + DIAGONAL {
-                        words[j * per_row + w] |= 1 << (i % 64);
-                    } else if away >= radius - 0.5 * DIAGONAL {
-                        asked.push([i, j]);
-                    }
+            each_bit(cells.row(j, k), |i| {
+                let away = f64::from(squares[j * nx + i]).sqrt();
+                if away >= radius + DIAGONAL {
+                    words[j * per_row + i / 64] |= 1 << (i % 64);
+                } else if away >= radius - 0.5 * DIAGONAL {
+                    asked.push([i, j, k]);
                 }
-            }
+            });
         }
         let mut aside = vec![];
         for asked in asked.chunks(AT_ONCE) {
-            let centres: Vec<Point3<f64>> = asked.iter().map(|&[i, j]| self.lattice.centre_of([i, j, k])).collect();
-            let mut seats = vec![NO_SEAT; centres.len()];
-            let mut nearest = Vec::with_capacity(centres.len());
-            self.surface.facets.nearest_seated(&centres, &mut seats, |_, near| nearest.push(near));
-            for (((&[i, j], near), seat), middle) in asked.iter().zip(nearest).zip(&mut seats).zip(&centres) {
+            for (&[i, j, _], (middle, near, mut seat)) in asked.iter().zip(nearest_to_cells(asked, self.lattice, self.surface.facets)) {
                 if self.surface.room_mm(&near) >= self.radius_mm {
                     words[j * per_row + i / 64] |= 1 << (i % 64);
                     continue;
                 }
                 let cell = (k * ny + j) * nx + i;
-                aside.extend(self.place_in(cell as u32, [[0, 255]; 3], *middle, near, seat));
+                aside.extend(self.place_in(cell as u32, [[0, 255]; 3], middle, near, &mut seat));
             }
         }
         (words, aside)

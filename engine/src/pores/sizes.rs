@@ -79,6 +79,11 @@ impl Sizes {
 /// Balls stand this many distances squared over twice the radius short of the surface that they all touch.
 const GAP: f64 = 0.75;
 
+/// How far short of the surface that they all touch balls of a radius stay between them that stand so far apart; half a cell at most.
+pub(super) fn short_mm(radius_mm: f64, apart_mm: f64, step_mm: f64) -> f64 {
+    (0.5 * GAP * apart_mm * apart_mm / radius_mm.max(1e-300)).min(0.5 * step_mm)
+}
+
 /// Cells between the starts of balls of a squared radius in cells, at most half of its root: so the hull of the balls stays less than a
 /// tenth of a cell short of the surface however large they are.
 fn apart(square: u32) -> usize {
@@ -204,7 +209,7 @@ fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
     let step = lattice.step_mm;
     let cells = ball.radius_mm / step;
     let apart_mm = apart((cells * cells) as u32) as f64 * step;
-    let reach = ball.radius_mm + (0.5 * GAP * apart_mm * apart_mm / ball.radius_mm.max(1e-300)).min(0.5 * step);
+    let reach = ball.radius_mm + short_mm(ball.radius_mm, apart_mm, step);
     let centre_mm = [0, 1, 2].map(|a| ball.centre[a] - lattice.centre(a, 0));
     kernels::Ball { centre_mm, square_mm2: reach * reach }
 }

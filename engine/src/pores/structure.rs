@@ -4,10 +4,9 @@ use nalgebra::{DMatrix, DVector, Matrix3, Point3, Vector3};
 use rayon::prelude::*;
 
 use super::{Phase, Surface};
-use crate::distance::NO_SEAT;
 use crate::error::Error;
 use crate::kernels::{euler_eighths_within, place_of};
-use crate::porosity::Scene;
+use crate::porosity::{Scene, nearest_to_cells};
 use crate::volume::Mask;
 
 /// Area, Euler number and anisotropy of the solid inside an envelope.
@@ -78,20 +77,16 @@ fn moved(scene: &Scene, surface: Surface, by_mm: f64, out: bool) -> Result<Mask,
     let side = Surface { phase, ..surface };
     let rim = from.rim();
     let passed = rim.par_chunks(AT_ONCE).map(|cells| {
-        let places: Vec<Point3<f64>> = cells.iter().map(|&n| lattice.centre_of(place_of(n as usize, dims))).collect();
-        let (mut left, mut passed) = (cells.iter(), vec![]);
-        side.facets.nearest_seated(&places, &mut vec![NO_SEAT; places.len()], |_, near| {
-            passed.extend(left.next().filter(|_| side.room_mm(&near) < by_mm));
-        });
-        passed
+        let cells: Vec<[usize; 3]> = cells.iter().map(|&n| place_of(n as usize, dims)).collect();
+        let near = nearest_to_cells(&cells, lattice, side.facets);
+        cells.into_iter().zip(near).filter(|(_, (_, near, _))| side.room_mm(near) < by_mm).map(|(cell, _)| cell).collect::<Vec<_>>()
     });
-    let passed: Vec<u32> = passed.flatten_iter().collect();
+    let passed: Vec<[usize; 3]> = passed.flatten_iter().collect();
     let (mut words, per_row) = (scene.solid.words().to_vec(), scene.solid.words_per_row());
-    for n in passed {
-        let [i, j, k] = place_of(n as usize, dims);
+    for [i, j, k] in passed {
         words[(k * dims[1] + j) * per_row + i / 64] ^= 1 << (i % 64);
     }
-    Mask::from_words(dims, words).ok_or_else(|| Error::defect("masks of one lattice differ in size"))
+    Mask::of_rows(dims, words)
 }
 
 /// Directions in which intercepts are counted.

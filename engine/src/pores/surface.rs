@@ -38,6 +38,11 @@ impl Surface<'_> {
         self.bulge.map_or(0.0, |b| b.height_mm(self.facets.mesh(), triangle as usize, at))
     }
 
+    /// The curved surface lies nowhere deeper in the solid below a facet than this (mm).
+    pub fn deepest_mm(&self, triangle: u32) -> f64 {
+        self.bulge.map_or(0.0, |b| b.deepest_mm(triangle as usize))
+    }
+
     /// How much farther than the facet the surface is (mm).
     pub fn beyond_mm(&self, near: &Nearest) -> f64 {
         let height = self.height_mm(near.triangle, &near.point);

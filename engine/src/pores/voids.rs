@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::Surface;
 use super::closed::Closed;
-use super::gap::{Body, nearest_other};
+use super::gap::{Bodies, Body};
 use super::grow::{Reach, grown_from};
 use super::room::DIAGONAL;
 use super::sizes::{held_back, keep_only};
@@ -74,9 +74,10 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Ru
     }
     let enclosed = enclosed(mesh, scene, &closed);
     let radii = radii(mesh, scene, &closed, |n| reach[n][0] > 0.0, surface, rt)?;
-    let outer = Body::of(mesh, &closed.outer)?;
-    let bodies: Vec<Option<Body>> = closed.voids.iter().map(|void| Body::of(mesh, &void.facets)).collect::<Result<_, _>>()?;
+    let outer = Body::of(mesh, &closed.outer, surface)?;
+    let bodies: Vec<Option<Body>> = closed.voids.iter().map(|void| Body::of(mesh, &void.facets, surface)).collect::<Result<_, _>>()?;
     let cell_mm = scene.lattice.step_mm;
+    let others = Bodies::of(&bodies, surface, cell_mm);
     let void = |(done, &n): (usize, &usize)| {
         rt.step("voids", done as f64 / wanted.len() as f64)?;
         let (facets, enclosed, [inside, beyond]) = (&closed.voids[n].facets, &enclosed[n], reach[n]);
@@ -89,7 +90,7 @@ pub(crate) fn closed_voids(mesh: &Mesh, scene: &Scene, surface: Surface, rt: &Ru
             centroid: enclosed.centroid,
             principal_mm: enclosed.principal_mm,
             to_surface_mm: bodies[n].as_ref().zip(outer.as_ref()).map(|(own, outer)| own.gap_mm(outer, surface, cell_mm)),
-            to_neighbour_mm: nearest_other(&bodies, n, surface, cell_mm),
+            to_neighbour_mm: others.to_nearest_mm(n),
             touches_border: beyond > 0.0,
         })
     };

@@ -10,7 +10,7 @@ use kiddo::SquaredEuclidean;
 use nalgebra::Point3;
 use rayon::prelude::*;
 
-use crate::distance::{MeshDistance, NO_SEAT};
+use crate::distance::{MeshDistance, NO_SEAT, Nearest};
 use crate::error::Error;
 use crate::kernels::{Border, Connectivity, components, distance_transform, place_of};
 use crate::runtime::Runtime;
@@ -30,6 +30,15 @@ const BEYOND: f64 = 1.5;
 
 /// Centres that are looked up by one task: neighbours start from each other's answer.
 const AT_ONCE: usize = 1024;
+
+/// The centres of cells with what of a surface is nearest to each and the seat of a search from there; of cells of which neighbours stand together.
+pub(crate) fn nearest_to_cells(cells: &[[usize; 3]], lattice: &Lattice, surface: &MeshDistance) -> Vec<(Point3<f64>, Nearest, u32)> {
+    let centres: Vec<Point3<f64>> = cells.iter().map(|&cell| lattice.centre_of(cell)).collect();
+    let (mut seats, mut found) = (vec![NO_SEAT; centres.len()], Vec::with_capacity(centres.len()));
+    surface.nearest_seated(&centres, &mut seats, |centre, near| found.push((*centre, near, NO_SEAT)));
+    found.iter_mut().zip(seats).for_each(|(found, seat)| found.2 = seat);
+    found
+}
 
 /// The cells of the hull of a part that is `solid` on a lattice.
 pub(super) fn closed_hull(solid: &Mask, lattice: &Lattice, surface: &MeshDistance, radius_mm: f64, rt: &Runtime) -> Result<Mask, Error> {
@@ -59,13 +68,12 @@ fn swept(cells: &[u32], centres: &[u32], lattice: &Lattice, surface: &MeshDistan
     }
     let at = |n: u32| lattice.centre_of(place_of(n as usize, lattice.dims));
     let touching = |centres: &[u32]| {
-        let starts: Vec<Point3<f64>> = centres.iter().map(|n| at(*n)).collect();
-        let mut balls: Vec<[f64; 3]> = Vec::with_capacity(starts.len());
-        surface.nearest_seated(&starts, &mut vec![NO_SEAT; starts.len()], |start, foot| {
+        let cells: Vec<[usize; 3]> = centres.iter().map(|n| place_of(*n as usize, lattice.dims)).collect();
+        let slid = |(start, foot, _): (Point3<f64>, Nearest, u32)| -> [f64; 3] {
             let out = (start - foot.point).try_normalize(1e-12);
-            balls.push(out.map_or(*start, |out| foot.point + out * radius_mm).coords.into());
-        });
-        balls
+            out.map_or(start, |out| foot.point + out * radius_mm).coords.into()
+        };
+        nearest_to_cells(&cells, lattice, surface).into_iter().map(slid).collect::<Vec<_>>()
     };
     let balls: Vec<[f64; 3]> = centres.par_chunks(AT_ONCE).flat_map_iter(touching).collect();
     let tree = kiddo::ImmutableKdTree::<f64, 3>::new_from_slice(&balls).map_err(|e| Error::defect(format!("hull: {e}")))?;

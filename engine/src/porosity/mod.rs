@@ -13,6 +13,7 @@ mod cavities;
 mod hull;
 
 pub(crate) use cavities::{Cavities, Cavity, Through, walls};
+pub(crate) use hull::nearest_to_cells;
 
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;

@@ -27,7 +27,7 @@ impl Ring {
         Ring { first, triangles: list }
     }
 
-    fn around(&self, v: usize) -> &[u32] {
+    pub fn around(&self, v: usize) -> &[u32] {
         &self.triangles[self.first[v] as usize..self.first[v + 1] as usize]
     }
 

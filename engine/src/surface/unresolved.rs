@@ -14,7 +14,7 @@ use super::quality::ImageQuality;
 use crate::error::Error;
 use crate::frame::Grid;
 use crate::runtime::Runtime;
-use crate::volume::{Mask, Slab, Slices, Voxel};
+use crate::volume::{Mask, Slab, Slices, Voxel, each_run};
 
 /// The middle half of the contrast.
 const MIDDLE: [f64; 2] = [0.25, 0.75];
@@ -95,8 +95,7 @@ impl Unresolved {
             rows.for_each(|(row, (middle, flat))| seen.in_row(slab, row % ny, own.start + row / ny, middle, flat));
             Ok(())
         })?;
-        let mask = |words| Mask::from_words(dims, words).ok_or_else(|| Error::defect("rows of one volume differ in length"));
-        let (middle, flat) = (mask(middle)?, mask(flat)?);
+        let (middle, flat) = (Mask::of_rows(dims, middle)?, Mask::of_rows(dims, flat)?);
         let mut found = flat.shrunk().grown();
         if found.count() > 0 {
             for _ in 0..WIDER {
@@ -174,18 +173,8 @@ fn runs(mask: &Mask) -> Vec<([u32; 3], u32)> {
     let [_, ny, nz] = mask.dims();
     let in_row = |row: usize| {
         let (j, k) = (row % ny, row / ny);
-        let mut found: Vec<([u32; 3], u32)> = vec![];
-        for (w, &bits) in mask.row(j, k).iter().enumerate() {
-            let mut bits = bits;
-            while bits != 0 {
-                let i = (w * 64) as u32 + bits.trailing_zeros();
-                bits &= bits - 1;
-                match found.last_mut() {
-                    Some((first, length)) if first[0] + *length == i => *length += 1,
-                    _ => found.push(([i, j as u32, k as u32], 1)),
-                }
-            }
-        }
+        let mut found = vec![];
+        each_run(mask.row(j, k), |from, to| found.push(([from as u32, j as u32, k as u32], (to - from) as u32)));
         found
     };
     (0..ny * nz).into_par_iter().flat_map_iter(in_row).collect()

@@ -4,6 +4,49 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 
+/// The places of the set bits of a row of words, ascending.
+#[inline]
+pub(crate) fn each_bit(words: &[u64], mut f: impl FnMut(usize)) {
+    for (w, &word) in words.iter().enumerate() {
+        let mut bits = word;
+        while bits != 0 {
+            f(w * 64 + bits.trailing_zeros() as usize);
+            bits &= bits - 1;
+        }
+    }
+}
+
+/// The stretches of set bits of a row of words, from and to, ascending.
+#[inline]
+pub(crate) fn each_run(words: &[u64], mut f: impl FnMut(usize, usize)) {
+    let mut open = None; // start of a run that reached the end of its word
+    for (w, &word) in words.iter().enumerate() {
+        let mut bits = word;
+        if let Some(from) = open {
+            let ones = bits.trailing_ones() as usize;
+            if ones == 64 {
+                continue;
+            }
+            f(from, w * 64 + ones);
+            open = None;
+            bits &= u64::MAX << ones;
+        }
+        while bits != 0 {
+            let from = bits.trailing_zeros() as usize;
+            let ones = (bits >> from).trailing_ones() as usize;
+            if from + ones == 64 {
+                open = Some(w * 64 + from);
+                break;
+            }
+            f(w * 64 + from, w * 64 + from + ones);
+            bits &= u64::MAX << (from + ones);
+        }
+    }
+    if let Some(from) = open {
+        f(from, words.len() * 64);
+    }
+}
+
 /// A set of voxels of a grid with the given extents. Bit `i % 64` of word `i / 64` of a row is voxel `i`; padding bits are 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -25,6 +68,11 @@ impl Mask {
             words.iter_mut().skip(words_per_row - 1).step_by(words_per_row).for_each(|w| *w &= (1 << tail) - 1);
         }
         Some(Mask { dims, words_per_row, words })
+    }
+
+    /// [`Mask::from_words`] of words that were made row by row of the grid's own size.
+    pub(crate) fn of_rows(dims: [usize; 3], words: Vec<u64>) -> Result<Self, Error> {
+        Mask::from_words(dims, words).ok_or_else(|| Error::defect("rows of one grid differ in size"))
     }
 
     /// Built voxel by voxel.
@@ -76,16 +124,11 @@ impl Mask {
             let mut found = vec![];
             for j in 0..ny {
                 let first = (k * ny + j) * nx;
-                for (w, &word) in self.row(j, k).iter().enumerate() {
-                    let mut bits = word;
-                    while bits != 0 {
-                        let n = first + w * 64 + bits.trailing_zeros() as usize;
-                        bits &= bits - 1;
-                        if wanted(n) {
-                            found.push(n as u32);
-                        }
+                each_bit(self.row(j, k), |i| {
+                    if wanted(first + i) {
+                        found.push((first + i) as u32);
                     }
-                }
+                });
             }
             found
         };
@@ -93,21 +136,28 @@ impl Mask {
         slices.concat()
     }
 
+    /// A word of a row as seen one voxel to either side, and whether what lies beyond the row is in the set.
+    #[inline]
+    fn shifted(&self, row: &[u64], w: usize, beyond: bool) -> [u64; 2] {
+        let beyond = u64::from(beyond);
+        let before = if w == 0 { beyond } else { row[w - 1] >> 63 };
+        let after = if w + 1 == row.len() { beyond << ((self.dims[0] - 1) % 64) } else { row[w + 1] << 63 };
+        [row[w] << 1 | before, row[w] >> 1 | after]
+    }
+
     /// The voxels that share a face with one of the grid that is not in the set, by their numbers, ascending.
     pub fn rim(&self) -> Vec<u32> {
-        let [nx, ny, nz] = self.dims;
+        let [_, ny, nz] = self.dims;
         let per_row = self.words_per_row;
         let words = (0..ny * nz).into_par_iter().flat_map_iter(|row| {
             let (j, k) = (row % ny, row / ny);
+            let line = self.row(j, k);
             // Beyond the grid nothing is missing.
             let beside = |there: bool, at: usize, w: usize| if there { self.words[at * per_row + w] } else { u64::MAX };
             (0..per_row).map(move |w| {
-                let own = self.words[row * per_row + w];
-                let before = if w == 0 { 1 } else { self.words[row * per_row + w - 1] >> 63 };
-                let after = if w + 1 == per_row { 1 << ((nx - 1) % 64) } else { self.words[row * per_row + w + 1] << 63 };
-                let along = (own << 1 | before) & (own >> 1 | after);
+                let [before, after] = self.shifted(line, w, true);
                 let across = beside(j > 0, row.wrapping_sub(1), w) & beside(j + 1 < ny, row + 1, w);
-                own & !(along & across & beside(k > 0, row.wrapping_sub(ny), w) & beside(k + 1 < nz, row + ny, w))
+                line[w] & !(before & after & across & beside(k > 0, row.wrapping_sub(ny), w) & beside(k + 1 < nz, row + ny, w))
             })
         });
         let rim = Mask { words: words.collect(), ..*self };
@@ -129,9 +179,8 @@ impl Mask {
         let [_, ny, nz] = self.dims;
         let per_row = self.words_per_row;
         let along = |row: &[u64], w: usize| {
-            let before = if w == 0 { 0 } else { row[w - 1] >> 63 };
-            let after = if w + 1 == per_row { 0 } else { row[w + 1] << 63 };
-            join(row[w], join(row[w] << 1 | before, row[w] >> 1 | after))
+            let [before, after] = self.shifted(row, w, false);
+            join(row[w], join(before, after))
         };
         let joined: Vec<u64> = self.words.par_chunks(per_row).flat_map_iter(|row| (0..per_row).map(move |w| along(row, w))).collect();
         let across = |row: usize, w: usize| {
@@ -164,8 +213,10 @@ impl Mask {
     /// The voxels that are in another set of the same grid as well.
     pub fn and(&self, other: &Mask) -> Result<Mask, Error> {
         let words = self.words.iter().zip(&other.words).map(|(a, b)| a & b).collect();
-        let joined = if self.dims == other.dims { Mask::from_words(self.dims, words) } else { None };
-        joined.ok_or_else(|| Error::defect("sets of voxels of one grid differ in size"))
+        if self.dims != other.dims {
+            return Err(Error::defect("sets of voxels of one grid differ in size"));
+        }
+        Mask::of_rows(self.dims, words)
     }
 
     /// The voxels of the grid that are not in the set.
