@@ -8,6 +8,8 @@
 
 use std::f64::consts::PI;
 
+use crate::surface::noise_area;
+
 /// Noise of surface points and how far it hangs together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
@@ -18,14 +20,13 @@ pub struct Noise {
     plane_mm2: f64,
 }
 
-/// Of the weights (1 - r²)² of discs of radius 1: ∫(∫w dx)² dy and (∫w dx dy)², each over ∫w² dx dy = π/5.
+/// Of the weights (1 - r²)² of discs of radius 1: ∫(∫w dx)² dy over ∫w² dx dy = π/5.
 const LINE: f64 = 131_072.0 / (31_185.0 * PI);
-const PLANE: f64 = PI * 5.0 / 9.0;
 
 impl Noise {
     /// Of points placed by bundles of voxels of a radius.
     pub fn of_bundles(u_mm: f64, radius_mm: f64) -> Noise {
-        Noise { u_mm, line_mm: LINE * radius_mm, plane_mm2: PLANE * radius_mm * radius_mm }
+        Noise { u_mm, line_mm: LINE * radius_mm, plane_mm2: noise_area(radius_mm) }
     }
 
     /// Of points that are independent beyond a distance.
@@ -63,10 +64,14 @@ mod tests {
             point += (-N..=N).map(|i| weight(i, j) * weight(i, j)).sum::<f64>();
             (line, all) = (line + row * row, all + row);
         }
+        let plane = noise_area(1.0);
         assert!((line * side / point / LINE - 1.0).abs() < 1e-3, "{} and {LINE}", line * side / point);
-        assert!((all * all * side * side / point / PLANE - 1.0).abs() < 1e-3, "{} and {PLANE}", all * all * side * side / point);
+        assert!((all * all * side * side / point / plane - 1.0).abs() < 1e-3, "{} and {plane}", all * all * side * side / point);
         let noise = Noise::of_bundles(3.0, 0.5);
         assert!((noise.along_mm(50.0 * LINE) - 0.3).abs() < 1e-12 && noise.along_mm(0.1) == 3.0);
-        assert!((noise.over_mm(5.0, 5.0 * PLANE) - 0.3).abs() < 1e-12 && noise.over_mm(50.0 * LINE, 0.01) == noise.along_mm(50.0 * LINE));
+        assert!(
+            (noise.over_mm(5.0, 5.0 * noise_area(0.5) / 0.25) - 0.3).abs() < 1e-12
+                && noise.over_mm(50.0 * LINE, 0.01) == noise.along_mm(50.0 * LINE)
+        );
     }
 }

@@ -180,6 +180,7 @@ fn groups(pairs: &[[u32; 2]]) -> Vec<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::Bent;
     use super::*;
     use crate::noise::uniform;
 
@@ -205,7 +206,7 @@ mod tests {
         let ring = Ring::new(start.len(), &triangles);
         let shift = |v: usize| (0.03 * (uniform(5, v as u64) - 0.5)) as f32;
         let mut edges: Vec<Edge> =
-            (0..start.len()).map(|v| Edge { shift: shift(v), u: 0.0, common_u: 0.0, flags: flag::REFINED }).collect();
+            (0..start.len()).map(|v| Edge { shift: shift(v), u: 0.0, common_u: 0.0, flags: flag::REFINED, bent: Bent::Not }).collect();
         let mut points = start.clone();
         displace(&mut points, &triangles, &ring, &shapes, &mut edges, 0.1);
         let crossed = |at: &[V3]| crossings::crossed(at, &triangles, |_| true, None, 0.1);

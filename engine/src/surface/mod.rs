@@ -33,6 +33,7 @@ use thiserror::Error;
 
 pub use artefacts::{Artefacts, Estimate};
 pub use extract::IndexMesh;
+pub(crate) use place::noise_area;
 pub use quality::ImageQuality;
 pub use refine::BYTES_PER_VERTEX;
 pub use unresolved::Unresolved;

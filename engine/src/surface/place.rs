@@ -80,7 +80,7 @@ pub(super) fn can_be_noise(residual: f64, noise: f64, model: &Model) -> bool {
 }
 
 /// Area over which the noise of vertices averages (mm²): the integral of the correlation of two bundles over their distance.
-pub(super) fn noise_area(radius: f64) -> f64 {
+pub(crate) fn noise_area(radius: f64) -> f64 {
     0.5 * TWO_PI * radius * radius * 5.0 / 9.0
 }
 

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_tabulated_rod_is_that_of_its_integral_and_its_slopes_are_its_slopes() {
-        for radius in [0.75, 1.0, 1.37, 2.0, 3.3, 5.0, 9.0, 30.0] {
+        for radius in [0.75f64, 1.0, 1.37, 2.0, 3.3, 5.0, 9.0, 30.0] {
             for n in 0..200 {
                 let distance = f64::from(n) * 0.05 * radius.max(1.0) / 2.0;
                 let (exact, found) = (share(distance, radius), profile(distance, radius));
