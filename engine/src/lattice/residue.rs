@@ -189,7 +189,6 @@ fn cells(size: &Vector3<f64>, step_mm: f64) -> f64 {
 /// The solid cells farther than so many cells from what is expected, slab by slab.
 fn beyond(expected: &Mask, solid: &Mask, clearance: f64, rt: &Runtime) -> Result<Mask, Error> {
     let ([nx, ny, nz], per_slice) = (solid.dims(), solid.words_per_row() * solid.dims()[1]);
-    let differ = || Error::defect("a slab and its words differ in size");
     // What decides about a cell lies no farther from it than the clearance.
     let margin = clearance.ceil() as usize + 1;
     let slices = ((SLAB / (nx * ny) as f64) as usize).max(margin);
@@ -198,14 +197,13 @@ fn beyond(expected: &Mask, solid: &Mask, clearance: f64, rt: &Runtime) -> Result
         rt.step("residue", first as f64 / nz as f64)?;
         let last = (first + slices).min(nz);
         let (low, high) = (first.saturating_sub(margin), (last + margin).min(nz));
-        let slab =
-            Mask::from_words([nx, ny, high - low], expected.words()[low * per_slice..high * per_slice].to_vec()).ok_or_else(differ)?;
+        let slab = Mask::of_rows([nx, ny, high - low], expected.words()[low * per_slice..high * per_slice].to_vec())?;
         let apart = distance_transform(&slab.complement(), Border::Unknown, rt)?;
         let far = |i: usize, j: usize, k: usize| f64::from(apart[((first + k - low) * ny + j) * nx + i]) > clearance * clearance;
         let away = Mask::from_fn([nx, ny, last - first], |i, j, k| solid.get(i, j, first + k) && far(i, j, k));
         words.extend_from_slice(away.words());
     }
-    Mask::from_words([nx, ny, nz], words).ok_or_else(differ)
+    Mask::of_rows([nx, ny, nz], words)
 }
 
 /// Those large enough to be told, the largest first.
@@ -273,6 +271,6 @@ impl Painted {
     }
 
     fn mask(self) -> Result<Mask, Error> {
-        Mask::from_words(self.lattice.dims, self.words).ok_or_else(|| Error::defect("lattice and mask differ in size"))
+        Mask::of_rows(self.lattice.dims, self.words)
     }
 }

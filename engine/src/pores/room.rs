@@ -102,15 +102,21 @@ impl<'a> Room<'a> {
         ends.are_joined(self.parent.len(), |cell| self.number(cell))
     }
 
-    /// The room that hangs together with the lattice's border: cells by their centres, and places in others. A place that was sought from a centre
-    /// without room lies at the room's border, and in its creases where the sphere touches twice.
+    /// The room that hangs together with the lattice's border: cells by their centres, and places in others, of which none is such a cell's neighbour.
     pub fn reached_from_border(&self) -> (Mask, Vec<Place>) {
-        let open = self.centred.count();
+        let (open, dims) = (self.centred.count(), self.sphere.lattice.dims);
         let mut reached = vec![false; self.parent.len()];
         (0..open).filter(|&c| self.centred.touches_border(c as u32 + 1)).for_each(|c| reached[self.parent[c] as usize] = true);
         let centred = self.centred.mask_where(|label| reached[self.parent[label as usize - 1] as usize]);
+        let is_beside = |cell: u32| {
+            beside(cell as usize, dims).into_iter().flatten().any(|n| {
+                let [i, j, k] = place_of(n, dims);
+                centred.get(i, j, k)
+            })
+        };
         let aside = self.aside.par_iter().zip(&self.parent[open..]);
-        (centred, aside.filter(|(_, root)| reached[**root as usize]).map(|(p, _)| *p).collect())
+        let far = aside.filter(|(p, root)| reached[**root as usize] && !is_beside(p.cell)).map(|(p, _)| *p).collect();
+        (centred, far)
     }
 
     /// Joins cells through their faces: those held aside with components beside them, then those among themselves that do not hang together yet.

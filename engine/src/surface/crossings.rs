@@ -18,15 +18,17 @@ pub(super) fn crossed(
     cell: f64,
 ) -> Vec<[u32; 2]> {
     let Some(hashing) = Hashing::of(points, triangles, cell) else { return vec![] };
-    let wanted = named.map(|named| hashing.cells(&hashing.by_layer(named)));
+    let wanted = named.map(|named| hashing.cells(&hashing.by_layer(named.iter().copied())));
     let is_wanted = |layer: usize, cell: &u64| wanted.as_ref().is_none_or(|wanted| wanted[layer].binary_search(cell).is_ok());
     let is_near = |t: &u32| {
         let bounds = hashing.bounds(*t);
         hashing.layers_of(&bounds).any(|layer| hashing.cells_of(&bounds).any(|cell| is_wanted(layer, &cell)))
     };
-    let near: Vec<u32> = (0..triangles.len() as u32).into_par_iter().filter(is_near).collect();
-    let layers = hashing.by_layer(&near);
-    drop(near);
+    let all = 0..triangles.len() as u32;
+    let layers = match named {
+        None => hashing.by_layer(all),
+        Some(_) => hashing.by_layer(all.into_par_iter().filter(is_near).collect::<Vec<_>>().iter().copied()),
+    };
     let in_layer = |layer: usize| hashing.crossed_in(layers.of(layer), |cell| is_wanted(layer, cell), &suspicious);
     let mut found: Vec<[u32; 2]> = (0..hashing.layers()).into_par_iter().flat_map_iter(in_layer).collect();
     found.par_sort_unstable();
@@ -88,13 +90,13 @@ impl<'a> Hashing<'a> {
         self.range(bounds, 1).flat_map(move |j| along.clone().map(move |i| j as u64 * wide + i as u64))
     }
 
-    fn by_layer(&self, triangles: &[u32]) -> Layers {
+    fn by_layer(&self, triangles: impl Iterator<Item = u32> + Clone) -> Layers {
         let mut first = vec![0; self.layers() + 1];
-        triangles.iter().flat_map(|&t| self.layers_of(&self.bounds(t))).for_each(|layer| first[layer + 1] += 1);
+        triangles.clone().flat_map(|t| self.layers_of(&self.bounds(t))).for_each(|layer| first[layer + 1] += 1);
         (1..first.len()).for_each(|n| first[n] += first[n - 1]);
         let mut next = first.clone();
         let mut list = vec![0; first[first.len() - 1]];
-        for &t in triangles {
+        for t in triangles {
             for layer in self.layers_of(&self.bounds(t)) {
                 list[next[layer]] = t;
                 next[layer] += 1;
