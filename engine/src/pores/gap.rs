@@ -114,23 +114,33 @@ mod tests {
     use super::*;
     use crate::mesh::Bulge;
     use crate::noise::uniform;
-    use crate::phantom::parts;
     use crate::pores::Phase;
 
-    /// Balls of many sizes, one of them long beside the others, with what is curved counted as curved and without.
+    /// The corners and facets of an octahedron, outward.
+    fn octahedron(centre: Point3<f64>, radius_mm: f64) -> ([Point3<f64>; 6], [[u32; 3]; 8]) {
+        let axis = |n: usize| Vector3::ith(n / 2, if n.is_multiple_of(2) { radius_mm } else { -radius_mm });
+        let facet = |n: usize| {
+            let [x, y, z] = [0, 1, 2].map(|a| (2 * a + (n >> a & 1)) as u32);
+            // Each corner on the far side of its axis turns the facet around.
+            if n.count_ones().is_multiple_of(2) { [x, y, z] } else { [x, z, y] }
+        };
+        (std::array::from_fn(|n| centre + axis(n)), std::array::from_fn(facet))
+    }
+
+    /// Octahedra of many sizes, one of them long beside the others, with what is curved counted as curved and without.
     #[test]
     fn the_nearest_of_many_voids_is_the_one_that_asking_each_of_them_finds() {
         let (mut vertices, mut triangles, mut facets) = (vec![], vec![], vec![]);
         for n in 0..80u64 {
             let u = |m: u64| uniform(17, 5 * n + m);
             let radius_mm = if n == 0 { 2.0 } else { 0.02 + 0.3 * u(3) * u(4) };
-            let ball = parts::ball(Point3::new(6.0 * u(0), 6.0 * u(1), 6.0 * u(2)), radius_mm, 3).mesh;
+            let (corners, sides) = octahedron(Point3::new(6.0 * u(0), 6.0 * u(1), 6.0 * u(2)), radius_mm);
             let (first, from) = (vertices.len() as u32, triangles.len() as u32);
-            vertices.extend_from_slice(ball.vertices());
-            triangles.extend(ball.triangles().iter().map(|&[a, b, c]| [first + a, first + c, first + b]));
+            vertices.extend(corners);
+            triangles.extend(sides.iter().map(|&[a, b, c]| [first + a, first + c, first + b]));
             facets.push((from..triangles.len() as u32).collect::<Vec<u32>>());
         }
-        let mesh = Mesh::new(vertices, triangles).expect("balls");
+        let mesh = Mesh::new(vertices, triangles).expect("octahedra");
         let (searched, bulge) = (MeshDistance::build(&mesh), Bulge::of(&mesh));
         for bulge in [None, Some(&bulge)] {
             let part = Surface { facets: &searched, bulge, phase: Phase::Pores };
