@@ -147,7 +147,7 @@ impl Bars {
     const N: usize = 48;
     const PITCH: f64 = 20.0;
 
-    fn from_axis(&self, p: Vector3<f64>) -> f64 {
+    fn off_axis(&self, p: Vector3<f64>) -> f64 {
         let e = self.direction.cross(&Vector3::z()).normalize();
         let f = self.direction.cross(&e).normalize();
         let from = p - Vector3::repeat(0.5 * Self::N as f64);
@@ -162,7 +162,7 @@ impl Bars {
     fn determine(&self) -> Result<(Determined, f64), Error> {
         let value = |n: usize| {
             let p = [n % Self::N, n / Self::N % Self::N, n / (Self::N * Self::N)].map(|i| i as f64);
-            let distance = self.from_axis(p.into());
+            let distance = self.off_axis(p.into());
             let far = distance > 0.5 * self.diameter + 6.0 * BLUR;
             let share = if far { 0.0 } else { of_cylinder(distance / BLUR, 0.5 * self.diameter / BLUR) };
             (5000.0 + CONTRAST * (share + self.noise * verimetry_engine::noise::normal(5, n as u64))).round() as u16
@@ -172,7 +172,7 @@ impl Bars {
         let found = surface::determine(&scan, &Options { keep: Keep::All, ..Options::default() }, &Runtime::cpu())?;
         let inner = |p: &nalgebra::Point3<f64>| (0..3).all(|a| (5.0..Self::N as f64 - 6.0).contains(&p[a]));
         let errors: Vec<f64> =
-            found.mesh.vertices().iter().filter(|p| inner(p)).map(|p| self.from_axis(p.coords) - 0.5 * self.diameter).collect();
+            found.mesh.vertices().iter().filter(|p| inner(p)).map(|p| self.off_axis(p.coords) - 0.5 * self.diameter).collect();
         let error = errors.iter().sum::<f64>() / errors.len() as f64;
         Ok((found, error))
     }
