@@ -8,7 +8,6 @@
 use std::sync::OnceLock;
 
 use nalgebra::{Matrix3, Vector3};
-use rayon::prelude::*;
 
 use super::field::Ring;
 use super::image::TWO_PI;
@@ -112,31 +111,31 @@ fn share(distance: f64, radius: f64) -> Share {
     sum
 }
 
-/// Distances beyond the surface, and curvatures, in blurs, that the table has, and its steps.
+/// Distances beyond the surface, and curvatures from [`LEAST_BEND`] on, in blurs, that the table has, and its steps.
 const WIDEST: f64 = 7.0;
 const BINS: f64 = 32.0;
 const ROWS: usize = (2.0 * WIDEST * BINS) as usize + 2;
 const MOST_BENT: f64 = 1.4;
 const BENDS: f64 = 80.0;
-const COLUMNS: usize = (MOST_BENT * BENDS) as usize + 2;
+const COLUMNS: usize = ((MOST_BENT - LEAST_BEND) * BENDS) as usize + 2;
 
-/// [`share`], linear between tabulated values: exact to 1e-4. Radii below 0.7 blurs count as that.
+/// [`share`], linear between tabulated values: exact to 2e-4, its slopes to 4e-4. Radii below 0.7 blurs and beyond ten count as these.
 pub(super) fn profile(distance: f64, radius: f64) -> Share {
     static TABLE: OnceLock<Vec<Share>> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
         let entry = |n: usize| {
             let (column, row) = (n / ROWS, n % ROWS);
-            // Flat is what is bent next to nothing.
-            let radius = BENDS / (column as f64).max(1e-3);
+            let radius = 1.0 / (LEAST_BEND + column as f64 / BENDS);
             share(radius + row as f64 / BINS - WIDEST, radius)
         };
-        (0..COLUMNS * ROWS).into_par_iter().map(entry).collect()
+        // One after another: a pool's thread that waits for parts of this could take up work that needs the table.
+        (0..COLUMNS * ROWS).map(entry).collect()
     });
     let beyond = distance - radius;
     if !(beyond > -WIDEST && beyond < WIDEST) {
         return Share { value: if beyond > 0.0 { 0.0 } else { 1.0 }, ..Share::default() };
     }
-    let (x, y) = ((beyond + WIDEST) * BINS, (1.0 / radius).clamp(0.0, MOST_BENT) * BENDS);
+    let (x, y) = ((beyond + WIDEST) * BINS, ((1.0 / radius).clamp(LEAST_BEND, MOST_BENT) - LEAST_BEND) * BENDS);
     let (row, column) = (x as usize, y as usize);
     let (s, t) = (x - row as f64, y - column as f64);
     let [a, b] = [column, column + 1].map(|c| [table[c * ROWS + row], table[c * ROWS + row + 1]]);
@@ -154,13 +153,12 @@ mod tests {
 
     #[test]
     fn the_tabulated_rod_is_that_of_its_integral_and_its_slopes_are_its_slopes() {
-        for radius in [0.75f64, 1.0, 1.37, 2.0, 3.3, 5.0, 9.0, 30.0] {
+        for radius in [0.75f64, 1.0, 1.37, 2.0, 3.3, 5.0, 9.0] {
             for n in 0..200 {
                 let distance = f64::from(n) * 0.05 * radius.max(1.0) / 2.0;
                 let (exact, found) = (share(distance, radius), profile(distance, radius));
-                for (e, f) in [(exact.value, found.value), (exact.per_distance, found.per_distance), (exact.per_radius, found.per_radius)] {
-                    assert!((e - f).abs() < 1e-4, "radius {radius} distance {distance}: {f} for {e}");
-                }
+                let off = [exact.value - found.value, exact.per_distance - found.per_distance, exact.per_radius - found.per_radius];
+                assert!(off[0].abs() < 2e-4 && off[1..].iter().all(|x| x.abs() < 4e-4), "radius {radius} distance {distance}: {off:?}");
                 let h = 1e-4;
                 let [before, after] = [-h, h].map(|h| share(distance, radius + h).value);
                 assert!(((after - before) / (2.0 * h) - exact.per_radius).abs() < 1e-6);
