@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Rooms, in the order of their imports (each names only rooms before it):
-//! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
+//! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] `forest` `linear` [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
 //! library · [`volume`] [`mesh`] valid data · [`io`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
 //! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`health`]
 //! [`inspect`] [`align`] [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`]
@@ -35,6 +35,7 @@ pub mod judge;
 pub mod judgement;
 pub mod kernels;
 pub mod lattice;
+mod linear;
 pub mod load;
 pub mod measure;
 pub mod mesh;

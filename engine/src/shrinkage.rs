@@ -13,10 +13,11 @@ use nalgebra::{Point3, SMatrix, SVector, Vector3};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::align::{AlignError, Include, Moments, Observation, POINTS, Samples, covariance, eigen, included};
+use crate::align::{AlignError, Include, Moments, Observation, POINTS, Samples, covariance, included};
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Pose;
+use crate::linear::{eigen, pseudo_inverse};
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use crate::sum;
@@ -351,7 +352,7 @@ fn reduced_inverse(information: &SMatrix<f64, ALL, ALL>, basis: &[SVector<f64, A
         (true, true) => basis[r].dot(&(information * basis[c])) / (unit[r] * unit[c]),
         _ => f64::from(u8::from(r == c)),
     });
-    let inverse = crate::align::pseudo_inverse(&scaled, 1e-10);
+    let inverse = pseudo_inverse(&scaled, 1e-10);
     let mut full = SMatrix::<f64, ALL, ALL>::zeros();
     for i in 0..n {
         for j in 0..n {

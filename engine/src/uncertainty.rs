@@ -12,6 +12,7 @@
 use nalgebra::{Matrix6, Point3, Vector3};
 use rayon::prelude::*;
 
+use crate::linear::eigen;
 use crate::noise;
 
 /// A standard-uncertainty contribution by name, in the quantity's unit.
@@ -95,9 +96,9 @@ pub struct Effects {
 impl Effects {
     /// The modes of a pose covariance (rotation vector, then translation): its scaled eigenvectors.
     pub fn modes_of(covariance: &Matrix6<f64>) -> Vec<(Vector3<f64>, Vector3<f64>)> {
-        let eigen = covariance.symmetric_eigen();
+        let (values, vectors) = eigen(covariance);
         let mode = |k: usize| {
-            let v = eigen.eigenvectors.column(k) * eigen.eigenvalues[k].max(0.0).sqrt();
+            let v = vectors.column(k) * values[k].max(0.0).sqrt();
             (v.fixed_rows::<3>(0).into_owned(), v.fixed_rows::<3>(3).into_owned())
         };
         (0..6).map(mode).filter(|(w, t)| w.norm() + t.norm() > 0.0).collect()

@@ -10,7 +10,7 @@
 use nalgebra::{Point3, SMatrix, SVector};
 use rayon::prelude::*;
 
-use super::linear::{cholesky, dot, forward, pseudo_inverse};
+use crate::linear::{cholesky, dot, eigen, forward, pseudo_inverse};
 
 pub(crate) const POINTS: usize = 600;
 /// Correlation lengths tried, as fractions of the extent of the points, and shares of the independent part.
@@ -183,7 +183,7 @@ fn restricted<const P: usize>(observations: &[Observation<P>], correlations: &[f
     let projected = SVector::<f64, P>::from_fn(|k, _| dot(&columns[k], &residual));
     let unit = SVector::<f64, P>::from_fn(|k, _| if information[(k, k)] > 0.0 { 1.0 / information[(k, k)].sqrt() } else { 0.0 });
     let scaled = SMatrix::<f64, P, P>::from_fn(|r, c| information[(r, c)] * unit[r] * unit[c]);
-    let (values, _) = super::linear::eigen(&scaled);
+    let (values, _) = eigen(&scaled);
     let held = values.iter().filter(|x| **x > 1e-8 * values[0]);
     let (rank, log_determinant) = held.fold((0, 0.0), |(k, sum), x| (k + 1, sum + libm::log(*x)));
     let log_units: f64 = unit.iter().filter(|u| **u > 0.0).map(|u| -2.0 * libm::log(*u)).sum();

@@ -16,7 +16,6 @@
 mod correlated;
 mod datum;
 mod field;
-mod linear;
 mod minimax;
 mod quadratic;
 mod refine;
@@ -29,13 +28,13 @@ use thiserror::Error as ThisError;
 
 pub(crate) use correlated::{Observation, POINTS, covariance};
 pub use datum::{Datum, DatumKind, System, Target, by_datums};
-pub(crate) use linear::{eigen, pseudo_inverse};
 pub use minimax::{Achievable, Limited, best_achievable};
 pub(crate) use samples::{Moments, Samples};
 
 use crate::distance::{MeshDistance, NO_SEAT};
 use crate::error::Error;
 use crate::frame::Pose;
+use crate::linear::eigen;
 use crate::mesh::Mesh;
 use crate::runtime::Runtime;
 use refine::{Problem, Refined, Until};

@@ -7,7 +7,7 @@
 
 use nalgebra::{SMatrix, SVector};
 
-use super::linear::pseudo_inverse;
+use crate::linear::pseudo_inverse;
 
 /// Unknowns that do not take part have h = 1 and no entries in g and a.
 pub(super) const UNKNOWNS: usize = 7;

@@ -10,11 +10,11 @@ use nalgebra::{Matrix6, Point3, Vector3, Vector6};
 use rayon::prelude::*;
 
 use super::field::{Field, Foot, foot};
-use super::linear;
 use super::samples::Samples;
 use crate::distance::{Feature, MeshDistance, Near, Nearest};
 use crate::error::Error;
 use crate::frame::{Bounds, Pose};
+use crate::linear;
 use crate::runtime::Runtime;
 use crate::sum;
 

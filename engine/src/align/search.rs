@@ -17,13 +17,13 @@ use nalgebra::{Matrix3, Point3, Vector3};
 use rayon::prelude::*;
 
 use super::field::Field;
-use super::linear;
 use super::refine::{Problem, Refined, Trail, Until};
 use super::samples::{Moments, Samples, reflect};
 use super::starts::{ORDERS, cube, grid, shifted, turned_about};
 use crate::distance::{MeshDistance, NO_SEAT};
 use crate::error::Error;
 use crate::frame::Pose;
+use crate::linear;
 use crate::runtime::Runtime;
 
 /// Eigenvalues closer than this ratio do not order the axes.

@@ -7,7 +7,7 @@ use super::settle::{Solved, Square, normal, scaled, settle};
 use super::starts::starts;
 use super::unit::Unit;
 use super::{Cloud, FeatureError, Kind, Shape};
-use crate::align::eigen;
+use crate::linear::eigen;
 use crate::sum;
 
 /// Points that starts are tried on; the fit itself runs over all.

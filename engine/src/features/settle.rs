@@ -5,7 +5,7 @@ use nalgebra::{SMatrix, SVector};
 use super::Kind;
 use super::local::{P, Row, State, distance, height};
 use super::unit::Unit;
-use crate::align::pseudo_inverse;
+use crate::linear::pseudo_inverse;
 use crate::sum;
 
 /// Plain steps below this, in units of the points' extent, end a fit.

@@ -15,9 +15,10 @@ use rayon::prelude::*;
 use super::linear_program::{self, Plane};
 use super::local::{P, Row};
 use super::{Cloud, Kind, Shape, least_squares};
-use crate::align::{Observation, POINTS, covariance, eigen, pseudo_inverse};
+use crate::align::{Observation, POINTS, covariance};
 use crate::error::Error;
 use crate::frame::Bounds;
+use crate::linear::{eigen, pseudo_inverse};
 use crate::{noise, sum, uncertainty};
 
 type Square = SMatrix<f64, P, P>;

@@ -8,7 +8,7 @@ use super::Kind;
 use super::local::{STEEPEST, State, distance, frame_of};
 use super::settle::settle;
 use super::unit::Unit;
-use crate::align::{eigen, pseudo_inverse};
+use crate::linear::{eigen, pseudo_inverse};
 
 /// Axes tried over the half sphere, about 8 degrees apart.
 const AXES: usize = 300;

@@ -12,9 +12,9 @@ use nalgebra::{Matrix4, Point3, Vector3, Vector4};
 use rayon::prelude::*;
 
 use super::room::Room;
-use crate::align::eigen;
 use crate::distance::MeshDistance;
 use crate::frame::Bounds;
+use crate::linear::eigen;
 use crate::mesh::{Mesh, Samples, equal_shares};
 
 /// How far a wall may lie from where the translation puts it to be its like, in walls; first, and when the share of walls is counted.

@@ -4,7 +4,7 @@ use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::design::Strut;
 use super::trace::Traced;
-use crate::align::eigen;
+use crate::linear::eigen;
 
 /// A node as built.
 #[derive(Clone, Copy, Debug, PartialEq)]

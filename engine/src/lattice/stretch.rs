@@ -3,7 +3,7 @@
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::Node;
-use crate::align::eigen;
+use crate::linear::eigen;
 
 /// How the built nodes stretch the design: the affine map about their centre, and what its parameters rest on.
 ///
@@ -75,8 +75,8 @@ impl Stretch {
         let arms = || placed.iter().map(|(p, o)| (p.coords - centre, o - shift));
         let scatter = arms().fold(Matrix3::zeros(), |s, (arm, _)| s + arm * arm.transpose());
         let scatter = scatter + Matrix3::identity() * (ridge * scatter.trace());
-        let eigenvalues = scatter.symmetric_eigenvalues();
-        let inverse = match scatter.try_inverse().filter(|_| eigenvalues.min() > 1e-3 * eigenvalues.max()) {
+        let ([widest, _, least], _) = eigen(&scatter);
+        let inverse = match scatter.try_inverse().filter(|_| least > 1e-3 * widest) {
             Some(inverse) => inverse,
             None if ridge > 0.0 => Matrix3::zeros(), // one place
             None => return None,

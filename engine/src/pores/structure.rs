@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::{Phase, Surface};
 use crate::error::Error;
 use crate::kernels::{euler_eighths_within, place_of};
+use crate::linear::eigen;
 use crate::porosity::{Scene, nearest_to_cells};
 use crate::volume::Mask;
 
@@ -144,8 +145,8 @@ fn ellipsoid(ways: &[Vector3<f64>], meetings: &[f64], chosen: impl Iterator<Item
 
 /// 1 - shortest / longest axis of the ellipsoid of lengths.
 fn degree(ellipsoid: &Matrix3<f64>) -> f64 {
-    let values = ellipsoid.symmetric_eigenvalues();
-    1.0 - (values.min().max(0.0) / values.max()).sqrt()
+    let ([most, _, least], _) = eigen(ellipsoid);
+    1.0 - (least.max(0.0) / most).sqrt()
 }
 
 /// Evenly spread over a half sphere (Fibonacci lattice, Swinbank & Purser 2006).

@@ -2,6 +2,7 @@
 
 use crate::case::Case;
 use crate::error::Error;
+use crate::linear::eigen;
 
 use super::{Entry, Measured, Scope, Term};
 
@@ -62,10 +63,7 @@ fn rms(case: &Case, _: &Scope) -> Result<Measured, Error> {
 /// Largest standard uncertainty over all directions of the rotation (`start` 0) or translation (`start` 3) block.
 fn largest(case: &Case, start: usize) -> Result<Option<f64>, Error> {
     let aligned = case.alignment()?;
-    Ok(aligned
-        .fit
-        .as_ref()
-        .map(|fit| fit.covariance.fixed_view::<3, 3>(start, start).into_owned().symmetric_eigenvalues().max().max(0.0).sqrt()))
+    Ok(aligned.fit.as_ref().map(|fit| eigen(&fit.covariance.fixed_view::<3, 3>(start, start).into_owned()).0[0].max(0.0).sqrt()))
 }
 
 fn translation(case: &Case, _: &Scope) -> Result<Measured, Error> {

@@ -114,8 +114,8 @@ impl Placing<'_> {
         &self,
         scene: &Scene<T>,
         near: &mut Vec<Near>,
-        (p, shape, rod): (V3, &Shape, Option<Rod>),
-        view: &View,
+        (p, shape): (V3, &Shape),
+        (view, rod): (&View, Option<Rod>),
         model: &Model,
     ) -> Edge {
         let kept = self.kept(scene, p, view);
@@ -123,7 +123,8 @@ impl Placing<'_> {
             return kept;
         }
         let profile = Profile { scene, p, normal: shape.normal(), limit: self.limit };
-        let mut bundled = |rod| self.bundled(scene, near, (p, shape, rod), view, model);
+        let edges = |rod| view.edges(NEAR_SIDE * self.sigma(), rod, self.sigma());
+        let mut bundled = |rod| self.bundled(scene, near, (p, shape), edges(rod), model);
         rod.and_then(|rod| bundled(Some(rod)))
             .or_else(|| bundled(None))
             .or_else(|| self.unmeasurable(&kept, view))
@@ -136,13 +137,12 @@ impl Placing<'_> {
         &self,
         scene: &Scene<T>,
         near: &mut Vec<Near>,
-        (p, shape, rod): (V3, &Shape, Option<Rod>),
-        view: &View,
+        (p, shape): (V3, &Shape),
+        mut edges: Edges,
         model: &Model,
     ) -> Option<Edge> {
         let sigma = self.sigma();
         let normal = shape.normal();
-        let mut edges = view.edges(NEAR_SIDE * sigma, rod, sigma);
         let mut centre = 0.0;
         let mut found: Option<Fit> = None;
         for _ in 0..3 {

@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use super::Artefacts;
 use super::edge::{self, Edges, Model};
 use super::image::{Near, Scene, TWO_PI};
-use super::place;
 use super::plateaus::Levels;
 use super::shape::Shape;
 use super::space::{V3, add};
@@ -295,11 +294,11 @@ pub(super) const PROFILES: usize = 2000;
 const REACH: f64 = 3.0;
 
 /// A first value of the edge blur (mm), from the median slope across the surface; `None` where no edge is seen.
-pub(super) fn first_blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)]) -> Option<f64> {
+pub(super) fn first_blur<T: Voxel>(scene: &Scene<T>, normals: &[(V3, V3)]) -> Option<f64> {
     let (h, _) = scene.steps();
     let median = |t: f64| {
-        let along = |(p, shape): &(V3, Shape)| scene.cubic(add(*p, shape.normal(), t)).value;
-        let mut values: Vec<f64> = picked.par_iter().map(along).filter(|v| v.is_finite()).collect();
+        let along = |(p, normal): &(V3, V3)| scene.cubic(add(*p, *normal, t)).value;
+        let mut values: Vec<f64> = normals.par_iter().map(along).filter(|v| v.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
         values.get(values.len() / 2).copied()
     };
@@ -313,12 +312,12 @@ pub(super) fn first_blur<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)]) -> 
 pub(super) const MODE_OFF: f64 = 0.2;
 
 /// The brightest that the median vertex sees within four blurs behind it: of a part thick enough the plateau, otherwise less.
-pub(super) fn inside<T: Voxel>(scene: &Scene<T>, picked: &[(V3, Shape)], blur: f64) -> f64 {
+pub(super) fn inside<T: Voxel>(scene: &Scene<T>, normals: &[(V3, V3)], blur: f64) -> f64 {
     let step = 0.5 * blur.max(0.6 * scene.voxel());
-    let brightest = |(p, shape): &(V3, Shape)| {
-        (1..=8).map(|n| scene.linear(add(*p, shape.normal(), -step * f64::from(n))).value).fold(f64::NEG_INFINITY, f64::max)
+    let brightest = |(p, normal): &(V3, V3)| {
+        (1..=8).map(|n| scene.linear(add(*p, *normal, -step * f64::from(n))).value).fold(f64::NEG_INFINITY, f64::max)
     };
-    let mut values: Vec<f64> = picked.par_iter().map(brightest).filter(|v| v.is_finite()).collect();
+    let mut values: Vec<f64> = normals.par_iter().map(brightest).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(1.0)
 }
@@ -374,11 +373,6 @@ impl Common {
         let mut covariance = self.covariance;
         covariance[1][1] += tails * tails;
         covariance
-    }
-
-    /// Whether what the edges leave of their bundles can be noise and what makes a single edge misfit.
-    pub fn leaves_noise(&self, noise: f64) -> bool {
-        place::can_be_noise(self.residual, noise, &self.model)
     }
 
     /// Relative standard uncertainty of the blur.

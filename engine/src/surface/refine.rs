@@ -77,7 +77,7 @@ pub(super) fn settle<T: Voxel>(
     let picked = Picked::of(slices.grid(), &points, &first, (&ring, &triangles));
     let (widest, _) = Geometry::new(slices.grid()).steps();
     let held_bytes = (BYTES_PER_VERTEX * points.len()) as u64;
-    let lines: Vec<(V3, V3)> = picked.flat.iter().chain(&picked.rods).map(|(p, shape, _)| (*p, shape.normal())).collect();
+    let lines: Vec<(V3, V3)> = picked.flat.iter().chain(&picked.rods).map(normal).collect();
     let near = Places::Along { lines: &lines, reach_mm: FIRST_REACH * widest };
     let (image, common, more) = reach::with(slices, greys, &near, held_bytes, rt, |scene| image_quality(scene, &picked, task))?.0;
     if let Some(modes) = common.elsewhere(&greys.modes).filter(|_| task.may_move) {
@@ -183,8 +183,8 @@ fn place_all<T: Voxel>(
             if !task.adaptive {
                 return placing.kept(scene, points[v], &views[v]);
             }
-            let rod = Rod::around(v, rod::LEAST_BEND / sigma, first, (ring, triangles)).filter(|rod| rod.shows(&views[v], sigma));
-            placing.refined(scene, near, (points[v], &first[v], rod), &views[v], &levels.model(v, &views[v], task.modes, sigma))
+            let rod = Rod::shows(&first[v], &views[v], sigma).then(|| Rod::around(v, first, (ring, triangles))).flatten();
+            placing.refined(scene, near, (points[v], &first[v]), (&views[v], rod), &levels.model(v, &views[v], task.modes, sigma))
         })
         .collect();
     Ok((edges, mixed, levels))
@@ -248,10 +248,10 @@ fn look<'a, T: Voxel>(scene: &Scene<T>, task: &Task<'a>, image: &ImageQuality, s
 fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task) -> (ImageQuality, Common, Vec<Finding>) {
     let (widest, _) = scene.steps();
     let mut findings = vec![];
-    let flat: Vec<(V3, Shape)> = picked.flat.iter().map(|(p, shape, _)| (*p, *shape)).collect();
+    let normals: Vec<(V3, V3)> = picked.flat.iter().map(normal).collect();
     let quality = |sigma: f64| ImageQuality::new(scene, task.noise, sigma);
-    let first = quality::first_blur(scene, &flat);
-    let inside = quality::inside(scene, &flat, first.unwrap_or(widest)) - 3.0 * quality(widest).relative_noise();
+    let first = quality::first_blur(scene, &normals);
+    let inside = quality::inside(scene, &normals, first.unwrap_or(widest)) - 3.0 * quality(widest).relative_noise();
     let fitted = first.and_then(|first| common_edges(scene, picked, task, first));
     // A material darker than what lies inside is a chance find on edges without plateaus.
     let common = fitted.filter(|c| c.model.low + c.model.contrast > inside - quality::MODE_OFF).unwrap_or_else(|| {
@@ -263,7 +263,6 @@ fn image_quality<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task) -> (I
         Common::guessed(sigma, inside)
     });
     let sigma = common.model.sigma;
-    let normals: Vec<(V3, V3)> = flat.iter().map(|(p, shape)| (*p, shape.normal())).collect();
     let voxel_mm = scene.grid().spacing_mm().into_iter().fold(0.0, f64::max);
     let artefacts = Artefacts::seen(|p| scene.grey_within(p), &normals, sigma, voxel_mm);
     (ImageQuality { artefacts, ..quality(sigma) }, common, findings)
@@ -278,7 +277,7 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task, first:
         let look = look(scene, task, &quality, blur);
         let one = |(p, shape, rod): &Place| {
             let view = look.at(scene, *p, shape);
-            (view, (*p, *shape, view.edges(f64::INFINITY, rod.filter(|rod| rod.shows(&view, blur)), blur)))
+            (view, (*p, *shape, view.edges(f64::INFINITY, rod.filter(|_| Rod::shows(shape, &view, blur)), blur)))
         };
         picked.par_iter().map(one).collect()
     };
@@ -309,7 +308,8 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task, first:
         let enough = 2 * rods.len() >= picked.flat.len();
         let common = enough.then(|| quality::blur(scene, &rods, guess, radius, &quality))??;
         let (sigma, least) = (common.model.sigma, SAMPLED * scene.voxel());
-        (sigma > least && sigma < 1.5 * guess && common.leaves_noise(quality.relative_noise())).then_some(common)
+        let leaves_noise = place::can_be_noise(common.residual, quality.relative_noise(), &common.model);
+        (sigma > least && sigma < 1.5 * guess && leaves_noise).then_some(common)
     };
     // Voxels average over their own width, a standard deviation of 0.29 of it: bundles of less reach no plateau, and fit any contrast.
     const LEAST: f64 = 0.25;
@@ -320,6 +320,11 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task, first:
 
 /// A vertex, and the strut that it lies on.
 type Place = (V3, Shape, Option<Rod>);
+
+/// A point of the surface and the direction outward.
+fn normal((p, shape, _): &Place) -> (V3, V3) {
+    (*p, shape.normal())
+}
 
 /// Vertices that tell what the image is like.
 struct Picked {
@@ -336,12 +341,16 @@ impl Picked {
         let geometry = Geometry::new(grid);
         let (widest, _) = geometry.steps();
         let stride = points.len().div_ceil(2 * PROFILES).max(1);
-        let mut picked: Vec<usize> = (0..points.len()).step_by(stride).filter(|&v| !geometry.is_beyond(points[v])).collect();
-        let place = |v: usize| (points[v], shapes[v], Rod::around(v, LEAST / widest, shapes, (ring, triangles)));
-        let rods = picked.iter().map(|&v| place(v)).filter(|(_, _, rod)| rod.is_some()).collect();
-        picked.sort_by(|&a, &b| shapes[a].curvature.abs().total_cmp(&shapes[b].curvature.abs()).then(a.cmp(&b)));
-        picked.truncate(picked.len().div_ceil(2));
-        Picked { flat: picked.into_iter().map(place).collect(), rods }
+        let picked = (0..points.len()).step_by(stride).filter(|&v| !geometry.is_beyond(points[v]));
+        let is_bent = |shape: &Shape| rod::across(shape) >= LEAST / widest;
+        let rod = |v: usize| is_bent(&shapes[v]).then(|| Rod::around(v, shapes, (ring, triangles))).flatten();
+        let place = |v: usize| (points[v], shapes[v], rod(v));
+        let mut flat: Vec<Place> = picked.map(place).collect();
+        let rods = flat.iter().filter(|(_, _, rod)| rod.is_some()).copied().collect();
+        // Equals stay in their order.
+        flat.sort_by(|(_, a, _), (_, b, _)| a.curvature.abs().total_cmp(&b.curvature.abs()));
+        flat.truncate(flat.len().div_ceil(2));
+        Picked { flat, rods }
     }
 }
 
@@ -411,14 +420,14 @@ fn u_offset<T: Voxel>(scene: &Scene<T>, image: &ImageQuality, levels: &Levels, s
     let edges = (surface.mean_variance * place::noise_area(place::bundle_radius(scene)) / surface.area_mm2).sqrt();
     let mean_cube = sum::sum(surface.shapes.len(), |v| ball(v) * ball(v) * ball(v)) / n;
     let blur = 2.0 * surface.blur_u * sigma * mean_bend;
-    let thin = THIN_STRUTS * sigma * (median_cube(surface.shapes.len(), ball) - LEAST_BEND).max(0.0);
+    let thin = THIN_STRUTS * sigma * (median_cube(surface.shapes.len(), ball) - LEAST_CUBE).max(0.0);
     root_of_squares(&[level, edges, 0.3 * sigma * mean_cube, blur, thin, sampling, surface.common_variance.sqrt()])
 }
 
 /// Where most of a part is struts of less than ten blurs, nothing shows the blur and the material unbent: edges behind edges that are not their
 /// parallels leave an error of up to so many blurs times the cube of `sigma H` beyond the least (lattices of struts of 4 to 11 blurs).
 const THIN_STRUTS: f64 = 15.0;
-const LEAST_BEND: f64 = 0.001;
+const LEAST_CUBE: f64 = 0.001;
 
 /// Volume between facets and the curved surface through their corners (mm³): a facet with sides a, b, c on a surface of mean curvature H
 /// lies inside it by `H (a² + b² + c²) / 24` in the mean. No sphere through its corners is smaller than that about its longest side, so H is at

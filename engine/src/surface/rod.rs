@@ -14,6 +14,7 @@ use super::image::TWO_PI;
 use super::plateaus::View;
 use super::shape::Shape;
 use super::space::{V3, add, dot};
+use crate::linear::eigen;
 
 /// A strut at a vertex.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +26,7 @@ pub(super) struct Rod {
 }
 
 /// Flatter surfaces than this, in blurs times the curvature across, are as good as flat (radius of ten blurs: the cube of it is 0.001).
-pub(super) const LEAST_BEND: f64 = 0.1;
+const LEAST_BEND: f64 = 0.1;
 /// Blurs from one side to the other within which both are fitted: a bundle has all voxels of these, since they lie within reach of either.
 const MOST_SEEN: f64 = 10.0;
 /// A far side nearer than so many blurs is seen from the iso-surface, if there is one.
@@ -40,11 +41,11 @@ const STRAIGHT: f64 = 0.1;
 const ROUND: [f64; 2] = [0.6, 1.6];
 
 impl Rod {
-    /// Whether the surface may be that of a strut at this blur (mm): one whose far side is seen, and where it should be; or whose far side is beyond
-    /// sight, and should be. What bends within three blurs and has no far side is the rim of something.
-    pub fn shows(&self, view: &View, blur: f64) -> bool {
-        let (bend, wall) = (self.curvature * blur, f64::from(view.wall_mm));
-        let is_round = || (ROUND[0]..ROUND[1]).contains(&(0.5 * self.curvature * wall));
+    /// Whether a surface of this shape may be that of a strut at this blur (mm): one whose far side is seen, and where it should be; or whose far
+    /// side is beyond sight, and should be. What bends within three blurs and has no far side is the rim of something.
+    pub fn shows(shape: &Shape, view: &View, blur: f64) -> bool {
+        let (bend, wall) = (across(shape) * blur, f64::from(view.wall_mm));
+        let is_round = || (ROUND[0]..ROUND[1]).contains(&(0.5 * across(shape) * wall));
         bend >= LEAST_BEND && if wall.is_finite() { wall > THINNEST * blur && is_round() } else { bend < MOST_BEND }
     }
 
@@ -53,13 +54,8 @@ impl Rod {
         Some(2.0 / self.curvature).filter(|far| (SIGHT * blur..MOST_SEEN * blur).contains(far))
     }
 
-    /// The strut that a vertex lies on, by the normals of two rings of neighbours; `None` where the surface is hollow, flatter than a
-    /// curvature across (1/mm), or bent along, too.
-    pub fn around(v: usize, least: f64, shapes: &[Shape], (ring, triangles): (&Ring, &[[u32; 3]])) -> Option<Rod> {
-        let curvature = 2.0 * shapes[v].curvature();
-        if curvature.is_nan() || curvature < least {
-            return None;
-        }
+    /// The strut that a vertex lies on, by the normals of two rings of neighbours; `None` where the surface is bent along, too.
+    pub fn around(v: usize, shapes: &[Shape], (ring, triangles): (&Ring, &[[u32; 3]])) -> Option<Rod> {
         let mut scatter = Matrix3::zeros();
         for near in ring.corners(v, triangles) {
             for c in ring.corners(near as usize, triangles) {
@@ -67,12 +63,9 @@ impl Rod {
                 scatter += n * n.transpose();
             }
         }
-        let eigen = scatter.symmetric_eigen();
-        let mut order = [0, 1, 2];
-        order.sort_by(|&a, &b| eigen.eigenvalues[a].total_cmp(&eigen.eigenvalues[b]));
-        let [along, across, _] = order.map(|n| eigen.eigenvalues[n]);
-        let is_straight = along < STRAIGHT * across;
-        is_straight.then(|| Rod { axis: eigen.eigenvectors.column(order[0]).into_owned().into(), curvature })
+        let ([_, round, along], axes) = eigen(&scatter);
+        let is_straight = along < STRAIGHT * round;
+        is_straight.then(|| Rod { axis: axes.column(2).into_owned().into(), curvature: across(&shapes[v]) })
     }
 
     /// A direction turned so that it stands upright on the axis.
@@ -81,6 +74,11 @@ impl Rod {
         let length = dot(across, across).sqrt();
         if length > 0.0 { across.map(|x| x / length) } else { normal }
     }
+}
+
+/// Curvature across the axis of a strut of this mean curvature (1/mm). Hollows have less than none.
+pub(super) fn across(shape: &Shape) -> f64 {
+    2.0 * shape.curvature()
 }
 
 /// Share of material, and its change with the distance from the axis and with the radius, all in blurs.

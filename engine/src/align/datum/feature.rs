@@ -6,8 +6,8 @@
 use nalgebra::{Matrix3, Point3, Vector3};
 
 use super::super::AlignError;
-use super::super::linear::{eigen, pseudo_inverse};
 use super::{Datum, DatumKind, Surface};
+use crate::linear::{eigen, pseudo_inverse};
 
 /// Cosine between a point's normal and the feature's above which it belongs to it (30 degrees).
 pub(super) const FACING: f64 = 0.866;

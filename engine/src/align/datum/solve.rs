@@ -8,8 +8,8 @@ use nalgebra::{Matrix6, Point3, SMatrix, Vector6};
 use rayon::prelude::*;
 
 use super::super::correlated::{Observation, POINTS, Variogram, variograms};
-use super::super::linear::{eigen, pseudo_inverse};
 use super::super::quadratic::{self, Constraint, UNKNOWNS, Unknowns};
+use crate::linear::{eigen, pseudo_inverse};
 
 /// Directions that a datum holds more weakly than this, against the strongest it holds, are left to the next.
 const WEAK: f64 = 1e-4;
