@@ -119,7 +119,7 @@ impl Runtime {
 
     /// What the program takes beside the data, at most: itself, its buffers, and the stacks and tables of its threads (bytes).
     pub fn overhead_bytes() -> u64 {
-        (24 << 20) + ((4 * rayon::current_num_threads() as u64) << 20)
+        (28 << 20) + ((4 * rayon::current_num_threads() as u64) << 20)
     }
 
     /// Refuses what does not fit the memory budget beside the program itself, before it is taken.

@@ -4,14 +4,13 @@ use std::f64::consts::PI;
 
 use nalgebra::{Point3, Vector3};
 use verimetry_engine::frame::{Bounds, Grid, Pose};
-use verimetry_engine::kernels::{Border, Connectivity, components, distance_transform_mm2};
 use verimetry_engine::measure::{self, Envelope, Measurement, Pores};
 use verimetry_engine::mesh::Mesh;
 use verimetry_engine::phantom::{Solid, parts};
 use verimetry_engine::pores::Shape;
 use verimetry_engine::runtime::Runtime;
-use verimetry_engine::volume::Mask;
 
+use super::passage::{reached_between_balls, reached_from_outside};
 use super::{Folder, covers};
 
 fn measured(job: &Pores) -> Measurement {
@@ -96,32 +95,6 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
     assert_eq!([11, 12, 16, 17].map(|n| rows[1][n]), ["false", "closed", "round", "true"]);
 }
 
-/// The share of the pores in a cube that a sphere of this radius sweeps when it comes from outside, counted on a fine grid: places where the
-/// solid is at least the radius away, those of them that hang together with a corner, and what lies within the radius of these.
-fn reached_by(solid: &Solid, envelope: &Bounds, radius_mm: f64) -> f64 {
-    const STEP: f64 = 0.04;
-    let margin = 1.2;
-    let dims = [0, 1, 2].map(|a| ((envelope.max[a] - envelope.min[a] + 2.0 * margin) / STEP).ceil() as usize);
-    let at = |i: usize, j: usize, k: usize| envelope.min + Vector3::new(i as f64, j as f64, k as f64) * STEP - Vector3::repeat(margin);
-    let rt = Runtime::cpu();
-    let fits = Mask::from_fn(dims, |i, j, k| solid.distance_mm(&at(i, j, k)) >= radius_mm);
-    let fitting = components(&fits, Connectivity::Faces6, &rt).unwrap();
-    let outside = fitting.mask_of(fitting.label_of(0, 0, 0));
-    let squares = distance_transform_mm2(&outside.complement(), [STEP; 3], Border::Unknown, &rt).unwrap();
-    let inside = |p: &Point3<f64>| (0..3).all(|a| (envelope.min[a]..=envelope.max[a]).contains(&p[a]));
-    let (mut pores, mut reached) = (0u64, 0u64);
-    for (n, square) in squares.iter().enumerate() {
-        let p = at(n % dims[0], n / dims[0] % dims[1], n / (dims[0] * dims[1]));
-        if inside(&p) && solid.distance_mm(&p) > 0.0 {
-            pores += 1;
-            // Centres on a grid stay a little short of where the sphere could touch.
-            let reach = radius_mm + 0.375 * STEP * STEP / radius_mm;
-            reached += u64::from(*square < reach * reach);
-        }
-    }
-    reached as f64 / pores as f64
-}
-
 /// Balls in simple cubic order, overlapping, seen from their middle: a window between four balls is √2 pitch - 2 radius wide, the chamber
 /// between eight √3 pitch - 2 radius.
 #[test]
@@ -143,12 +116,8 @@ fn a_cubic_array_of_balls_has_the_throat_of_its_windows_and_the_pore_of_its_cham
     covers(&m, "pore.size_d90", chamber);
     let shut = measured(&job(1.2 * throat));
     assert!(value(&shut, "pore.accessible") < 0.5 * value(&m, "pore.accessible"));
-    for (m, sphere) in [(&m, 0.7 * throat), (&shut, 1.2 * throat)] {
-        let truth = reached_by(&solid, &cube(1.44, 1.44 + 2.0 * pitch), 0.5 * sphere);
-        let q = &m.quantities["pore.accessible"];
-        let (found, u) = (q.value.unwrap(), q.expanded_uncertainty.unwrap());
-        assert!((found - truth).abs() <= u + 0.01, "a sphere of {sphere} mm reaches {found} ± {u}, counted {truth}");
-    }
+    covers(&m, "pore.accessible", reached_between_balls(pitch, radius_mm, 0.35 * throat));
+    covers(&shut, "pore.accessible", reached_from_outside(pitch, radius_mm, 0.6 * throat));
     covers(&m, "porosity.interconnectivity", 1.0);
     // One node and three necks a cell.
     covers(&m, "structure.euler_number", 8.0 * (1.0 - 3.0));

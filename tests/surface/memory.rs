@@ -79,7 +79,7 @@ fn a_budget_is_kept_to_whole_slab_by_slab_and_where_it_does_not_suffice() {
         assert!(peak <= budget, "{peak} of {budget}: {said}");
         (status, said)
     };
-    let mib = |n: u64| (32 + n) << 20; // beside the program on two threads
+    let mib = |n: u64| (36 + n) << 20; // beside the program on two threads
     let scan = written(folder.path(), &gyroid(110, 20.0));
     let (status, said) = with(&scan, mib(110));
     assert!(status == Some(0) && !said.contains("slices at a time"), "{said}");

@@ -3,15 +3,12 @@
 //! Both ask the same [`Room`] of a sphere, so that throats and the curve of what is reached cannot contradict each other. The throat is found by
 //! halving between bounds from the distances of cells (union-find over the cells at each width).
 
-use nalgebra::Point3;
-use rayon::prelude::*;
-
 use super::Surface;
-use super::room::{DIAGONAL, Room};
-use super::sizes::short_mm;
+use super::room::{DIAGONAL, Place, Room};
+use crate::distance::Nearest;
 use crate::error::Error;
-use crate::kernels::{self, Border, Ends, distance_transform, first_ball, place_of, widest_passages};
-use crate::porosity::Scene;
+use crate::kernels::{Border, Ends, distance_transform, place_of, widest_passages};
+use crate::porosity::{BYTES_PER_CENTRE, Rolled, SLACK, Scene};
 use crate::runtime::Runtime;
 use crate::volume::Mask;
 
@@ -87,30 +84,40 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let room = Room::of(scene, &void, &squares, radius_mm, surface, rt)?;
     drop(squares);
     // The lattice ends beside the part: a centre that has room there goes on outwards, away from all of it.
-    let (reached, between) = room.reached_from_border();
+    let (centred, aside) = room.reached_from_border();
     drop(room);
     let pores = void.and(&scene.envelope())?;
     drop(void);
-    if reached.count() == 0 {
+    let nearer = |reached: &Mask, mm: f64| -> Result<Mask, Error> {
+        let squares = distance_transform(&reached.complement(), Border::Unknown, rt)?;
+        let is_near = |n: usize| f64::from(squares[n]).sqrt() * step < mm;
+        Ok(Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && is_near((k * dims[1] + j) * dims[0] + i)))
+    };
+    let held = nearer(&centred, radius_mm)?;
+    let outermost = centred.rim();
+    let anywhere = with_cells(centred, &aside)?;
+    if anywhere.count() == 0 {
         return Ok(0.0); // no room for the sphere even beside the part
     }
-    let to_reached = distance_transform(&reached.complement(), Border::Unknown, rt)?;
-    let held = |n: usize| f64::from(to_reached[n]).sqrt() * step < radius_mm;
-    let within = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && held((k * dims[1] + j) * dims[0] + i));
-    drop(to_reached);
-    let reach = radius_mm + short_mm(radius_mm, step, step);
-    let ball = |at: Point3<f64>| kernels::Ball { centre_mm: [0, 1, 2].map(|a| at[a] - lattice.centre(a, 0)), square_mm2: reach * reach };
-    // The outermost centres slide on until the sphere touches the surface, as it would between cells.
-    let touching = |n: &u32| {
-        let start = lattice.centre_of(place_of(*n as usize, dims));
-        let foot = surface.facets.nearest(&start);
-        let out = (start - foot.point).try_normalize(1e-12)?;
-        Some(ball(foot.point + out * (radius_mm - surface.beyond_mm(&foot))))
-    };
-    let mut balls: Vec<kernels::Ball> = reached.rim().par_iter().filter_map(touching).collect();
-    balls.extend(between.iter().map(|place| ball(place.point(lattice))));
-    let beyond = Mask::from_fn(dims, |i, j, k| pores.get(i, j, k) && !within.get(i, j, k));
-    let swept = first_ball(&beyond, [step; 3], &balls, rt)?;
-    let count = within.count() + swept.par_iter().filter(|n| **n > 0).count() as u64;
-    Ok(count as f64 / pores.count() as f64)
+    let in_doubt = nearer(&anywhere, radius_mm + SLACK * step)?.and(&held.complement())?;
+    let centres = outermost.len() + aside.len();
+    scene.afford_beside(&format!("{centres} places of a sphere"), BYTES_PER_CENTRE * centres as u64, rt)?;
+    let others = aside.iter().map(|place| place.point(lattice).into()).collect();
+    // Of what a cell has in a corner alone, its neighbours tell.
+    let room = anywhere.grown();
+    drop(anywhere);
+    let sphere = Rolled { lattice, surface: surface.facets, beyond_mm: |near: &Nearest| surface.beyond_mm(near), radius_mm, room };
+    let swept = sphere.sweeps(&in_doubt.voxels_where(|_| true), &outermost, others)?;
+    Ok((held.count() + swept.len() as u64) as f64 / pores.count() as f64)
+}
+
+/// A mask with the cells of some places.
+fn with_cells(mask: Mask, places: &[Place]) -> Result<Mask, Error> {
+    let (dims, per_row) = (mask.dims(), mask.words_per_row());
+    let mut words = mask.words().to_vec();
+    for place in places {
+        let [i, j, k] = place_of(place.cell as usize, dims);
+        words[(k * dims[1] + j) * per_row + i / 64] |= 1 << (i % 64);
+    }
+    Mask::of_rows(dims, words)
 }

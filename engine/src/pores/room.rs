@@ -102,21 +102,14 @@ impl<'a> Room<'a> {
         ends.are_joined(self.parent.len(), |cell| self.number(cell))
     }
 
-    /// The room that hangs together with the lattice's border: cells by their centres, and places in others, of which none is such a cell's neighbour.
+    /// The room that hangs together with the lattice's border: cells by their centres, and places in others.
     pub fn reached_from_border(&self) -> (Mask, Vec<Place>) {
-        let (open, dims) = (self.centred.count(), self.sphere.lattice.dims);
+        let open = self.centred.count();
         let mut reached = vec![false; self.parent.len()];
         (0..open).filter(|&c| self.centred.touches_border(c as u32 + 1)).for_each(|c| reached[self.parent[c] as usize] = true);
         let centred = self.centred.mask_where(|label| reached[self.parent[label as usize - 1] as usize]);
-        let is_beside = |cell: u32| {
-            beside(cell as usize, dims).into_iter().flatten().any(|n| {
-                let [i, j, k] = place_of(n, dims);
-                centred.get(i, j, k)
-            })
-        };
-        let aside = self.aside.par_iter().zip(&self.parent[open..]);
-        let far = aside.filter(|(p, root)| reached[**root as usize] && !is_beside(p.cell)).map(|(p, _)| *p).collect();
-        (centred, far)
+        let aside = self.aside.iter().zip(&self.parent[open..]).filter(|(_, root)| reached[**root as usize]);
+        (centred, aside.map(|(place, _)| *place).collect())
     }
 
     /// Joins cells through their faces: those held aside with components beside them, then those among themselves that do not hang together yet.

@@ -80,7 +80,7 @@ impl Sizes {
 const GAP: f64 = 0.75;
 
 /// How far short of the surface that they all touch balls of a radius stay between them that stand so far apart; half a cell at most.
-pub(super) fn short_mm(radius_mm: f64, apart_mm: f64, step_mm: f64) -> f64 {
+fn short_mm(radius_mm: f64, apart_mm: f64, step_mm: f64) -> f64 {
     (0.5 * GAP * apart_mm * apart_mm / radius_mm.max(1e-300)).min(0.5 * step_mm)
 }
 

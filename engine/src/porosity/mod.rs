@@ -11,9 +11,10 @@
 
 mod cavities;
 mod hull;
+mod swept;
 
 pub(crate) use cavities::{Cavities, Cavity, Through, walls};
-pub(crate) use hull::nearest_to_cells;
+pub(crate) use swept::{BYTES_PER_CENTRE, Rolled, SLACK, nearest_to_cells};
 
 use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
