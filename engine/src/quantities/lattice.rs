@@ -138,6 +138,26 @@ fn over_struts(
     measure(&Chosen { case, all, struts, nodes })
 }
 
+/// Over struts that stand whole, at least so many, and the share that those not measured have in both together.
+fn over_whole(
+    case: &Case,
+    scope: &Scope,
+    least: usize,
+    measure: impl Fn(&Chosen, &Whole, f64) -> Result<Measured, Error>,
+) -> Result<Measured, Error> {
+    over(case, scope, |c| {
+        if let Err(refused) = c.mostly_measured() {
+            return Ok(refused);
+        }
+        let whole: Whole = c.whole().collect();
+        if whole.len() < least {
+            return Ok(c.none_whole());
+        }
+        let unmeasured = c.unmeasured() as f64;
+        measure(c, &whole, unmeasured / (unmeasured + whole.len() as f64))
+    })
+}
+
 impl Chosen<'_> {
     fn traced(&self) -> impl Iterator<Item = &Traced> {
         self.struts.iter().map(|(t, _)| *t)
@@ -155,18 +175,6 @@ impl Chosen<'_> {
             return Ok(());
         }
         Err(Measured::not(format!("{unmeasured} of {} struts are not measured: {}", self.struts.len(), self.why_unmeasured())))
-    }
-
-    /// Struts that stand whole, with the share that those not measured have in both together; refuses without enough of them.
-    fn mean_over(&self, least: usize) -> Result<(Whole<'_>, f64), Measured> {
-        self.mostly_measured()?;
-        let whole: Whole = self.whole().collect();
-        if whole.len() < least {
-            return Err(self.none_whole());
-        }
-        let unmeasured = self.unmeasured() as f64;
-        let share = unmeasured / (unmeasured + whole.len() as f64);
-        Ok((whole, share))
     }
 
     fn in_state(&self, state: State) -> usize {
@@ -254,17 +262,13 @@ fn thin(case: &Case, scope: &Scope) -> Result<Measured, Error> {
 }
 
 fn diameter_mean(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    over(case, scope, |c| {
-        let (whole, left_out) = match c.mean_over(1) {
-            Ok(found) => found,
-            Err(refused) => return Ok(refused),
-        };
+    over_whole(case, scope, 1, |c, whole, left_out| {
         let count = whole.len() as f64;
         let value = whole.iter().map(|(_, d)| d).sum::<f64>() / count;
         let noise = whole.iter().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>().sqrt() / count;
         let mut terms = c.common_mm(value)?;
         terms.extend([Term { name: SCALE, u: value * case.actual()?.scale_u }, Term { name: NOISE, u: noise }]);
-        terms.push(either_way(left_out * farthest(&whole, value), left_out * farthest(&whole, value)));
+        terms.push(either_way(left_out * farthest(whole, value), left_out * farthest(whole, value)));
         Ok(Measured::Value { value, terms: merge(terms) })
     })
 }
@@ -281,17 +285,13 @@ fn either_way(up: f64, down: f64) -> Term {
 }
 
 fn diameter_sd(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    over(case, scope, |c| {
-        let (whole, left_out) = match c.mean_over(2) {
-            Ok(found) => found,
-            Err(refused) => return Ok(refused),
-        };
+    over_whole(case, scope, 2, |_, whole, left_out| {
         let count = whole.len() as f64;
         let mean = whole.iter().map(|(_, d)| d).sum::<f64>() / count;
         let value = (whole.iter().map(|(_, d)| (d - mean) * (d - mean)).sum::<f64>() / (count - 1.0)).sqrt();
         let noise = whole.iter().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>() / count;
         // Those left out all at one extreme, or all at the mean.
-        let far = farthest(&whole, mean);
+        let far = farthest(whole, mean);
         let (kept, most) = (1.0 - left_out, (1.0 - left_out) * (value * value + left_out * far * far));
         let terms = vec![
             widened_by(value, noise),
@@ -308,11 +308,7 @@ fn widened_by(value: f64, variance: f64) -> Term {
 }
 
 fn waviness(case: &Case, scope: &Scope) -> Result<Measured, Error> {
-    over(case, scope, |c| {
-        let (whole, left_out) = match c.mean_over(1) {
-            Ok(found) => found,
-            Err(refused) => return Ok(refused),
-        };
+    over_whole(case, scope, 1, |_, whole, left_out| {
         let mean_square = |of: fn(&Traced) -> f64| whole.iter().map(|(t, _)| of(t) * of(t)).sum::<f64>() / whole.len() as f64;
         let value = mean_square(|t| t.waviness_mm.unwrap_or(0.0)).sqrt();
         let noise = mean_square(|t| t.waviness_noise_mm);

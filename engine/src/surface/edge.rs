@@ -3,8 +3,8 @@
 //! Model: `low + contrast · (Φ(-(t - e₀)/σ) - Φ(-(t - e₁)/σ) + Φ((t - e₂)/σ))`: the edge at e₀, where there is one the far side of a wall
 //! at e₁ < e₀, and the far side of a gap at e₂ > e₀. Blur, plateaus and curvature are given, the edges are sought. Fitting voxels rather
 //! than values between them leaves no error of interpolation, and with one parameter an edge weighs every voxel as a matched filter does:
-//! no linear estimate has less noise. On a strut the first two terms are those of a blurred rod ([`super::rod`]). A wrong σ, or a point spread that is not Gaussian but even, moves no edge that stands alone.
-//! Its standard uncertainty for white noise of 1 is exact to first order.
+//! no linear estimate has less noise. On a strut the first two terms are those of a blurred rod ([`super::rod`]). A wrong σ, or a point spread
+//! that is not Gaussian but even, moves no edge that stands alone. Its standard uncertainty for white noise of 1 is exact to first order.
 
 use std::sync::OnceLock;
 

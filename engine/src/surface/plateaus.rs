@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::edge::{Edges, Model};
 use super::field::Ring;
 use super::image::Scene;
-use super::rod::Rod;
+use super::rod::{self, Rod};
 use super::shape::Shape;
 use super::space::{V3, add};
 use crate::sum;
@@ -19,14 +19,19 @@ use crate::volume::Voxel;
 
 /// Plateaus are looked for at these multiples of the blur.
 const PLATEAU_AT: [f64; 3] = [3.0, 3.5, 4.0];
-/// Far sides are looked for in steps of so many blurs, so often:
-/// What is thinner never crosses the half-way level.
+/// Far sides are looked for in steps of so many blurs, so often. What is thinner than one never crosses the half-way level.
 const STEP: f64 = 1.25;
 const STEPS: usize = 6;
 /// A plateau is flat to this part of the contrast, beside noise.
 const FLAT: f64 = 0.05;
 /// Plateaus seen around fewer of the vertices than this share are chance finds where walls and volume end.
 const FEWEST: f64 = 0.02;
+/// What is thinner, in blurs between its half-way levels, does not tell a strut from the ragged rests of a wall.
+const THINNEST: f64 = 2.0;
+/// Blurs times the curvature across, where no far side is seen.
+const MOST_BEND: f64 = 1.0 / 3.0;
+/// Thickness over diameter that goes with the curvature.
+const ROUND: [f64; 2] = [0.6, 1.6];
 /// Rounds of averaging over a patch.
 const ROUNDS: usize = 8;
 /// Averaging over a patch takes the variance of the plateaus' noise down to about this part.
@@ -54,6 +59,15 @@ impl View {
         let far = rod.map(|rod| near(self.wall_mm, f64::INFINITY).or_else(|| rod.far_side(blur)));
         let wall = far.unwrap_or_else(|| near(self.wall_mm, within_mm));
         Edges { at: 0.0, wall: wall.map(|d| -d), gap: near(self.gap_mm, within_mm), rod }
+    }
+
+    /// Whether a surface of this shape may be that of a strut at this blur (mm): one whose far side is seen, and where it should be; or whose far
+    /// side is beyond sight, and should be. What bends within three blurs and has no far side is the rim of something.
+    pub fn shows_rod(&self, shape: &Shape, blur: f64) -> bool {
+        let (curvature, wall) = (rod::across(shape), f64::from(self.wall_mm));
+        let bend = curvature * blur;
+        let is_round = || (ROUND[0]..ROUND[1]).contains(&(0.5 * curvature * wall));
+        bend >= rod::LEAST_BEND && if wall.is_finite() { wall > THINNEST * blur && is_round() } else { bend < MOST_BEND }
     }
 
     /// Whether no other edge is within sight.

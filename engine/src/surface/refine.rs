@@ -183,7 +183,7 @@ fn place_all<T: Voxel>(
             if !task.adaptive {
                 return placing.kept(scene, points[v], &views[v]);
             }
-            let rod = Rod::shows(&first[v], &views[v], sigma).then(|| Rod::around(v, first, (ring, triangles))).flatten();
+            let rod = views[v].shows_rod(&first[v], sigma).then(|| Rod::around(v, first, (ring, triangles))).flatten();
             placing.refined(scene, near, (points[v], &first[v]), (&views[v], rod), &levels.model(v, &views[v], task.modes, sigma))
         })
         .collect();
@@ -277,7 +277,7 @@ fn common_edges<T: Voxel>(scene: &Scene<T>, picked: &Picked, task: &Task, first:
         let look = look(scene, task, &quality, blur);
         let one = |(p, shape, rod): &Place| {
             let view = look.at(scene, *p, shape);
-            (view, (*p, *shape, view.edges(f64::INFINITY, rod.filter(|_| Rod::shows(shape, &view, blur)), blur)))
+            (view, (*p, *shape, view.edges(f64::INFINITY, rod.filter(|_| view.shows_rod(shape, blur)), blur)))
         };
         picked.par_iter().map(one).collect()
     };

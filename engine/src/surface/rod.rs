@@ -11,7 +11,6 @@ use nalgebra::{Matrix3, Vector3};
 
 use super::field::Ring;
 use super::image::TWO_PI;
-use super::plateaus::View;
 use super::shape::Shape;
 use super::space::{V3, add, dot};
 use crate::linear::eigen;
@@ -26,29 +25,15 @@ pub(super) struct Rod {
 }
 
 /// Flatter surfaces than this, in blurs times the curvature across, are as good as flat (radius of ten blurs: the cube of it is 0.001).
-const LEAST_BEND: f64 = 0.1;
+pub(super) const LEAST_BEND: f64 = 0.1;
 /// Blurs from one side to the other within which both are fitted: a bundle has all voxels of these, since they lie within reach of either.
 const MOST_SEEN: f64 = 10.0;
 /// A far side nearer than so many blurs is seen from the iso-surface, if there is one.
 const SIGHT: f64 = 6.5;
-/// What is thinner, in blurs between its half-way levels, does not tell a strut from the ragged rests of a wall.
-const THINNEST: f64 = 2.0;
-/// Blurs times the curvature across, where no far side is seen.
-const MOST_BEND: f64 = 1.0 / 3.0;
 /// Square of the curvature along a strut over that across, at most.
 const STRAIGHT: f64 = 0.1;
-/// Thickness over diameter that goes with the curvature.
-const ROUND: [f64; 2] = [0.6, 1.6];
 
 impl Rod {
-    /// Whether a surface of this shape may be that of a strut at this blur (mm): one whose far side is seen, and where it should be; or whose far
-    /// side is beyond sight, and should be. What bends within three blurs and has no far side is the rim of something.
-    pub fn shows(shape: &Shape, view: &View, blur: f64) -> bool {
-        let (bend, wall) = (across(shape) * blur, f64::from(view.wall_mm));
-        let is_round = || (ROUND[0]..ROUND[1]).contains(&(0.5 * across(shape) * wall));
-        bend >= LEAST_BEND && if wall.is_finite() { wall > THINNEST * blur && is_round() } else { bend < MOST_BEND }
-    }
-
     /// Where the far side may be looked for (mm) though it is beyond sight: struts of up to ten blurs show it.
     pub fn far_side(&self, blur: f64) -> Option<f64> {
         Some(2.0 / self.curvature).filter(|far| (SIGHT * blur..MOST_SEEN * blur).contains(far))
