@@ -132,8 +132,8 @@ fn balls(pose: &Pose) -> Solid {
     Solid::Union(places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm: 1.1 }).collect()).moved(*pose)
 }
 
-/// The share of the pores of balls in simple cubic order, overlapping, that a smaller sphere reaches which fits through the windows between four. It
-/// rolls around the neck between two, its centre on a circle about their axis, and leaves there what lies between the balls and the torus that
+/// The share of the pores of balls in simple cubic order that a smaller sphere reaches which fits through the windows between four, and not between
+/// two balls. It rolls around the neck between two, its centre on a circle about their axis, and leaves there what lies between the balls and the torus that
 /// it sweeps; three necks a ball.
 pub(super) fn reached_between_balls(pitch: f64, ball: f64, sphere: f64) -> f64 {
     const STEPS: usize = 10_000;
@@ -141,9 +141,9 @@ pub(super) fn reached_between_balls(pitch: f64, ball: f64, sphere: f64) -> f64 {
     let around = ((ball + sphere).powi(2) - half * half).sqrt();
     let touches = half * sphere / (ball + sphere);
     let step = touches / STEPS as f64;
-    let left = |z: f64| (around - (sphere * sphere - z * z).sqrt()).powi(2) - (ball * ball - (half - z).powi(2));
+    let left = |z: f64| (around - (sphere * sphere - z * z).sqrt()).powi(2) - (ball * ball - (half - z).powi(2)).max(0.0);
     let neck = TAU * step * (0..STEPS).map(|n| left((n as f64 + 0.5) * step)).sum::<f64>();
-    let cap = ball - half;
+    let cap = (ball - half).max(0.0);
     let lens = TAU * cap * cap * (3.0 * ball - cap) / 3.0;
     let pores = pitch.powi(3) - (2.0 * TAU / 3.0 * ball.powi(3) - 3.0 * lens);
     1.0 - 3.0 * neck / pores

@@ -106,10 +106,9 @@ type Whole<'a> = Vec<(&'a Traced, f64)>;
 const SPACING: &str = "section_spacing";
 const UNMEASURED: &str = "unmeasured_struts";
 const CURVATURE: &str = "curvature";
-/// Share of the correction for curvature that stays uncertain. A lone rod leaves 3/16 (σ/R)² of it (its edge lies where R is the median of a
-/// Rice distribution), 0.02 at R = 3 σ, and curvature over patches is right on cylinders of any radius: so this is for the blur, whose square
-/// counts, and for what other struts add. On scanned phantoms 3 to 15 voxels thick up to 0.4 remained, in lattices as dense as a quarter of
-/// their cells; that share is seen, not derived.
+/// Share of the correction for curvature that stays uncertain. Round struts are fitted as such and leave little of it (in lattices 0.1 at 3 voxels,
+/// 0.02 at 5); rough and angular ones are taken for flat edges and corrected, of which the blur, whose square counts, and what other struts add
+/// leave up to 0.4 (3 to 15 voxels, lattices as dense as a quarter of their cells). Seen on phantoms, not derived.
 const OPEN: f64 = 0.25;
 
 fn over(case: &Case, scope: &Scope, measure: impl Fn(&Chosen) -> Result<Measured, Error>) -> Result<Measured, Error> {
