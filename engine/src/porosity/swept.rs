@@ -24,6 +24,9 @@ const SETTLED: f64 = 0.001;
 /// Places of the surface that keep a ball from a place: three do in general. And turns taken between them, enough for those that nearly touch.
 const CONTACTS: usize = 16;
 const TURNS: usize = 512;
+/// Turns after which as much as this share of what was short or entered tells that the sets do not meet.
+const PATIENCE: usize = 16;
+const STALLED: f64 = 0.8;
 /// Places farther from every ball than this (cells) are out of reach.
 const BEYOND: f64 = 1.5;
 /// Centres that are looked up by one task: neighbours start from each other's answer.
@@ -125,7 +128,8 @@ impl<B: Fn(&Nearest) -> f64 + Sync> Rolled<'_, B> {
 
     /// A centre near another whose ball holds a place and none of the contacts.
     fn between(&self, held: Option<&Point3<f64>>, contacts: &[Contact], mut centre: Point3<f64>, settled_mm: f64) -> Option<Point3<f64>> {
-        for _ in 0..TURNS {
+        let mut before = f64::INFINITY;
+        for turn in 1..=TURNS {
             let mut worst = 0.0f64;
             if let Some(place) = held {
                 let towards = place - centre;
@@ -145,6 +149,12 @@ impl<B: Fn(&Nearest) -> f64 + Sync> Rolled<'_, B> {
             }
             if worst <= settled_mm {
                 return Some(centre);
+            }
+            if turn % PATIENCE == 0 {
+                if worst > STALLED * before {
+                    return None;
+                }
+                before = worst;
             }
         }
         None
