@@ -226,7 +226,7 @@ fn grid(dims: [usize; 3], said: &Said, sidecar: Option<&Sidecar>) -> Result<(Gri
     }
     let assumed = said.steps_mm.map(|s| s.is_none());
     if assumed.contains(&true) {
-        let message = "the images do not say their voxel size (no ImageJ description with unit and spacing): write it into a sidecar, spacing_mm = [i, j, k]";
+        let message = "the images do not say their voxel size (no ImageJ description with unit and spacing): write spacing_mm = [i, j, k] into voxels.toml in the folder of slices, or into scan.toml beside a scan.tif";
         findings.push(Finding::stop("ct.no_geometry", message).clause("9.3.4"));
     }
     let steps = said.steps_mm.map(|s| s.unwrap_or(1.0));
