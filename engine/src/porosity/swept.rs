@@ -79,7 +79,8 @@ impl<B: Fn(&Nearest) -> f64 + Sync> Rolled<'_, B> {
         let cells: Vec<[usize; 3]> = centres.iter().map(|n| place_of(*n as usize, self.lattice.dims)).collect();
         let slid = |(start, foot, seat): (Point3<f64>, Nearest, u32)| {
             let out = (start - foot.point).try_normalize(1e-12)?;
-            self.settled(foot.point + out * self.least_mm(&foot), seat, None)
+            let touching = self.settled(foot.point + out * self.least_mm(&foot), seat, None).filter(|c| self.is_in_room(c));
+            touching.or_else(|| (self.entered_mm(&foot) <= 0.0).then_some(start))
         };
         nearest_to_cells(&cells, self.lattice, self.surface).into_iter().filter_map(slid).map(|centre| centre.coords.into()).collect()
     }
@@ -101,12 +102,13 @@ impl<B: Fn(&Nearest) -> f64 + Sync> Rolled<'_, B> {
         let under = self.surface.nearest_from(place, &mut seat);
         let above = (place - under.point).try_normalize(1e-12).map(|out| under.point + out * self.least_mm(&under));
         let mut enters = |at: &Point3<f64>| self.entered_mm(&self.surface.nearest_from(at, &mut seat)) > SETTLED * self.lattice.step_mm;
-        let is_rolled = |centre: &Point3<f64>| {
-            let [i, j, k] = self.lattice.cell(centre);
-            self.room.get(i, j, k)
-        };
-        above.is_some_and(|above| is_rolled(&above) && !enters(&above))
-            || self.settled(centre, seat, Some(place)).is_some_and(|c| is_rolled(&c))
+        above.is_some_and(|above| self.is_in_room(&above) && !enters(&above))
+            || self.settled(centre, seat, Some(place)).is_some_and(|c| self.is_in_room(&c))
+    }
+
+    fn is_in_room(&self, centre: &Point3<f64>) -> bool {
+        let [i, j, k] = self.lattice.cell(centre);
+        self.room.get(i, j, k)
     }
 
     /// A centre about another whose ball holds a place and enters nothing. By turns it is moved to the place and away from what it is known to enter
