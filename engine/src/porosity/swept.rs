@@ -25,8 +25,8 @@ const SETTLED: f64 = 0.001;
 const CONTACTS: usize = 16;
 const TURNS: usize = 512;
 /// Turns after which as much as this share of what was short or entered tells that the sets do not meet.
-const PATIENCE: usize = 16;
-const STALLED: f64 = 0.8;
+const PATIENCE: usize = 64;
+const STALLED: f64 = 0.9;
 /// Places farther from every ball than this (cells) are out of reach.
 const BEYOND: f64 = 1.5;
 /// Centres that are looked up by one task: neighbours start from each other's answer.
