@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Rooms, in the order of their imports (each names only rooms before it):
-//! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] `forest` `linear` [`frame`] [`runtime`] what everything speaks · [`gpu`] the one place that names the GPU
-//! library · [`volume`] [`mesh`] valid data · [`io`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
+//! [`pages`] [`error`] [`finding`] [`sum`] [`noise`] `forest` `linear` [`frame`] [`runtime`] what everything speaks · [`gpu`] the one
+//! place that names the GPU library · [`volume`] [`mesh`] valid data · [`io`] foreign bytes to valid data · [`kernels`] one per shader, CPU and GPU
 //! side by side · [`render`] [`evidence`] pictures and summaries · [`segment`] [`surface`] volume to mesh · [`distance`] [`health`]
 //! [`inspect`] [`align`] [`shrinkage`] mesh to mesh · [`region`] [`solid`] [`porosity`] [`pores`] · [`uncertainty`] [`deviation`]
 //! [`section`] [`features`] fields, shapes, and how sure they are · [`phantom`] parts of known truth · [`lattice`] struts · [`order`]

@@ -48,6 +48,12 @@ impl Lattice {
         [0, 1, 2].map(|a| (((p[a] - self.origin[a]) / self.step_mm).floor().max(0.0) as usize).min(self.dims[a] - 1))
     }
 
+    /// Whether the cell that holds a point is one of some.
+    pub fn is_in(&self, p: &Point3<f64>, cells: &Mask) -> bool {
+        let [i, j, k] = self.cell(p);
+        cells.get(i, j, k)
+    }
+
     /// Cells of a row whose centres lie in an interval of x: first and one past the last.
     pub fn cells_in(&self, [from, to]: [f64; 2]) -> (usize, usize) {
         let first = |x: f64| ((x - self.origin.x) / self.step_mm - 0.5).ceil().clamp(0.0, self.dims[0] as f64) as usize;

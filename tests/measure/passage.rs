@@ -126,10 +126,10 @@ fn an_envelope_of_three_cells_has_no_throat() {
     says(&found, "pore.throat_y", "no open pore");
 }
 
-/// Balls in simple cubic order, of 1.1 mm radius and 2 mm apart.
-fn balls(pose: &Pose) -> Solid {
+/// Balls in simple cubic order, 2 mm apart.
+pub(super) fn balls(radius_mm: f64, pose: &Pose) -> Solid {
     let places = (0..27).map(|n| Vector3::new((n % 3) as f64, (n / 3 % 3) as f64, (n / 9) as f64) * 2.0);
-    Solid::Union(places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm: 1.1 }).collect()).moved(*pose)
+    Solid::Union(places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm }).collect()).moved(*pose)
 }
 
 /// The share of the pores of balls in simple cubic order that a smaller sphere reaches which fits through the windows between four, and not between
@@ -163,10 +163,11 @@ pub(super) fn reached_from_outside(pitch: f64, ball: f64, sphere: f64) -> f64 {
         let square = keeps * keeps - across.norm_squared();
         (square > 0.0).then(|| (a + across, across.normalize(), square.sqrt()))
     };
+    let from_axis = |p: &Vector3<f64>, middle: &Vector3<f64>, axis: &Vector3<f64>| p - middle - axis * axis.dot(&(p - middle));
     let circles: Vec<_> = pairs.iter().filter_map(circle).collect();
     // Where it meets those at the distance `keeps` from a third.
     let corners = |(middle, axis, radius): &(Vector3<f64>, Vector3<f64>, f64), third: &Vector3<f64>| {
-        let aside = third - middle - axis * axis.dot(&(third - middle));
+        let aside = from_axis(third, middle, axis);
         let along = (middle.metric_distance(third).powi(2) + radius * radius - keeps * keeps) / (2.0 * aside.norm());
         let up = axis.cross(&aside.normalize()) * (radius * radius - along * along).sqrt();
         [up, -up].map(|up| middle + aside.normalize() * along + up)
@@ -174,10 +175,7 @@ pub(super) fn reached_from_outside(pitch: f64, ball: f64, sphere: f64) -> f64 {
     let corners: Vec<_> = circles.iter().flat_map(|c| middles.iter().flat_map(|m| corners(c, m))).filter(is_free).collect();
     let holds = |p: &Vector3<f64>| {
         let touching_one = middles.iter().map(|m| m + (p - m).normalize() * keeps);
-        let touching_two = circles.iter().map(|(middle, axis, radius)| {
-            let aside = p - middle - axis * axis.dot(&(p - middle));
-            middle + aside.normalize() * *radius
-        });
+        let touching_two = circles.iter().map(|(middle, axis, radius)| middle + from_axis(p, middle, axis).normalize() * *radius);
         let is_near = |c: &Vector3<f64>| (c - p).norm() < sphere;
         corners.iter().any(is_near) || touching_one.chain(touching_two).any(|c| is_near(&c) && is_free(&c))
     };
@@ -201,7 +199,7 @@ fn spheres_just_below_the_throat_reach_what_just_larger_ones_do_not() {
     const MESH: f64 = 0.0025;
     let bounds = Bounds { min: Point3::from([-1.3; 3]), max: Point3::from([5.3; 3]) };
     let fine = Fineness { cell_mm: 0.05, simplify_mm: None };
-    let mesh = surface_mesh(&balls(&Pose::identity()), &bounds, fine).unwrap().mesh;
+    let mesh = surface_mesh(&balls(1.1, &Pose::identity()), &bounds, fine).unwrap().mesh;
     let turns = [[0.0; 3], [0.0; 3], [0.0, 0.0, 0.6], [0.4, -0.3, 0.9], [-0.7, 1.1, 0.2]];
     for (turn, cell_mm) in turns.into_iter().zip([0.1, 0.117, 0.1, 0.1, 0.12]) {
         let pose = Pose::from_rotation_vector(Vector3::from(turn), Vector3::new(0.31, -0.17, 0.23));
@@ -275,7 +273,7 @@ fn a_round_pore_has_no_direction() {
     let centre = Point3::new(0.3, 0.2, 0.1);
     let solid = Solid::Ball { centre, radius_mm: 2.0 }.without(Solid::Ball { centre, radius_mm: 1.1 }, 0.0);
     let bounds = Bounds { min: centre - Vector3::repeat(2.3), max: centre + Vector3::repeat(2.3) };
-    let fine = Fineness { cell_mm: 0.03, simplify_mm: None };
+    let fine = Fineness { cell_mm: 0.08, simplify_mm: None };
     let found = Part::new(&surface_mesh(&solid, &bounds, fine).unwrap().mesh, 0.06)
         .measured(&Scope::default(), &["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"]);
     for name in ["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"] {

@@ -10,7 +10,7 @@ use verimetry_engine::phantom::{Solid, parts};
 use verimetry_engine::pores::Shape;
 use verimetry_engine::runtime::Runtime;
 
-use super::passage::{reached_between_balls, reached_from_outside};
+use super::passage::{balls, reached_between_balls, reached_from_outside};
 use super::{Folder, covers};
 
 fn measured(job: &Pores) -> Measurement {
@@ -97,9 +97,7 @@ fn a_hollow_ball_is_one_pore_one_wall_and_one_defect() {
 
 /// A scan of 27 balls in simple cubic order 2 mm apart, measured with a sphere in the cube between the middles of the outer ones.
 fn cubic_balls(folder: &Folder, radius_mm: f64) -> impl Fn(f64) -> Measurement {
-    let places = (0..27).map(|n| Vector3::new((n % 3) as f64, (n / 3 % 3) as f64, (n / 9) as f64) * 2.0);
-    let balls = places.map(|at| Solid::Ball { centre: Point3::from(at), radius_mm }).collect();
-    let solid = Solid::Union(balls).moved(Pose { translation: Vector3::repeat(1.44), ..Pose::identity() });
+    let solid = balls(radius_mm, &Pose { translation: Vector3::repeat(1.44), ..Pose::identity() });
     let part = folder.scan(&format!("balls_{radius_mm}.mha"), &solid, &voxels(68));
     let file = folder.mesh("envelope.stl", &parts::cuboid(&cube(1.44, 5.44), 1).mesh).path;
     move |sphere| measured(&Pores { envelope: Envelope::File(file.clone()), sphere_mm: Some(sphere), ..Pores::new(part.clone()) })

@@ -227,11 +227,10 @@ fn bodies(found: &Components, lattice: &Lattice) -> Vec<Body> {
 fn is_blocked(window: &Opening, lattice: &Lattice, expected: &Mask, solid: &Mask) -> bool {
     let [mut all, mut open, mut closed] = [0usize; 3];
     for p in window.points() {
-        let [i, j, k] = lattice.cell(&p);
         all += 1;
-        if !expected.get(i, j, k) {
+        if !lattice.is_in(&p, expected) {
             open += 1;
-            closed += usize::from(solid.get(i, j, k));
+            closed += usize::from(lattice.is_in(&p, solid));
         }
     }
     open as f64 >= OPEN * all as f64 && closed as f64 >= BLOCKED * open as f64

@@ -59,10 +59,7 @@ pub(crate) fn open_pores(mesh: &Mesh, scene: &Scene, surface: Surface, least_cel
         *own = [own[0] + (run.start + run.end - 1) as u64 * count, own[1] + 2 * j as u64 * count, own[2] + 2 * k as u64 * count];
     });
     let label = |[i, j, k]: [usize; 3]| pieces.label_of(i, j, k) as usize;
-    let within = |p: &Point3<f64>| {
-        let [i, j, k] = lattice.cell(p);
-        envelope.get(i, j, k)
-    };
+    let within = |p: &Point3<f64>| lattice.is_in(p, &envelope);
     let radii = inscribed(scene, &pieces.mask_where(|_| true), pieces.count() + 1, label, within, surface, rt)?;
     drop(envelope);
 

@@ -4,7 +4,7 @@
 //! halving between bounds from the distances of cells (union-find over the cells at each width).
 
 use super::Surface;
-use super::room::{DIAGONAL, Place, Room};
+use super::room::{DIAGONAL, Room};
 use crate::distance::Nearest;
 use crate::error::Error;
 use crate::kernels::{Border, Ends, distance_transform, place_of, widest_passages};
@@ -86,6 +86,9 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     // The lattice ends beside the part: a centre that has room there goes on outwards, away from all of it.
     let (centred, aside) = room.reached_from_border();
     drop(room);
+    if centred.count() == 0 && aside.is_empty() {
+        return Ok(0.0); // no room for the sphere even beside the part
+    }
     let pores = void.and(&scene.envelope())?;
     drop(void);
     let nearer = |reached: &Mask, mm: f64| -> Result<Mask, Error> {
@@ -95,10 +98,7 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     };
     let held = nearer(&centred, radius_mm)?;
     let outermost = centred.rim();
-    let anywhere = with_cells(centred, &aside)?;
-    if anywhere.count() == 0 {
-        return Ok(0.0); // no room for the sphere even beside the part
-    }
+    let anywhere = centred.with(aside.iter().map(|place| place.cell));
     let in_doubt = nearer(&anywhere, radius_mm + SLACK * step)?.and(&held.complement())?;
     let centres = outermost.len() + aside.len();
     scene.afford_beside(&format!("{centres} places of a sphere"), BYTES_PER_CENTRE * centres as u64, rt)?;
@@ -109,15 +109,4 @@ pub(crate) fn accessible(scene: &Scene, radius_mm: f64, surface: Surface, rt: &R
     let sphere = Rolled { lattice, surface: surface.facets, beyond_mm: |near: &Nearest| surface.beyond_mm(near), radius_mm, room };
     let swept = sphere.sweeps(&in_doubt.voxels_where(|_| true), &outermost, others)?;
     Ok((held.count() + swept.len() as u64) as f64 / pores.count() as f64)
-}
-
-/// A mask with the cells of some places.
-fn with_cells(mask: Mask, places: &[Place]) -> Result<Mask, Error> {
-    let (dims, per_row) = (mask.dims(), mask.words_per_row());
-    let mut words = mask.words().to_vec();
-    for place in places {
-        let [i, j, k] = place_of(place.cell as usize, dims);
-        words[(k * dims[1] + j) * per_row + i / 64] |= 1 << (i % 64);
-    }
-    Mask::of_rows(dims, words)
 }

@@ -142,14 +142,6 @@ pub(super) fn keep_only(values: &mut [u32], mask: &Mask) {
     });
 }
 
-/// Whether a place lies in some of the cells.
-fn within<'a>(cells: &'a Mask, lattice: &'a Lattice) -> impl Fn(&Point3<f64>) -> bool + Sync + 'a {
-    move |p| {
-        let [i, j, k] = lattice.cell(p);
-        cells.get(i, j, k)
-    }
-}
-
 /// Slices whose balls grow side by side: thick enough for neighbours, and few enough for what becomes of them to be held.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -163,7 +155,7 @@ fn grown_all(
     rt: &Runtime,
 ) -> Result<Vec<Ball>, Error> {
     let (nx, step) = (lattice.dims[0], lattice.step_mm);
-    let within = within(stands, lattice);
+    let within = |p: &Point3<f64>| lattice.is_in(p, stands);
     let in_slices = |(task, slices): (usize, &[Vec<kernels::Centre>])| -> Result<Vec<Ball>, Error> {
         let first = task * SIDE_BY_SIDE;
         rt.step("balls", first as f64 / lattice.dims[2] as f64)?;
@@ -179,7 +171,7 @@ fn grown_all(
             let found = grown_from(surface, &starts, Reach::apart(cells as f64 * step));
             for (start, grown) in starts.iter().zip(found).filter_map(|(start, g)| Some((start, g?))) {
                 if !within(&grown.ball.centre) {
-                    balls.push(held_back(grown.ball, start, 0.5 * step, &within));
+                    balls.push(held_back(grown.ball, start, 0.5 * step, within));
                 } else if grown.met {
                     balls.extend(grown.climbed.into_iter().filter(|b| within(&b.centre)).chain([grown.ball]));
                 }
@@ -227,11 +219,11 @@ fn left_over(
 ) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
     let reach = Reach { grow_mm, climb_mm: None };
-    let within = within(stands, lattice);
+    let within = |p: &Point3<f64>| lattice.is_in(p, stands);
     let radius = |(start, grown): (&Point3<f64>, Option<Grown>)| match grown {
         None => 0.0,
         Some(Grown { ball, met: false, .. }) => held_back(ball, start, f64::INFINITY, |_| false).radius_mm,
-        Some(Grown { ball, .. }) => held_back(ball, start, 0.5 * lattice.step_mm, &within).radius_mm,
+        Some(Grown { ball, .. }) => held_back(ball, start, 0.5 * lattice.step_mm, within).radius_mm,
     };
     let in_slice = |k: usize| -> Result<Vec<f64>, Error> {
         rt.step("corners", k as f64 / nz as f64)?;

@@ -2,8 +2,8 @@
 //! cavities inside.
 //!
 //! Where the ball can go at all is told by cells: its centre moves over those that share faces and lie its radius away from the solid. Where its
-//! surface then comes to lie is not left to them (see [`swept`]).
-//! Cost: that of [`swept`] for the cells of the rolled surface; 4 bytes a cell.
+//! surface then comes to lie is not left to them (see [`super::swept`]).
+//! Cost: that of [`super::swept`] for the cells of the rolled surface; 4 bytes a cell.
 
 use super::swept::{Rolled, SLACK};
 use crate::distance::{MeshDistance, Nearest};

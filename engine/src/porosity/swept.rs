@@ -59,9 +59,12 @@ impl<B: Fn(&Nearest) -> f64 + Sync> Rolled<'_, B> {
     /// Those of some cells (ascending) whose centres the ball holds, from the cells whose centres are the outermost that it has and from other places
     /// of its centre.
     pub fn sweeps(&self, cells: &[u32], outermost: &[u32], others: Vec<[f64; 3]>) -> Result<Vec<u32>, Error> {
+        if cells.is_empty() {
+            return Ok(vec![]);
+        }
         let mut balls = others;
         balls.par_extend(outermost.par_chunks(AT_ONCE).flat_map_iter(|centres| self.touching(centres)));
-        if cells.is_empty() || balls.is_empty() {
+        if balls.is_empty() {
             return Ok(vec![]);
         }
         let tree = ImmutableKdTree::<f64, 3>::new_from_slice(&balls).map_err(|e| Error::defect(format!("swept: {e}")))?;
@@ -107,8 +110,7 @@ impl<B: Fn(&Nearest) -> f64 + Sync> Rolled<'_, B> {
     }
 
     fn is_in_room(&self, centre: &Point3<f64>) -> bool {
-        let [i, j, k] = self.lattice.cell(centre);
-        self.room.get(i, j, k)
+        self.lattice.is_in(centre, &self.room)
     }
 
     /// A centre about another whose ball holds a place and enters nothing. By turns it is moved to the place and away from what it is known to enter

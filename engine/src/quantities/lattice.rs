@@ -267,7 +267,8 @@ fn diameter_mean(case: &Case, scope: &Scope) -> Result<Measured, Error> {
         let noise = whole.iter().map(|(t, _)| t.diameter_noise_mm * t.diameter_noise_mm).sum::<f64>().sqrt() / count;
         let mut terms = c.common_mm(value)?;
         terms.extend([Term { name: SCALE, u: value * case.actual()?.scale_u }, Term { name: NOISE, u: noise }]);
-        terms.push(either_way(left_out * farthest(whole, value), left_out * farthest(whole, value)));
+        let far = left_out * farthest(whole, value);
+        terms.push(either_way(far, far));
         Ok(Measured::Value { value, terms: merge(terms) })
     })
 }

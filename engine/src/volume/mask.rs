@@ -136,6 +136,15 @@ impl Mask {
         slices.concat()
     }
 
+    /// The set with some more voxels, by their numbers.
+    pub(crate) fn with(mut self, voxels: impl Iterator<Item = u32>) -> Mask {
+        let nx = self.dims[0];
+        for n in voxels.map(|n| n as usize) {
+            self.words[n / nx * self.words_per_row + n % nx / 64] |= 1 << (n % nx % 64);
+        }
+        self
+    }
+
     /// A word of a row as seen one voxel to either side, and whether what lies beyond the row is in the set.
     #[inline]
     fn shifted(&self, row: &[u64], w: usize, beyond: bool) -> [u64; 2] {

@@ -7,9 +7,10 @@ use verimetry_engine::pores::{BorderRule, Counted, EnvelopeRecord, NEAR_SURFACE,
 use verimetry_engine::porosity::DEFAULT_CLOSING_MM;
 
 use super::options::{Reading, Region, length, limits};
+use super::print::significant;
 use super::{Outcome, Session, measurement};
 use crate::failure::Failure;
-use crate::report::{plain, pore_plot};
+use crate::report::pore_plot;
 use crate::staging::Staged;
 
 /// Measure porosity, pore sizes, throats, walls, structure and closed voids of a part
@@ -92,14 +93,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Outcome, Failure> {
 /// The border rule both ways, and what the threshold does.
 fn beside(summary: &PoreSummary) -> String {
     let BorderRule { kept, dropped } = &summary.border;
-    let counted = |c: &Counted| format!("{} of {} mm³, the largest {} mm³", c.voids, plain(c.volume_mm3), plain(c.largest_mm3));
+    let counted = |c: &Counted| format!("{} of {} mm³, the largest {} mm³", c.voids, significant(c.volume_mm3), significant(c.largest_mm3));
     let EnvelopeRecord { kind, closing_mm, volume_mm3 } = &summary.envelope;
     let closed = closing_mm.map_or(String::new(), |radius| format!(", closed by a ball of {radius} mm"));
     let mut text = format!(
         "  envelope: {kind}{closed}, {} mm³\n  sizes on cells of {} mm; voids count from balls of {} mm on\n",
-        plain(*volume_mm3),
-        plain(summary.cell_mm),
-        plain(summary.least_void_mm())
+        significant(*volume_mm3),
+        significant(summary.cell_mm),
+        significant(summary.least_void_mm())
     );
     if kept.voids > 0 {
         text += &format!("  closed voids, those that the envelope cuts kept: {}; dropped: {}\n", counted(kept), counted(dropped));
@@ -107,7 +108,7 @@ fn beside(summary: &PoreSummary) -> String {
     for count in summary.shapes.iter().filter(|s| s.voids > 0) {
         let ShapeCount { shape, definition, voids, volume_mm3, near_surface, .. } = count;
         let name = shape.name();
-        let volume = plain(*volume_mm3);
+        let volume = significant(*volume_mm3);
         text += &format!("  {name} voids ({definition}): {voids} of {volume} mm³, {near_surface} of them {NEAR_SURFACE}\n");
     }
     let Sensitivity { per_micrometre, per_percent_of_contrast } = summary.sensitivity;

@@ -122,7 +122,8 @@ fn fixed(x: f64, decimals: i32) -> String {
     if text.bytes().all(|b| matches!(b, b'-' | b'0' | b'.')) { text.trim_start_matches('-').to_owned() } else { text }
 }
 
-fn significant(x: f64) -> String {
+/// A number without U, to five significant digits.
+pub(super) fn significant(x: f64) -> String {
     if x == 0.0 || !x.is_finite() { format!("{x}") } else { fixed(x, decimals(x.abs(), 5)) }
 }
 

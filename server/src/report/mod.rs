@@ -21,7 +21,6 @@ use verimetry_engine::evidence::{DEVIATION, DEVIATION_VIEWS, DEVIATION_VIEWS_LAY
 use verimetry_engine::judgement::{Decision, Payload};
 use verimetry_engine::render::Layout;
 
-pub(crate) use number::plain;
 pub use pores::pore_plot;
 use words::words;
 

@@ -30,7 +30,7 @@ impl Digits {
 }
 
 /// A number without uncertainty: as short as it can be said, at most six significant digits.
-pub(crate) fn plain(x: f64) -> String {
+pub(super) fn plain(x: f64) -> String {
     if x == 0.0 {
         return "0".into();
     }
