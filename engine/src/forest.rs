@@ -25,6 +25,11 @@ pub(crate) fn unite(parents: &mut [u32], a: u32, b: u32) {
     parents[a.max(b) as usize] = a.min(b);
 }
 
+/// The parent of every number becomes its root.
+pub(crate) fn flatten(parents: &mut [u32]) {
+    (0..parents.len() as u32).for_each(|n| parents[n as usize] = root(parents, n));
+}
+
 /// Turns a forest into the numbers of its trees, in the order of their roots from `first` on, and how many there are.
 pub(crate) fn numbered(mut parents: Vec<u32>, first: u32) -> (Vec<u32>, u32) {
     let mut count = 0;

@@ -68,18 +68,24 @@ fn says(found: &BTreeMap<&'static str, Measured>, name: &str, words: &str) {
 
 const THROATS: [&str; 3] = ["pore.throat_x", "pore.throat_y", "pore.throat_z"];
 
-/// A block of 6 × 4 × 4 mm, hollow, with skins of 0.3 mm at its ends; a square hole of a width in each where that is above 0.
-fn hollow_block(hole: f64) -> Mesh {
+/// A block of 6 × 4 × 4 mm, hollow along x, and in it walls between pairs of places; a square hole of a width in each where that is above 0.
+fn duct(walls: &[[f64; 2]], hole: f64) -> Mesh {
     let (low, high) = (2.0 - 0.5 * hole, 2.0 + 0.5 * hole);
     let across = [0.0, 0.9, low, high, 3.1, 4.0];
     let across: Vec<f64> = if hole > 0.0 { across.into() } else { vec![0.0, 0.9, 2.0, 3.1, 4.0] };
     let middle = |n: usize| across[n] >= 0.9 && across[n + 1] <= 3.1;
     let in_hole = |n: usize| hole > 0.0 && across[n] >= low && across[n + 1] <= high;
-    let filled = |c: [usize; 3]| match c[0] {
-        1 => !(middle(c[1]) && middle(c[2])),
-        _ => !(in_hole(c[1]) && in_hole(c[2])),
-    };
-    parts::rectilinear([&[0.0, 0.3, 5.7, 6.0], &across, &across], filled).unwrap().mesh
+    let mut along: Vec<f64> = walls.iter().flatten().copied().chain([0.0, 6.0]).collect();
+    along.sort_by(f64::total_cmp);
+    along.dedup();
+    let in_wall = |n: usize| walls.contains(&[along[n], along[n + 1]]);
+    let filled = |[x, y, z]: [usize; 3]| if in_wall(x) { !(in_hole(y) && in_hole(z)) } else { !(middle(y) && middle(z)) };
+    parts::rectilinear([&along, &across, &across], filled).unwrap().mesh
+}
+
+/// With skins of 0.3 mm at its ends.
+fn hollow_block(hole: f64) -> Mesh {
+    duct(&[[0.0, 0.3], [5.7, 6.0]], hole)
 }
 
 fn block(min: [f64; 3], max: [f64; 3]) -> Region {
@@ -114,6 +120,23 @@ fn a_hole_in_a_thin_skin_is_the_throat_and_bounds_what_is_reached() {
             let (reached, u) = value_and_u(&found["pore.accessible"]);
             assert!(share.contains(&reached), "a sphere of {sphere} mm through {hole} mm reaches {reached} ± {u}");
         }
+    }
+}
+
+/// Between the centres of cells, where none tells of it.
+#[test]
+fn a_wall_thinner_than_a_cell_stops_what_does_not_fit_through_its_hole() {
+    for cell_mm in [0.1, 0.113, 0.127] {
+        let region = block([0.0; 3], [6.0, 4.0, 4.0]);
+        let pierced = Part::new(&duct(&[[2.97, 2.99]], 0.7), cell_mm);
+        covers(&pierced.measured(&within(&region), &THROATS), "pore.throat_x", 0.7);
+        let shut = Part::new(&duct(&[[2.97, 2.99]], 0.0), cell_mm);
+        says(&shut.measured(&within(&region), &THROATS), "pore.throat_x", "no open pore");
+        // One of two walls pierced: of the duct between its ends at 0 and 6 what lies before the other is reached.
+        let half = Part::new(&duct(&[[1.97, 1.99], [3.97, 3.99]], 0.7), cell_mm);
+        let found = half.measured(&Scope { sphere_mm: Some(0.8), ..within(&region) }, &["pore.accessible"]);
+        let (reached, u) = value_and_u(&found["pore.accessible"]);
+        assert!((reached - 2.0 / 3.0).abs() < 0.04 + u, "{reached} ± {u}");
     }
 }
 

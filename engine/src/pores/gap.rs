@@ -11,7 +11,7 @@ use nalgebra::{Point3, Vector3};
 
 use super::Surface;
 use super::nearby::Boxes;
-use super::room::DIAGONAL;
+use super::sphere::DIAGONAL;
 use crate::distance::MeshDistance;
 use crate::error::Error;
 use crate::frame::Bounds;

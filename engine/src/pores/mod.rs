@@ -10,6 +10,7 @@
 //! count with the balls that fit into them. Cost: six bytes a cell, 128 for each ball and 20 for each cell at the border of a sphere's room, all held
 //! against the memory budget; a few microseconds a ball.
 
+mod accessible;
 mod closed;
 mod gap;
 mod grow;
@@ -19,6 +20,7 @@ mod passage;
 mod room;
 mod shape;
 mod sizes;
+mod sphere;
 mod structure;
 mod summary;
 mod surface;
@@ -27,9 +29,10 @@ mod thinnest;
 mod voids;
 mod wall;
 
+pub(crate) use accessible::accessible;
 pub use open::OpenPore;
 pub(crate) use open::open_pores;
-pub(crate) use passage::{LEAST_CELLS, LEAST_THROAT, accessible, throats};
+pub(crate) use passage::{LEAST_CELLS, LEAST_THROAT, throats};
 pub use shape::{NEAR_SURFACE, Shape, ShapeCount};
 pub(crate) use sizes::sizes;
 pub use sizes::{Phase, Sizes};

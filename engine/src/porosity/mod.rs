@@ -181,6 +181,16 @@ impl<'a> Scene<'a> {
         rt.afford(&format!("{what} on {cells} cells"), BYTES_PER_CELL * cells + bytes)
     }
 
+    /// The void cells that no facet of the part passes through: beside them lies every wall, however thin.
+    pub fn clear(&self, mesh: &Mesh) -> Mask {
+        let [nx, ny, _] = self.lattice.dims;
+        let touched = |t: usize| {
+            let cells = mesh.parts(t, self.lattice.step_mm).map(|middle| self.lattice.cell(&middle));
+            cells.filter(|&[i, j, k]| !self.solid.get(i, j, k)).map(|[i, j, k]| ((k * ny + j) * nx + i) as u32)
+        };
+        self.solid.clone().with((0..mesh.triangles().len()).into_par_iter().flat_map_iter(touched)).complement()
+    }
+
     /// The cells of the envelope.
     pub fn envelope(&self) -> Mask {
         match &self.inside {

@@ -1,5 +1,7 @@
 //! One bit a voxel, rows padded to whole 64-bit words.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -137,12 +139,13 @@ impl Mask {
     }
 
     /// The set with some more voxels, by their numbers.
-    pub(crate) fn with(mut self, voxels: impl Iterator<Item = u32>) -> Mask {
-        let nx = self.dims[0];
-        for n in voxels.map(|n| n as usize) {
-            self.words[n / nx * self.words_per_row + n % nx / 64] |= 1 << (n % nx % 64);
-        }
-        self
+    pub(crate) fn with(self, voxels: impl ParallelIterator<Item = u32>) -> Mask {
+        let (nx, per_row) = (self.dims[0], self.words_per_row);
+        let words: Vec<AtomicU64> = self.words.into_iter().map(AtomicU64::new).collect();
+        voxels.map(|n| n as usize).for_each(|n| {
+            words[n / nx * per_row + n % nx / 64].fetch_or(1 << (n % nx % 64), Ordering::Relaxed);
+        });
+        Mask { words: words.into_iter().map(AtomicU64::into_inner).collect(), ..self }
     }
 
     /// A word of a row as seen one voxel to either side, and whether what lies beyond the row is in the set.
