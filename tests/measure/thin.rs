@@ -51,6 +51,7 @@ fn rods_are_as_thick_as_they_are_in_every_direction() {
             let region = Region::Box { min: Point3::from([0.35; 3]), max: Point3::new(3.85, 3.85, 3.8) };
             let found = scanned((0..4).map(rod).collect(), &region, &["wall.thickness_d50", "wall.thickness_mean"]);
             for (value, u) in found {
+                println!("{value:.4} ± {u:.4} mm, radius {radius_mm} along {direction:?}");
                 let off = (value - 2.0 * radius_mm).abs();
                 assert!(off <= 0.1 * VOXEL && off <= u, "{value} ± {u} mm, radius {radius_mm} along {direction:?}");
             }

@@ -45,9 +45,9 @@ impl<'a> Canvas<'a> {
         (self.first, self.first + self.values.len() / (self.dims[0] * self.dims[1]))
     }
 
-    /// Paints, in word w of rows `from..=to` of slice k, what is left of the bits that `bits` gives for each row.
+    /// Paints, in word w of rows `from..=to` of slice k, what `bits` chooses of what is left in each row.
     #[inline(always)]
-    pub fn words(&mut self, k: usize, w: usize, [from, to]: [usize; 2], value: u32, bits: impl Fn(usize) -> u64) {
+    pub fn words(&mut self, k: usize, w: usize, [from, to]: [usize; 2], value: u32, bits: impl Fn(usize, u64) -> u64) {
         let [nx, ny, _] = self.dims;
         let column = (k - self.first) * self.per_row + w;
         for block in from / 64..=to / 64 {
@@ -58,7 +58,7 @@ impl<'a> Canvas<'a> {
                 let j = block * 64 + rows.trailing_zeros() as usize;
                 rows &= rows - 1;
                 let word = &mut self.left[column * ny + j];
-                let mut painted = *word & bits(j);
+                let mut painted = bits(j, *word);
                 if painted == 0 {
                     continue;
                 }

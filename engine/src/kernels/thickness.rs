@@ -233,7 +233,7 @@ fn paint(canvas: &mut Canvas, centres: &[Vec<Centre>], [nx, ny, _]: [usize; 3], 
             let wide = roots.below(disc);
             let rows = [j.saturating_sub(wide), (j + wide).min(ny - 1)];
             for (w, bits) in words.clone().zip(spread.chunks(tall + 1)) {
-                canvas.words(z, w, rows, square, |y| bits[roots.below(disc - (y.abs_diff(j) * y.abs_diff(j)) as u32)]);
+                canvas.words(z, w, rows, square, |y, left| left & bits[roots.below(disc - (y.abs_diff(j) * y.abs_diff(j)) as u32)]);
             }
         }
     }
@@ -299,9 +299,13 @@ pub fn first_ball(mask: &Mask, spacing_mm: [f64; 3], balls: &[Ball], rt: &Runtim
                     continue;
                 }
                 for w in columns.start / 64..=(columns.end - 1) / 64 {
-                    canvas.words(k, w, [rows.start, rows.end - 1], number as u32 + 1, |j| {
+                    let wide = bits_between(columns.start.max(w * 64), columns.end.min(w * 64 + 64));
+                    canvas.words(k, w, [rows.start, rows.end - 1], number as u32 + 1, |j, left| {
+                        if left & wide == 0 {
+                            return 0;
+                        }
                         let dy = j as f64 * spacing_mm[1] - y;
-                        bits_held(ball, disc - dy * dy, dy * dy + dz * dz, spacing_mm[0], w, nx)
+                        left & bits_held(ball, disc - dy * dy, dy * dy + dz * dz, spacing_mm[0], w, nx)
                     });
                 }
             }
@@ -331,7 +335,13 @@ fn bits_held(ball: &Ball, left: f64, across: f64, step: f64, w: usize, nx: usize
     while to > from && !holds(to - 1) {
         to -= 1;
     }
-    if from == to { 0 } else { (u64::MAX >> (63 - (to - 1) % 64)) & (u64::MAX << (from % 64)) }
+    bits_between(from, to)
+}
+
+/// Those of a word from one place to before another.
+#[inline(always)]
+fn bits_between(from: usize, to: usize) -> u64 {
+    if from >= to { 0 } else { (u64::MAX >> (63 - (to - 1) % 64)) & (u64::MAX << (from % 64)) }
 }
 
 /// Voxels of `first..end` along an axis that lie within a reach of a place, and at most one more at each end.

@@ -7,11 +7,12 @@
 //! the envelope cuts is kept.
 //!
 //! Accepts closed meshes in the nominal frame. Known limits: walls and pores thinner than a cell are seen in part; corners
-//! count with the balls that fit into them. Cost: six bytes a cell, 128 for each ball and 20 for each cell at the border of a sphere's room, all held
-//! against the memory budget; a few microseconds a ball.
+//! count with the balls that fit into them. Cost: six bytes a cell, 128 for each ball and 20 or 24 for each cell at the border of a sphere's room, all
+//! held against the memory budget; some ten microseconds a ball.
 
 mod accessible;
 mod closed;
+mod crossing;
 mod gap;
 mod grow;
 mod nearby;

@@ -6,7 +6,7 @@ use nalgebra::Point3;
 use rayon::prelude::*;
 
 use super::Surface;
-use super::grow::{Ball, Climber, Grown, climbed_from, grown_from, reach_mm};
+use super::grow::{Ball, Grown, Reach, grown_from};
 use super::thinnest::{Noise, Thinnest, thinnest};
 use crate::error::Error;
 use crate::kernels::{self, Border, distance_transform, first_ball, spread_balls};
@@ -90,12 +90,6 @@ fn apart(square: u32) -> usize {
     ((0.25 * f64::from(square).sqrt()).sqrt() as usize).max(1)
 }
 
-/// The same for a radius in mm.
-fn apart_about(radius_mm: f64, lattice: &Lattice) -> usize {
-    let cells = radius_mm / lattice.step_mm;
-    apart((cells * cells) as u32)
-}
-
 /// Bytes held for a ball, from where it starts to what it is painted as.
 const BYTES_PER_BALL: u64 = 128;
 
@@ -121,7 +115,8 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, noise: Noise, rt: &Runtime)
     rt.step("local thickness", 0.2)?;
     let starts: usize = centres.iter().map(Vec::len).sum();
     scene.afford_beside(&format!("{starts} balls"), BYTES_PER_BALL * starts as u64, rt)?;
-    let mut balls = grown_all(centres, stands, lattice, surface, rt)?;
+    let mut balls: Vec<Ball> = grown_all(&centres, stands, lattice, surface, rt)?;
+    drop(centres);
     balls.sort_by(|a, b| b.radius_mm.total_cmp(&a.radius_mm));
     let painted: Vec<kernels::Ball> = balls.iter().map(|b| painted(b, lattice)).collect();
     let numbers = first_ball(&counted, [lattice.step_mm; 3], &painted, rt)?;
@@ -133,7 +128,7 @@ pub(crate) fn sizes(scene: &Scene, surface: Surface, noise: Noise, rt: &Runtime)
     let mut classes: Vec<(f64, u64)> = held.clone().map(|(b, &n)| (2.0 * b.radius_mm, n)).collect();
     let thinnest = if surface.phase == Phase::Walls { thinnest(held.map(|(b, _)| b), noise)? } else { None };
     // Cells in corners finer than the lattice: each has at least the ball that grows from it.
-    let grow_mm = balls.first().map_or(0.0, |largest| largest.radius_mm).max(reach_mm(lattice.step_mm));
+    let grow_mm = balls.first().map_or(0.0, |largest| largest.radius_mm).max(Reach::apart(lattice.step_mm).grow_mm);
     drop(balls);
     classes.extend(left_over(&counted, &numbers, stands, lattice, surface, grow_mm, rt)?.into_iter().map(|radius| (2.0 * radius, 1)));
     Ok(Sizes::of(classes, thinnest))
@@ -150,10 +145,10 @@ pub(super) fn keep_only(values: &mut [u32], mask: &Mask) {
 /// Slices whose balls grow side by side: thick enough for neighbours, and few enough for what becomes of them to be held.
 const SIDE_BY_SIDE: usize = 8;
 
-/// What the balls grow to: those that meet the surface again, where they climb to, and those that would leave what balls start from, up to there; the
-/// rest lies in larger ones.
+/// What the balls grow to: those that meet the surface again, and those that would leave what balls start from, up to there; the rest lies in
+/// larger ones.
 fn grown_all(
-    centres: Vec<Vec<kernels::Centre>>,
+    centres: &[Vec<kernels::Centre>],
     stands: &Mask,
     lattice: &Lattice,
     surface: Surface,
@@ -161,7 +156,7 @@ fn grown_all(
 ) -> Result<Vec<Ball>, Error> {
     let (nx, step) = (lattice.dims[0], lattice.step_mm);
     let within = |p: &Point3<f64>| lattice.is_in(p, stands);
-    let in_slices = |(task, slices): (usize, &[Vec<kernels::Centre>])| -> Result<Vec<Grown>, Error> {
+    let in_slices = |(task, slices): (usize, &[Vec<kernels::Centre>])| -> Result<Vec<Ball>, Error> {
         let first = task * SIDE_BY_SIDE;
         rt.step("balls", first as f64 / lattice.dims[2] as f64)?;
         let mut starts: BTreeMap<usize, Vec<Point3<f64>>> = BTreeMap::new();
@@ -173,47 +168,21 @@ fn grown_all(
         }
         let mut balls = vec![];
         for (cells, starts) in starts {
-            let found = grown_from(surface, &starts, reach_mm(cells as f64 * step));
+            let found = grown_from(surface, &starts, Reach::apart(cells as f64 * step));
             for (start, grown) in starts.iter().zip(found).filter_map(|(start, g)| Some((start, g?))) {
                 if !within(&grown.ball.centre) {
-                    balls.push(Grown { ball: held_back(grown.ball, start, 0.5 * step, within), met: false, ..grown });
+                    balls.push(held_back(grown.ball, start, 0.5 * step, within));
                 } else if grown.met {
-                    balls.push(grown);
+                    balls.extend(grown.climbed.into_iter().filter(|b| within(&b.centre)).chain([grown.ball]));
                 }
             }
         }
         Ok(balls)
     };
-    let parts: Vec<Vec<Grown>> = centres.par_chunks(SIDE_BY_SIDE).enumerate().map(in_slices).collect::<Result<_, _>>()?;
-    drop(centres);
-    let climbed = climbed_all(&parts, lattice, surface, rt)?;
-    let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum::<usize>() + climbed.len());
-    parts.into_iter().for_each(|balls| all.extend(balls.into_iter().map(|grown| grown.ball)));
-    all.extend(climbed.into_iter().filter(|ball| within(&ball.centre)));
+    let parts: Vec<Vec<Ball>> = centres.par_chunks(SIDE_BY_SIDE).enumerate().map(in_slices).collect::<Result<_, _>>()?;
+    let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    parts.into_iter().for_each(|balls| all.extend(balls));
     Ok(all)
-}
-
-/// Where balls climb to that are held from one side, the one that leads away from where they touch. They climb up to where larger balls stand.
-fn climbed_all(parts: &[Vec<Grown>], lattice: &Lattice, surface: Surface, rt: &Runtime) -> Result<Vec<Ball>, Error> {
-    let [nx, ny, nz] = lattice.dims;
-    let at = |p: &Point3<f64>| {
-        let [i, j, k] = lattice.cell(p);
-        (k * ny + j) * nx + i
-    };
-    let mut largest = vec![0.0f32; nx * ny * nz];
-    for Grown { ball, .. } in parts.iter().flatten() {
-        let here = &mut largest[at(&ball.centre)];
-        *here = here.max((ball.radius_mm as f32).next_down()); // never above the ball's own
-    }
-    let stands = |p: &Point3<f64>| f64::from(largest[at(p)]);
-    let apart_mm = |ball: &Ball| apart_about(ball.radius_mm, lattice) as f64 * lattice.step_mm;
-    let climb = |(n, grown): (usize, &Vec<Grown>)| -> Result<Vec<Ball>, Error> {
-        rt.step("climbs", n as f64 / parts.len() as f64)?;
-        let climbers: Vec<Climber> = grown.iter().filter(|g| g.may_climb()).map(|g| g.climbs(apart_mm(&g.ball))).collect();
-        Ok(climbed_from(surface, &climbers, stands).into_iter().flatten().collect())
-    };
-    let climbed: Vec<Vec<Ball>> = parts.par_iter().enumerate().map(climb).collect::<Result<_, _>>()?;
-    Ok(climbed.concat())
 }
 
 /// A ball whose centre is within; one that left on its way from its start, in steps of at most so much, where its centre was last within.
@@ -230,7 +199,8 @@ pub(super) fn held_back(ball: Ball, start: &Point3<f64>, step_mm: f64, within: i
 /// A ball as it is painted: wider by what neighbouring balls leave between them at the surface.
 fn painted(ball: &Ball, lattice: &Lattice) -> kernels::Ball {
     let step = lattice.step_mm;
-    let apart_mm = apart_about(ball.radius_mm, lattice) as f64 * step;
+    let cells = ball.radius_mm / step;
+    let apart_mm = apart((cells * cells) as u32) as f64 * step;
     let reach = ball.radius_mm + short_mm(ball.radius_mm, apart_mm, step);
     let centre_mm = [0, 1, 2].map(|a| ball.centre[a] - lattice.centre(a, 0));
     kernels::Ball { centre_mm, square_mm2: reach * reach }
@@ -248,6 +218,7 @@ fn left_over(
     rt: &Runtime,
 ) -> Result<Vec<f64>, Error> {
     let [nx, ny, nz] = lattice.dims;
+    let reach = Reach { grow_mm, climb_mm: None };
     let within = |p: &Point3<f64>| lattice.is_in(p, stands);
     let radius = |(start, grown): (&Point3<f64>, Option<Grown>)| match grown {
         None => 0.0,
@@ -259,7 +230,7 @@ fn left_over(
         let cells = (0..ny).flat_map(|j| (0..nx).map(move |i| (i, j)));
         let left = cells.filter(|&(i, j)| numbers[(k * ny + j) * nx + i] == 0 && counted.get(i, j, k));
         let starts: Vec<Point3<f64>> = left.map(|(i, j)| lattice.centre_of([i, j, k])).collect();
-        let found = grown_from(surface, &starts, grow_mm);
+        let found = grown_from(surface, &starts, reach);
         Ok(starts.iter().zip(found).map(radius).collect())
     };
     let slices: Vec<Vec<f64>> = (0..nz).into_par_iter().map(in_slice).collect::<Result<_, _>>()?;

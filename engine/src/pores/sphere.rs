@@ -20,6 +20,11 @@ use crate::solid::Lattice;
 /// farther than that centre by half of it at most, and a place in a cell by as much again than the middle of the cell.
 pub(super) const DIAGONAL: f64 = 1.732_050_807_568_877_2;
 
+/// Radii are counted in so many parts of a cell.
+pub(super) const PARTS: f64 = 256.0;
+/// Half the diagonal of a cell in such parts, rounded up: a place in a cell has at most so much more room than its centre.
+pub(super) const BESIDE: u32 = 222;
+
 /// Closest points that are asked for in search of a place.
 const TRIES: usize = 8;
 /// A search aims at this much more room than it needs, in cells: it nears a narrow place from outside.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Surface;
 use super::closed::Closed;
 use super::gap::{Bodies, Body};
-use super::grow::{Ball, Climber, Grown, climbed_from, grown_from, reach_mm};
+use super::grow::{Reach, grown_from};
 use super::sizes::{held_back, keep_only};
 use super::sphere::DIAGONAL;
 use crate::error::Error;
@@ -179,8 +179,8 @@ fn radii(
         let start = |&t: &u32| Some(mesh.centroid(t as usize) + mesh.area_vector(t as usize).try_normalize(0.0)? * ahead_mm);
         let starts: Vec<Point3<f64>> = closed.voids[n].facets.iter().filter_map(start).collect();
         let starts: Vec<Point3<f64>> = starts.into_iter().filter(|p| surface.facets.contains(p) == Some(false)).collect();
-        let found = largest_from(surface, &starts, scene.lattice.step_mm);
-        *radius = found.into_iter().flatten().map(|(grown, climbed)| climbed.unwrap_or(grown.ball).radius_mm).fold(0.0, f64::max);
+        let found = grown_from(surface, &starts, Reach::apart(scene.lattice.step_mm));
+        *radius = found.into_iter().flatten().map(|g| g.largest().radius_mm).fold(0.0, f64::max);
     }
     Ok(radii)
 }
@@ -218,24 +218,14 @@ pub(super) fn inscribed(
     all().zip(&numbers).for_each(|((_, away), &n)| largest[n] = largest[n].max(away));
     let candidates = all().zip(numbers).filter(|((_, away), n)| *away >= largest[*n] - DIAGONAL);
     let (starts, numbers): (Vec<Point3<f64>>, Vec<usize>) = candidates.map(|(([i, j, k], _), n)| (lattice.centre_of([i, j, k]), n)).unzip();
-    let found = largest_from(surface, &starts, lattice.step_mm);
-    for ((start, n), (grown, climbed)) in starts.iter().zip(numbers).zip(found).filter_map(|(start, found)| Some((start, found?))) {
+    let found = grown_from(surface, &starts, Reach::apart(lattice.step_mm));
+    for ((start, n), grown) in starts.iter().zip(numbers).zip(found).filter_map(|(start, grown)| Some((start, grown?))) {
         let ball = if within(&grown.ball.centre) {
-            climbed.filter(|b| within(&b.centre)).unwrap_or(grown.ball)
+            grown.climbed.filter(|b| within(&b.centre)).unwrap_or(grown.ball)
         } else {
             held_back(grown.ball, start, 0.5 * lattice.step_mm, &within)
         };
         radii[n] = radii[n].max(ball.radius_mm);
     }
     Ok(radii)
-}
-
-/// What becomes of every start, so far apart, and where it climbs to from there; `None` of those on the surface itself.
-fn largest_from(surface: Surface, starts: &[Point3<f64>], apart_mm: f64) -> Vec<Option<(Grown, Option<Ball>)>> {
-    let found = grown_from(surface, starts, reach_mm(apart_mm));
-    let may_climb = found.iter().flatten().filter(|grown| grown.may_climb());
-    let climbers: Vec<Climber> = may_climb.map(|grown| grown.climbs(apart_mm)).collect();
-    let mut climbed = climbed_from(surface, &climbers, |_| 0.0).into_iter();
-    let mut both = |grown: Grown| (grown, if grown.may_climb() { climbed.next().flatten() } else { None });
-    found.into_iter().map(|grown| grown.map(&mut both)).collect()
 }

@@ -2,7 +2,7 @@
 
 use nalgebra::{Point3, Vector3};
 
-use super::grow::grown;
+use super::grow::{Reach, grown};
 use super::{Phase, Surface};
 use crate::distance::MeshDistance;
 use crate::mesh::Bulge;
@@ -39,7 +39,7 @@ pub(crate) fn wall_at(
         depth *= 2.0;
     }
     let surface = Surface { facets, bulge, phase: Phase::Walls };
-    let ball = grown(surface, &start?, 0.5 * most_mm)?.ball;
+    let ball = grown(surface, &start?, Reach { grow_mm: 0.5 * most_mm, climb_mm: None })?.ball;
     (2.0 * ball.radius_mm <= most_mm).then_some(Wall {
         centre: ball.centre,
         thickness_mm: 2.0 * ball.radius_mm,
