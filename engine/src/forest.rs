@@ -18,10 +18,17 @@ pub(crate) fn root(parents: &mut [u32], mut at: u32) -> u32 {
 /// Joins the trees of two numbers under the smaller root.
 #[inline(always)]
 pub(crate) fn unite(parents: &mut [u32], a: u32, b: u32) {
-    if parents[a as usize] == parents[b as usize] {
+    let (low, high) = (a.min(b), a.max(b));
+    let (above, own) = (parents[low as usize], parents[high as usize]);
+    if above == own {
         return; // most often: what hangs together already
     }
-    let (a, b) = (root(parents, a), root(parents, b));
+    if own == high {
+        // Almost as often: a number alone so far. A root is the smallest of its tree, so what is smaller is in another one.
+        parents[high as usize] = above;
+        return;
+    }
+    let (a, b) = (root(parents, above), root(parents, own));
     parents[a.max(b) as usize] = a.min(b);
 }
 

@@ -8,6 +8,8 @@
 //! Cost: one pass over the bits, and memory of 1/16 of the voxels in bytes plus 4 bytes a run. The GPU unites the runs inside
 //! slabs of slices; the host settles what joins slabs, and the labels.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use super::runs::{Runs, Wide, counting_bits};
@@ -38,12 +40,22 @@ pub struct Component {
 }
 
 /// The components of a mask, numbered from 1 in the order of their first voxels; 0 is what the mask leaves out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Components {
     runs: Runs,
     label_of_run: Vec<u32>,
-    components: Vec<Component>,
+    count: u32,
+    /// Where they lie, told at the first question: many only ask for labels.
+    list: OnceLock<Vec<Component>>,
 }
+
+impl PartialEq for Components {
+    fn eq(&self, other: &Components) -> bool {
+        (&self.runs, &self.label_of_run) == (&other.runs, &other.label_of_run) // the rest follows
+    }
+}
+
+impl Eq for Components {}
 
 /// Labels the components of `mask`. Errors: more than 2³²−2 runs; faults of the GPU where the run insists on it.
 pub fn components(mask: &Mask, connectivity: Connectivity, rt: &Runtime) -> Result<Components, Error> {
@@ -56,29 +68,28 @@ pub fn components(mask: &Mask, connectivity: Connectivity, rt: &Runtime) -> Resu
     };
     rt.step("components", 0.8)?;
     let (label_of_run, count) = numbered(parents, 1);
-    let components = runs.describe(&label_of_run, count);
-    Ok(Components { runs, label_of_run, components })
+    Ok(Components { runs, label_of_run, count, list: OnceLock::new() })
 }
 
 impl Components {
     /// One entry a component; that of label 1 is the first.
     pub fn list(&self) -> &[Component] {
-        &self.components
+        self.list.get_or_init(|| self.runs.describe(&self.label_of_run, self.count))
     }
 
     pub fn count(&self) -> usize {
-        self.components.len()
+        self.count as usize
     }
 
     /// Voxels of each component; that of label 1 is the first.
     pub fn sizes(&self) -> Vec<u64> {
-        self.components.iter().map(|c| c.size).collect()
+        self.list().iter().map(|c| c.size).collect()
     }
 
     /// The label of the largest component, the smaller label of equals; `None` where the mask is empty.
     pub fn largest(&self) -> Option<u32> {
-        let largest = self.components.iter().map(|c| c.size).max()?;
-        self.components.iter().position(|c| c.size == largest).map(|at| at as u32 + 1)
+        let largest = self.list().iter().map(|c| c.size).max()?;
+        self.list().iter().position(|c| c.size == largest).map(|at| at as u32 + 1)
     }
 
     /// The label of a voxel inside the grid, 0 outside the mask.
@@ -90,7 +101,7 @@ impl Components {
 
     /// Whether the component has a voxel in an outermost layer of the grid.
     pub fn touches_border(&self, label: u32) -> bool {
-        let c = &self.components[label as usize - 1];
+        let c = &self.list()[label as usize - 1];
         (0..3).any(|a| c.min[a] == 0 || c.max[a] + 1 == self.runs.mask.dims()[a])
     }
 
@@ -426,8 +437,8 @@ fn on_cpu(runs: &Runs, connectivity: Connectivity) -> Vec<u32> {
     let nz = runs.mask.dims()[2];
     let threads = rayon::current_num_threads();
     let slices = if threads == 1 { nz } else { nz.div_ceil(4 * threads).max(2) };
-    let mut parents: Vec<u32> = (0..runs.count).collect();
-    // Bands of slices own their runs; what joins two bands comes after.
+    let mut parents = vec![0; runs.count as usize];
+    // Bands of slices own their runs, numbered from 0; what joins two bands comes after.
     let mut bands = vec![];
     let mut rest = parents.as_mut_slice();
     for first in (0..nz).step_by(slices) {
@@ -438,11 +449,13 @@ fn on_cpu(runs: &Runs, connectivity: Connectivity) -> Vec<u32> {
         bands.push((first..last, base, band));
     }
     bands.into_par_iter().for_each(|(slices, base, band)| {
-        band.iter_mut().for_each(|p| *p -= base);
+        band.iter_mut().zip(0..).for_each(|(p, own)| *p = own);
         for k in slices.clone() {
             unite_slice(runs, k, if k > slices.start { With::Both } else { With::Slice }, connectivity, band, base);
         }
-        band.iter_mut().for_each(|p| *p += base);
+        if base > 0 {
+            band.iter_mut().for_each(|p| *p += base);
+        }
     });
     for k in (0..nz).step_by(slices).skip(1) {
         unite_slice(runs, k, With::SliceBelow, connectivity, &mut parents, 0);
