@@ -100,14 +100,15 @@ fn round_parts_are_watertight_and_stay_within_their_chord_error() {
 fn the_surface_of_a_solid_is_watertight_on_its_zero_set_and_has_its_volume() {
     let smooth = primitives().into_iter().filter(|s| !matches!(s, Solid::Cylinder { .. }));
     for (solid, simplify_mm) in smooth.zip([None, Some(0.004), Some(0.01), Some(0.004), None]) {
-        let meshed = phantom::surface_mesh(&solid, &cube([0.1, 0.1, 0.0], 5.0), Fineness { cell_mm: 0.2, simplify_mm }).unwrap();
-        assert!(is_watertight(&meshed.mesh), "{solid:?}");
-        let off = meshed.mesh.vertices().iter().map(|p| solid.distance_mm(p).abs()).fold(0.0, f64::max);
+        let mesh = phantom::surface_mesh(&solid, &cube([0.1, 0.1, 0.0], 5.0), Fineness { cell_mm: 0.2, simplify_mm }).unwrap();
+        assert!(is_watertight(&mesh), "{solid:?}");
+        let off = mesh.vertices().iter().map(|p| solid.distance_mm(p).abs()).fold(0.0, f64::max);
         assert!(off < 1e-9, "a vertex lies {off} mm off the surface");
         // Radii from 0.5 mm on: the sagitta of a cell's diagonal is 0.28²/8R = 0.02 mm.
-        assert!(meshed.chord_error_mm < 0.025, "chord error {}", meshed.chord_error_mm);
+        let chord_error_mm = phantom::chord_error_mm(&mesh, &solid);
+        assert!(chord_error_mm < 0.025, "chord error {chord_error_mm}");
         let truth = solid.volume_mm3().unwrap();
-        assert_near(meshed.mesh.volume_mm3(), truth, meshed.chord_error_mm * solid.area_mm2().unwrap(), "volume");
+        assert_near(mesh.volume_mm3(), truth, chord_error_mm * solid.area_mm2().unwrap(), "volume");
     }
     let ball = Solid::Ball { centre: Point3::origin(), radius_mm: 1.0 };
     let fineness = Fineness { cell_mm: 0.2, simplify_mm: None };
@@ -287,8 +288,9 @@ fn the_bundled_files_are_what_the_code_makes() {
 
 #[test]
 fn the_meshes_of_the_cage_are_watertight_and_keep_the_chord_error_stated() {
-    for meshed in [cage::design_mesh().unwrap(), cage::site_mesh().unwrap()] {
-        assert!(is_watertight(&meshed.mesh));
-        assert!(meshed.chord_error_mm <= cage::CHORD_ERROR_MM, "chord error {}", meshed.chord_error_mm);
+    for (mesh, solid) in [(cage::design_mesh().unwrap(), cage::design()), (cage::site_mesh().unwrap(), cage::site())] {
+        assert!(is_watertight(&mesh));
+        let chord_error_mm = phantom::chord_error_mm(&mesh, &solid);
+        assert!(chord_error_mm <= cage::CHORD_ERROR_MM, "chord error {chord_error_mm}");
     }
 }

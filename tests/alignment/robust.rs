@@ -32,7 +32,7 @@ fn shapes() -> Vec<(String, Mesh)> {
     let mut shapes = vec![
         ("bracket".into(), bracket(3)),
         ("hollow block".into(), hollow_block(2)),
-        ("cage".into(), cage::design_mesh().unwrap().mesh),
+        ("cage".into(), cage::design_mesh().unwrap()),
         ("lattice".into(), lattice(1)),
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/mesh");

@@ -116,7 +116,7 @@ impl Folder {
 
 fn block_mesh(cell_mm: f64) -> Mesh {
     let bounds = Bounds { min: Point3::new(-16.5, -13.5, -7.5), max: Point3::new(16.5, 13.5, 7.5) };
-    surface_mesh(&block(), &bounds, Fineness { cell_mm, simplify_mm: None }).unwrap().mesh
+    surface_mesh(&block(), &bounds, Fineness { cell_mm, simplify_mm: None }).unwrap()
 }
 
 /// Widest U that still says something, mm or degrees.

@@ -93,9 +93,7 @@ fn envelopes_that_enclose_nothing_and_tables_of_open_parts_are_refused() {
     let folder = Folder::new();
     let ball = |radius_mm: f64| {
         let bounds = Bounds { min: Point3::from([-1.5; 3]), max: Point3::from([1.5; 3]) };
-        surface_mesh(&Solid::Ball { centre: Point3::origin(), radius_mm }, &bounds, Fineness { cell_mm: 0.2, simplify_mm: None })
-            .unwrap()
-            .mesh
+        surface_mesh(&Solid::Ball { centre: Point3::origin(), radius_mm }, &bounds, Fineness { cell_mm: 0.2, simplify_mm: None }).unwrap()
     };
     let (whole, part) = (ball(1.2), folder.mesh("ball.stl", &ball(1.0)));
     let file = |name: &str, triangles: Vec<[u32; 3]>| {

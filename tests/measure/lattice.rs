@@ -49,7 +49,7 @@ impl Kind {
     /// The design as a mesh.
     fn nominal(&self) -> Vec<u8> {
         let fineness = Fineness { cell_mm: 0.1, simplify_mm: Some(0.006) };
-        phantom::stl(&surface_mesh(&self.on_plate(self.framework().rods()), &self.bounds(), fineness).unwrap().mesh)
+        phantom::stl(&surface_mesh(&self.on_plate(self.framework().rods()), &self.bounds(), fineness).unwrap())
     }
 }
 
@@ -236,7 +236,7 @@ fn come_back(name: &str, f: &Framework, on_plate: bool, turn: Vector3<f64>) {
     let corners: Vec<Point3<f64>> =
         (0..8).map(|n| pose.apply(&Point3::from([0, 1, 2].map(|a| if n >> a & 1 == 1 { high[a] } else { low[a] })))).collect();
     let fineness = Fineness { cell_mm: 0.08, simplify_mm: Some(0.004) };
-    let mesh = surface_mesh(&Solid::Union(parts).moved(pose), &Bounds::of(&corners), fineness).unwrap().mesh;
+    let mesh = surface_mesh(&Solid::Union(parts).moved(pose), &Bounds::of(&corners), fineness).unwrap();
     let found = extract(&MeshDistance::build(&mesh), &Runtime::cpu()).unwrap();
     let mut used = vec![false; found.struts().len()];
     let (mut worst_node, mut worst_diameter, mut lost) = (0.0_f64, 0.0_f64, vec![]);
@@ -289,7 +289,7 @@ fn meshed(folder: &Folder, f: &Framework, built: Solid, actual: impl Fn(&Mesh) -
     let b = Bounds::of(&f.nodes);
     let bounds = Bounds { min: b.min - Vector3::repeat(0.6), max: b.max + Vector3::repeat(0.6) };
     let fineness = Fineness { cell_mm: 0.08, simplify_mm: None };
-    let mesh = |solid: &Solid| surface_mesh(solid, &bounds, fineness).unwrap().mesh;
+    let mesh = |solid: &Solid| surface_mesh(solid, &bounds, fineness).unwrap();
     let (nominal, actual) = (folder.mesh("n.stl", &mesh(&Solid::Rods(Rods::new(f.rods())))), folder.mesh("a.stl", &actual(&mesh(&built))));
     let job = Lattice {
         align: AlignmentMethod::None,
@@ -398,7 +398,7 @@ fn an_order_about_struts_is_judged_with_their_table_and_map_as_evidence() {
     let bounds = Bounds { min: Point3::from([-0.6; 3]), max: Point3::from([2.6; 3]) };
     let mesh = |rods: Vec<Rod>| {
         let solid = Solid::Rods(Rods::new(rods));
-        phantom::stl(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.08, simplify_mm: None }).unwrap().mesh)
+        phantom::stl(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.08, simplify_mm: None }).unwrap())
     };
     let missing: Vec<Rod> = f.rods().into_iter().enumerate().filter(|(s, _)| *s != 5).map(|(_, r)| r).collect();
     folder.file("n.stl", &mesh(f.rods()));

@@ -236,7 +236,7 @@ fn spheres_just_below_the_throat_reach_what_just_larger_ones_do_not() {
     const MESH: f64 = 0.0025;
     let bounds = Bounds { min: Point3::from([-1.3; 3]), max: Point3::from([5.3; 3]) };
     let fine = Fineness { cell_mm: 0.05, simplify_mm: None };
-    let mesh = surface_mesh(&balls(1.1, &Pose::identity()), &bounds, fine).unwrap().mesh;
+    let mesh = surface_mesh(&balls(1.1, &Pose::identity()), &bounds, fine).unwrap();
     let turns = [[0.0; 3], [0.0; 3], [0.0, 0.0, 0.6], [0.4, -0.3, 0.9], [-0.7, 1.1, 0.2]];
     // The plain one and two turned ones, unless there is time.
     for (turn, cell_mm) in turns.into_iter().zip([0.1, 0.117, 0.1, 0.1, 0.12]).step_by(if long() { 1 } else { 2 }) {
@@ -312,7 +312,7 @@ fn a_round_pore_has_no_direction() {
     let solid = Solid::Ball { centre, radius_mm: 2.0 }.without(Solid::Ball { centre, radius_mm: 1.1 }, 0.0);
     let bounds = Bounds { min: centre - Vector3::repeat(2.3), max: centre + Vector3::repeat(2.3) };
     let fine = Fineness { cell_mm: 0.08, simplify_mm: None };
-    let found = Part::new(&surface_mesh(&solid, &bounds, fine).unwrap().mesh, 0.06)
+    let found = Part::new(&surface_mesh(&solid, &bounds, fine).unwrap(), 0.06)
         .measured(&Scope::default(), &["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"]);
     for name in ["structure.anisotropy", "pore.size_sd", "wall.thickness_sd"] {
         covers(&found, name, 0.0);

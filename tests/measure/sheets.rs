@@ -60,7 +60,7 @@ impl Kind {
 
     fn nominal(&self) -> Vec<u8> {
         let fineness = Fineness { cell_mm: 0.14, simplify_mm: None };
-        phantom::stl(&surface_mesh(&self.on_plate(self.walls()), &self.bounds(), fineness).unwrap().mesh)
+        phantom::stl(&surface_mesh(&self.on_plate(self.walls()), &self.bounds(), fineness).unwrap())
     }
 
     /// Holes of 0.4 to 0.6 mm, anywhere in the walls but at each other and at their edges.
@@ -247,7 +247,7 @@ fn meshed() -> [(&'static str, Solid); 2] {
 
 fn mesh_of(solid: &Solid) -> Mesh {
     let bounds = Bounds { min: Point3::from([-0.5; 3]), max: Point3::from([6.5; 3]) };
-    surface_mesh(solid, &bounds, Fineness { cell_mm: 0.14, simplify_mm: None }).unwrap().mesh
+    surface_mesh(solid, &bounds, Fineness { cell_mm: 0.14, simplify_mm: None }).unwrap()
 }
 
 #[test]

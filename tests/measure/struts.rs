@@ -18,7 +18,7 @@ pub(super) fn mesh_of(rods: Vec<Rod>, cell_mm: f64) -> Mesh {
     let b = Bounds::of(rods.iter().flat_map(|r| [&r.from, &r.to]));
     let room = Vector3::repeat(rods.iter().map(|r| r.radius_mm).fold(0.0, f64::max) + 3.0 * cell_mm);
     let bounds = Bounds { min: b.min - room, max: b.max + room };
-    surface_mesh(&Solid::Rods(Rods::new(rods)), &bounds, Fineness { cell_mm, simplify_mm: None }).unwrap().mesh
+    surface_mesh(&Solid::Rods(Rods::new(rods)), &bounds, Fineness { cell_mm, simplify_mm: None }).unwrap()
 }
 
 /// What a part of a lattice's tables says: struts, sections, nodes, residue.

@@ -256,7 +256,7 @@ mod tests {
         let direction = Vector3::new(2.0, 1.0, 2.0) / 3.0;
         let solid = solid(Point3::from(-direction), Point3::from(direction));
         let bounds = Bounds { min: Point3::from([-2.0; 3]), max: Point3::from([2.0; 3]) };
-        let mesh = surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.04, simplify_mm: None }).unwrap().mesh;
+        let mesh = surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.04, simplify_mm: None }).unwrap();
         let nominal = MeshDistance::build(&mesh);
         let axis = Axis { along: Along::new(Point3::origin(), direction), radius_mm: 0.3, nominal: &nominal };
         [-1.0, 1.0].map(|way| axis.lone(&axis.end(way), way))

@@ -183,7 +183,7 @@ mod tests {
         let ball = Solid::Ball { centre: Point3::from([2.0; 3]), radius_mm: 1.5 };
         let solid = if rods { Solid::Rods(Rods::new(f.rods())) } else { ball };
         let bounds = Bounds { min: Point3::from([-0.6; 3]), max: Point3::from([4.6; 3]) };
-        MeshDistance::build(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.1, simplify_mm: None }).unwrap().mesh)
+        MeshDistance::build(&surface_mesh(&solid, &bounds, Fineness { cell_mm: 0.1, simplify_mm: None }).unwrap())
     }
 
     #[test]

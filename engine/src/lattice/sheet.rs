@@ -265,7 +265,7 @@ mod tests {
         let corners: Vec<Point3<f64>> =
             (0..8).map(|n| pose.apply(&Point3::from([0, 1, 2].map(|a| if n >> a & 1 == 1 { side_mm + 0.4 } else { -0.4 })))).collect();
         let solid = Solid::Common { of: vec![solid, cube], width_mm: 0.1 }.moved(*pose);
-        surface_mesh(&solid, &crate::frame::Bounds::of(&corners), Fineness { cell_mm, simplify_mm: None }).unwrap().mesh
+        surface_mesh(&solid, &crate::frame::Bounds::of(&corners), Fineness { cell_mm, simplify_mm: None }).unwrap()
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
     /// Translations of a solid about as thick as stated.
     fn repeats(solid: &Solid, wall_mm: f64) -> Vec<Vector3<f64>> {
         let bounds = crate::frame::Bounds { min: Point3::from([-1.0; 3]), max: Point3::from([10.0; 3]) };
-        let mesh = MeshDistance::build(&surface_mesh(solid, &bounds, Fineness { cell_mm: 0.2, simplify_mm: None }).unwrap().mesh);
+        let mesh = MeshDistance::build(&surface_mesh(solid, &bounds, Fineness { cell_mm: 0.2, simplify_mm: None }).unwrap());
         let room = Room::of(mesh.mesh(), None);
         translations(&Matcher { surface: &mesh, room: &room, wall_mm }, &Runtime::cpu()).unwrap()
     }

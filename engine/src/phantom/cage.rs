@@ -9,8 +9,9 @@
 
 use nalgebra::{Point3, Vector3};
 
-use super::{Ct, Fineness, Meshed, PhantomError, Solid, metaimage, stl, surface_mesh};
+use super::{Ct, Fineness, PhantomError, Solid, metaimage, stl, surface_mesh};
 use crate::frame::{Bounds, Grid, Pose};
+use crate::mesh::Mesh;
 
 pub mod measure;
 mod orders;
@@ -120,20 +121,19 @@ pub fn bounds() -> Bounds {
 }
 
 /// The design as a mesh, as ordered.
-pub fn design_mesh() -> Result<Meshed, PhantomError> {
+pub fn design_mesh() -> Result<Mesh, PhantomError> {
     surface_mesh(&design(), &bounds(), Fineness { cell_mm: 0.12, simplify_mm: Some(0.7 * CHORD_ERROR_MM) })
 }
 
 /// The site as a mesh.
-pub fn site_mesh() -> Result<Meshed, PhantomError> {
+pub fn site_mesh() -> Result<Mesh, PhantomError> {
     let bounds = Bounds { min: Point3::new(-3.0, -3.0, -5.0), max: Point3::new(17.0, 13.0, 2.0) };
     surface_mesh(&site(), &bounds, Fineness { cell_mm: 0.14, simplify_mm: Some(0.7 * CHORD_ERROR_MM) })
 }
 
 /// Files of the bundled case: path below the folder `testdata` and bytes. Seconds.
 pub fn bundled() -> Result<Vec<(String, Vec<u8>)>, PhantomError> {
-    let mut files =
-        vec![("cage/design.stl".to_string(), stl(&design_mesh()?.mesh)), ("cage/site.stl".to_string(), stl(&site_mesh()?.mesh))];
+    let mut files = vec![("cage/design.stl".to_string(), stl(&design_mesh()?)), ("cage/site.stl".to_string(), stl(&site_mesh()?))];
     for part in Built::ALL {
         let scanned = built(part).moved(scanner_from_nominal());
         let volume = scanner(part).scan(&scanned, &grid())?;

@@ -10,7 +10,7 @@ use nalgebra::{Point3, Vector3};
 use rayon::prelude::*;
 
 use super::simplify::simplified;
-use super::{Meshed, PhantomError, Solid, alter};
+use super::{PhantomError, Solid, alter};
 use crate::frame::Bounds;
 use crate::mesh::Mesh;
 
@@ -24,7 +24,7 @@ pub struct Fineness {
 }
 
 /// Meshes the surface of a solid that lies within the bounds. Fails if the solid reaches their border or is not there.
-pub fn surface_mesh(solid: &Solid, bounds: &Bounds, fineness: Fineness) -> Result<Meshed, PhantomError> {
+pub fn surface_mesh(solid: &Solid, bounds: &Bounds, fineness: Fineness) -> Result<Mesh, PhantomError> {
     let (mut vertices, quads) = nets(solid, bounds, fineness.cell_mm)?;
     settle(solid, &mut vertices, &quads, fineness.cell_mm);
     // The shorter diagonal makes the better pair of triangles.
@@ -36,9 +36,7 @@ pub fn surface_mesh(solid: &Solid, bounds: &Bounds, fineness: Fineness) -> Resul
     if let Some(tolerance_mm) = fineness.simplify_mm {
         triangles = simplified(solid, &vertices, triangles, tolerance_mm);
     }
-    let mesh = alter::compacted(&vertices, &triangles).map_err(|_| PhantomError::Empty)?;
-    let chord_error_mm = chord_error_mm(&mesh, solid);
-    Ok(Meshed { mesh, chord_error_mm })
+    alter::compacted(&vertices, &triangles).map_err(|_| PhantomError::Empty)
 }
 
 /// Largest distance from a mesh to the surface of a solid (mm), sampled over every triangle at six steps a side.

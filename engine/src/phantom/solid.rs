@@ -159,8 +159,12 @@ impl Solid {
     pub fn foot(&self, p: &Point3<f64>) -> Point3<f64> {
         let mut q = *p;
         for _ in 0..20 {
-            let (d, g) = (self.distance_mm(&q), self.gradient(&q));
-            if d.abs() < 1e-12 || g.norm_squared() < 1e-6 {
+            let d = self.distance_mm(&q);
+            if d.abs() < 1e-12 {
+                break;
+            }
+            let g = self.gradient(&q);
+            if g.norm_squared() < 1e-6 {
                 break;
             }
             q -= g * (d / g.norm_squared());

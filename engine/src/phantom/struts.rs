@@ -1,11 +1,12 @@
 //! Strut lattices: unions of capsules, also with faults, and their exact signed distance in the time of a few.
 //!
-//! A regular lattice of nodes holds for each of its cells the capsules that can be the nearest there: distances are 1-Lipschitz, so
+//! A regular lattice of cells holds for each of them the capsules that can be the nearest there: distances are 1-Lipschitz, so
 //! that is every capsule no farther from the cell's centre than the nearest one plus the cell's diagonal.
 
 use std::sync::Arc;
 
 use nalgebra::{Point3, Vector3};
+use rayon::prelude::*;
 
 use crate::frame::Bounds;
 
@@ -29,48 +30,84 @@ impl Rod {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rods {
     rods: Arc<[Rod]>,
-    origin: Point3<f64>,
-    cell_mm: f64,
-    dims: [usize; 3],
+    cells: Cells,
     /// Candidates of cell `n` are `members[starts[n]..starts[n + 1]]`.
     starts: Arc<[u32]>,
     members: Arc<[u32]>,
 }
 
-/// Cells along the longest side of the index.
+/// A lattice of cubes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Cells {
+    origin: Point3<f64>,
+    side_mm: f64,
+    dims: [usize; 3],
+}
+
+/// Cells along the longest side of the index, whose candidates are looked for among all rods.
 const CELLS: f64 = 28.0;
+/// Parts along each side of such a cell, whose candidates are looked for among its own.
+const PARTS: usize = 4;
 /// Room around the rods within which the index answers, mm; beyond it distances are to the box around them.
 const ROOM_MM: f64 = 1.0;
+
+impl Cells {
+    fn count(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    fn index(&self, n: usize) -> [usize; 3] {
+        [n % self.dims[0], n / self.dims[0] % self.dims[1], n / (self.dims[0] * self.dims[1])]
+    }
+
+    fn number(&self, [i, j, k]: [usize; 3]) -> usize {
+        (k * self.dims[1] + j) * self.dims[0] + i
+    }
+
+    /// Those among some rods that can be the nearest to a place in a cell.
+    fn nearest(&self, n: usize, rods: &[Rod], among: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
+        let centre = self.origin + Vector3::from(self.index(n).map(|i| i as f64 + 0.5)) * self.side_mm;
+        let distance = |r: u32| rods[r as usize].distance_mm(&centre);
+        let least = among.clone().map(distance).fold(f64::INFINITY, f64::min);
+        let diagonal = 3.0_f64.sqrt() * self.side_mm;
+        among.filter(|&r| distance(r) <= least + diagonal).collect()
+    }
+}
 
 impl Rods {
     pub fn new(rods: Vec<Rod>) -> Rods {
         let tight = Bounds::of(rods.iter().flat_map(|r| [&r.from, &r.to]));
         let room = Vector3::repeat(rods.iter().map(|r| r.radius_mm).fold(ROOM_MM, f64::max) + ROOM_MM);
         let (origin, extent) = (tight.min - room, tight.max - tight.min + room * 2.0);
-        let cell_mm = extent.max() / CELLS;
-        let dims = [0, 1, 2].map(|a| (extent[a] / cell_mm).ceil().max(1.0) as usize);
-        let diagonal = 3.0_f64.sqrt() * cell_mm;
-        let (mut starts, mut members) = (vec![0u32], vec![]);
-        for n in 0..dims.iter().product::<usize>() {
-            let index = Vector3::new((n % dims[0]) as f64, (n / dims[0] % dims[1]) as f64, (n / (dims[0] * dims[1])) as f64);
-            let centre = origin + index.add_scalar(0.5) * cell_mm;
-            let distances: Vec<f64> = rods.iter().map(|r| r.distance_mm(&centre)).collect();
-            let nearest = distances.iter().copied().fold(f64::INFINITY, f64::min);
-            members.extend((0..rods.len() as u32).filter(|&r| distances[r as usize] <= nearest + diagonal));
-            starts.push(members.len() as u32);
-        }
-        Rods { rods: rods.into(), origin, cell_mm, dims, starts: starts.into(), members: members.into() }
+        let side_mm = extent.max() / CELLS;
+        let dims = [0, 1, 2].map(|a| (extent[a] / side_mm).ceil().max(1.0) as usize);
+        let coarse = Cells { origin, side_mm, dims };
+        let cells = Cells { origin, side_mm: side_mm / PARTS as f64, dims: dims.map(|n| PARTS * n) };
+        let all = 0..rods.len() as u32;
+        let of_coarse: Vec<Vec<u32>> = (0..coarse.count()).into_par_iter().map(|n| coarse.nearest(n, &rods, all.clone())).collect();
+        let own = |n: usize| {
+            let among = &of_coarse[coarse.number(cells.index(n).map(|i| i / PARTS))];
+            cells.nearest(n, &rods, among.iter().copied())
+        };
+        let lists: Vec<Vec<u32>> = (0..cells.count()).into_par_iter().map(own).collect();
+        let mut starts = vec![0u32];
+        starts.extend(lists.iter().scan(0, |sum, list| {
+            *sum += list.len() as u32;
+            Some(*sum)
+        }));
+        Rods { rods: rods.into(), cells, starts: starts.into(), members: lists.concat().into() }
     }
 
     pub(super) fn distance_mm(&self, p: &Point3<f64>) -> f64 {
-        let at = (p - self.origin) / self.cell_mm;
-        if (0..3).any(|a| !(0.0..self.dims[a] as f64).contains(&at[a])) {
+        let Cells { origin, side_mm, dims } = self.cells;
+        let at = (p - origin) / side_mm;
+        if (0..3).any(|a| !(0.0..dims[a] as f64).contains(&at[a])) {
             // Never more than the true distance: the rods lie in a box that is smaller by the room around it.
-            let extent = Vector3::from(self.dims.map(|n| n as f64 * self.cell_mm));
-            let middle = self.origin + extent * 0.5;
+            let extent = Vector3::from(dims.map(|n| n as f64 * side_mm));
+            let middle = origin + extent * 0.5;
             return ((p - middle).abs() - extent * 0.5).sup(&Vector3::zeros()).norm() + ROOM_MM;
         }
-        let cell = (at.z as usize * self.dims[1] + at.y as usize) * self.dims[0] + at.x as usize;
+        let cell = self.cells.number([at.x, at.y, at.z].map(|x| x as usize));
         let near = &self.members[self.starts[cell] as usize..self.starts[cell + 1] as usize];
         near.iter().map(|&r| self.rods[r as usize].distance_mm(p)).fold(f64::INFINITY, f64::min)
     }

@@ -50,7 +50,7 @@ pub struct Measured {
 pub fn measured(part: Built) -> Result<Measured, PhantomError> {
     let fine = Fineness { cell_mm: 0.12, simplify_mm: None };
     let (design, part) = (design(), built(part));
-    let mesh = surface_mesh(&part, &bounds(), fine)?.mesh;
+    let mesh = surface_mesh(&part, &bounds(), fine)?;
     let areas = mesh.vertex_areas_mm2();
     let pose = best_fit(&design, mesh.vertices(), &areas);
     let part = part.moved(pose);
@@ -58,7 +58,7 @@ pub fn measured(part: Built) -> Result<Measured, PhantomError> {
     sorted.sort_by(|a, b| a.0.x.total_cmp(&b.0.x));
     let (points, areas): (Vec<_>, Vec<_>) = sorted.into_iter().unzip();
     let deviations = points.par_iter().map(|p| signed_distance(&design, p)).collect();
-    let nominal_mesh = surface_mesh(&design, &bounds(), fine)?.mesh;
+    let nominal_mesh = surface_mesh(&design, &bounds(), fine)?;
     let gap = |(p, a): (&Point3<f64>, f64)| (*p, a, signed_distance(&part, p).abs());
     let nominal = nominal_mesh.vertices().par_iter().zip(nominal_mesh.vertex_areas_mm2()).map(gap).collect();
     Ok(Measured { part, points, areas, deviations, nominal, nominal_from_built: pose })
