@@ -250,6 +250,19 @@ fn components_are_those_of_flooding_numbered_by_their_first_voxels() {
 }
 
 #[test]
+fn where_components_lie_can_be_asked_first_within_parallel_work() {
+    let plates = Mask::from_fn([200, 60, 60], |_, _, k| k % 20 < 10);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for _ in 0..20 {
+        let last = pool.install(|| {
+            let found = components(&plates, Connectivity::Faces6, &Runtime::cpu()).unwrap();
+            found.mask_where(|label| found.list()[label as usize - 1].min[2] == 40)
+        });
+        assert_eq!(last, Mask::from_fn([200, 60, 60], |_, _, k| (40..50).contains(&k)));
+    }
+}
+
+#[test]
 fn components_of_winding_shapes_do_not_depend_on_threads_or_slabs() {
     let shapes: [fn(usize, usize, usize) -> bool; 4] = [
         |i, j, k| i % 2 == 0 || (j % 2 == 0 && (i / 2 + k) % 5 == 0),

@@ -17,7 +17,7 @@ use crate::Error;
 use crate::forest::{numbered, unite};
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
-use crate::volume::Mask;
+use crate::volume::{Mask, bits_between};
 
 /// Which voxels are neighbours: those that share a face, also those that share an edge, also those that share a corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Components {
         words.par_chunks_mut(runs.per_row).enumerate().for_each(|(row, words)| {
             runs.each_in_row(row, |run, from, to| {
                 if chosen(self.label_of_run[run as usize]) {
-                    set_bits(words, from, to);
+                    (from / 64..to.div_ceil(64)).for_each(|w| words[w] |= bits_between(from.max(w * 64), to.min(w * 64 + 64)));
                 }
             });
         });
@@ -206,16 +206,16 @@ impl Runs {
         // Every band has its own list, so there are few of them, and one where there are many components.
         let bands = rayon::current_num_threads().min(self.count as usize / (8 * count.max(1) as usize)).max(1);
         let slices = nz.div_ceil(bands);
-        let starts: Vec<usize> = (0..nz).step_by(slices).collect();
-        let lists: Vec<Vec<Component>> =
-            starts.par_iter().map(|&first| describe_slices(self, first..(first + slices).min(nz), label_of_run, count)).collect();
-        lists
-            .into_iter()
-            .reduce(|mut all, band| {
+        let list = |first: usize| describe_slices(self, first..(first + slices).min(nz), label_of_run, count);
+        // Threads of their own: one of a pool that waits takes up another task, and that may ask for the list that is being made here.
+        std::thread::scope(|scope| {
+            let later: Vec<_> = (slices..nz).step_by(slices).map(|first| scope.spawn(move || list(first))).collect();
+            later.into_iter().fold(list(0), |mut all, band| {
+                let band = band.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 all.iter_mut().zip(&band).for_each(|(c, b)| c.grow(b));
                 all
             })
-            .unwrap_or_default()
+        })
     }
 }
 
@@ -497,12 +497,4 @@ fn on_gpu(runs: &Runs, connectivity: Connectivity, gpu: &Gpu, rt: &Runtime) -> R
         first = last.unwrap_or(first + 1);
     }
     Ok(parents)
-}
-
-fn set_bits(words: &mut [u64], from: usize, to: usize) {
-    for (w, word) in words.iter_mut().enumerate().take(to.div_ceil(64)).skip(from / 64) {
-        let low = from.saturating_sub(w * 64);
-        let high = (to - w * 64).min(64);
-        *word |= (u64::MAX >> (64 - (high - low))) << low;
-    }
 }

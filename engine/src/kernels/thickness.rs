@@ -17,7 +17,7 @@ use super::{Border, distance_transform, distance_transform_mm2};
 use crate::Error;
 use crate::gpu::Gpu;
 use crate::runtime::Runtime;
-use crate::volume::Mask;
+use crate::volume::{Mask, bits_between};
 
 /// Squared radius in voxels of the largest ball that holds each voxel; 0 outside the mask, [`super::NO_BACKGROUND`] where
 /// there is no background at all. Errors: those of the distance transform.
@@ -336,12 +336,6 @@ fn bits_held(ball: &Ball, left: f64, across: f64, step: f64, w: usize, nx: usize
         to -= 1;
     }
     bits_between(from, to)
-}
-
-/// Those of a word from one place to before another.
-#[inline(always)]
-fn bits_between(from: usize, to: usize) -> u64 {
-    if from >= to { 0 } else { (u64::MAX >> (63 - (to - 1) % 64)) & (u64::MAX << (from % 64)) }
 }
 
 /// Voxels of `first..end` along an axis that lie within a reach of a place, and at most one more at each end.

@@ -18,6 +18,12 @@ pub(crate) fn each_bit(words: &[u64], mut f: impl FnMut(usize)) {
     }
 }
 
+/// The bits of one word of a row from a place to before another of the same word.
+#[inline(always)]
+pub(crate) fn bits_between(from: usize, to: usize) -> u64 {
+    if from >= to { 0 } else { (u64::MAX >> (63 - (to - 1) % 64)) & (u64::MAX << (from % 64)) }
+}
+
 /// The stretches of set bits of a row of words, from and to, ascending.
 #[inline]
 pub(crate) fn each_run(words: &[u64], mut f: impl FnMut(usize, usize)) {

@@ -9,7 +9,7 @@ mod slices;
 
 pub use band::{Band, Bricks, Voxels};
 pub use mask::Mask;
-pub(crate) use mask::{each_bit, each_run};
+pub(crate) use mask::{bits_between, each_bit, each_run};
 pub use slices::{MOST_REACH, Read, Slab, Slices};
 
 use crate::frame::Grid;
