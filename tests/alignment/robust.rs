@@ -152,7 +152,7 @@ fn parts_with_a_third_missing_or_supports_left_on_are_placed_or_called_ambiguous
         0 => broken(mesh, &direction(noise), 0.7),
         _ => supported(mesh),
     };
-    let tally = run(if long() { 1000 } else { 40 }, 81, change, 0.05);
+    let tally = run(if long() { 1000 } else { 20 }, 81, change, 0.05);
     assert!(tally.wrong.is_empty() && tally.recovered > 2 * tally.ambiguous, "{:#?}", tally.wrong);
 }
 
