@@ -66,7 +66,12 @@ pub(super) struct Crossing<'a> {
 impl<'a> Crossing<'a> {
     /// For a sphere whose radius has so many [`PARTS`] of a cell, in some of a scene's void cells, by how far their centres are from the surface.
     pub fn of(scene: &'a Scene, surface: Surface<'a>, radius: u32, pores: &Mask, room: &[u32], rt: &Runtime) -> Result<Self, Error> {
-        let sphere = Sphere { lattice: &scene.lattice, surface, radius_mm: f64::from(radius) / PARTS * scene.lattice.step_mm };
+        let sphere = Sphere {
+            lattice: &scene.lattice,
+            surface,
+            radius_mm: f64::from(radius) / PARTS * scene.lattice.step_mm,
+            envelope: scene.region(),
+        };
         let dims = pores.dims();
         let within = |from: u32, to: u32| {
             let is_within = |n: usize| (from..to).contains(&room[n]);

@@ -35,7 +35,7 @@ impl<'a> Room<'a> {
     /// In some of a scene's void cells; `squares` are the distances of cells to the nearest that is not [`Scene::clear`], squared and in cells.
     pub fn of(scene: &'a Scene, cells: &Mask, squares: &[u32], radius_mm: f64, surface: Surface<'a>, rt: &Runtime) -> Result<Self, Error> {
         let lattice = &scene.lattice;
-        let sphere = Sphere { lattice, surface, radius_mm };
+        let sphere = Sphere { lattice, surface, radius_mm, envelope: None };
         let [nx, ny, nz] = lattice.dims;
         let in_slice = |k: usize| -> Result<(Vec<u64>, Vec<Place>), Error> {
             rt.step("room", k as f64 / nz as f64)?;

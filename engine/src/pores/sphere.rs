@@ -14,6 +14,7 @@ use nalgebra::Point3;
 use super::Surface;
 use crate::distance::Nearest;
 use crate::kernels::place_of;
+use crate::region::Region;
 use crate::solid::Lattice;
 
 /// The surface is nearer than the centre of the next cell that is not [clear](crate::porosity::Scene::clear) by at most the diagonal of a cell. It is
@@ -38,6 +39,8 @@ pub(super) struct Sphere<'a> {
     pub lattice: &'a Lattice,
     pub surface: Surface<'a>,
     pub radius_mm: f64,
+    /// What its centre stays in; where there is nothing, all of the cells that are asked for.
+    pub envelope: Option<&'a Region>,
 }
 
 /// A place in a cell or on its border, to 1/255 of its edges.
@@ -92,7 +95,7 @@ impl Sphere<'_> {
                 }
                 at = (foot + out * ((least + MARGIN * self.lattice.step_mm) / away)).sup(&low).inf(&high);
             }
-            let place = self.place_at(cell, &at);
+            let place = self.place_at(cell, &self.kept(&start, at));
             at = place.point(self.lattice);
             near = self.surface.facets.nearest_from(&at, seat);
             if self.surface.room_mm(&near) >= self.radius_mm {
@@ -100,6 +103,19 @@ impl Sphere<'_> {
             }
         }
         None
+    }
+
+    /// Where the way from a place in the envelope to another leaves it, to 1/256 of that way; the other where it does not.
+    fn kept(&self, from: &Point3<f64>, to: Point3<f64>) -> Point3<f64> {
+        let Some(envelope) = self.envelope.filter(|e| !e.contains(&to)) else { return to };
+        let (mut kept, mut step) = (0.0, 0.5);
+        while step > 1.0 / 512.0 {
+            if envelope.contains(&(from + (to - from) * (kept + step))) {
+                kept += step;
+            }
+            step *= 0.5;
+        }
+        from + (to - from) * kept
     }
 
     /// The place of a cell that is nearest to a point in it.
