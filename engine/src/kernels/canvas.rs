@@ -3,7 +3,7 @@
 //! A bit a voxel tells what is not painted yet, words along i and neighbouring rows beside each other; a bit a word tells which
 //! words have something left. So what was painted before is passed over 64 rows at a time, and every voxel is written once.
 
-use crate::volume::Mask;
+use crate::volume::{Mask, bits_between};
 
 /// Slices painted by one task. A task looks at everything that reaches its slices; the result does not depend on the cut.
 pub(super) const SLICES: usize = 16;
@@ -51,9 +51,7 @@ impl<'a> Canvas<'a> {
         let [nx, ny, _] = self.dims;
         let column = (k - self.first) * self.per_row + w;
         for block in from / 64..=to / 64 {
-            let low = if block == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
-            let high = if block == to / 64 { u64::MAX >> (63 - to % 64) } else { u64::MAX };
-            let mut rows = self.any[column * self.per_column + block] & low & high;
+            let mut rows = self.any[column * self.per_column + block] & bits_between(block, from, to + 1);
             while rows != 0 {
                 let j = block * 64 + rows.trailing_zeros() as usize;
                 rows &= rows - 1;

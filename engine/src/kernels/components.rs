@@ -117,7 +117,7 @@ impl Components {
         words.par_chunks_mut(runs.per_row).enumerate().for_each(|(row, words)| {
             runs.each_in_row(row, |run, from, to| {
                 if chosen(self.label_of_run[run as usize]) {
-                    (from / 64..to.div_ceil(64)).for_each(|w| words[w] |= bits_between(from.max(w * 64), to.min(w * 64 + 64)));
+                    (from / 64..to.div_ceil(64)).for_each(|w| words[w] |= bits_between(w, from, to));
                 }
             });
         });

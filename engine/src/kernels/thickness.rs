@@ -299,7 +299,7 @@ pub fn first_ball(mask: &Mask, spacing_mm: [f64; 3], balls: &[Ball], rt: &Runtim
                     continue;
                 }
                 for w in columns.start / 64..=(columns.end - 1) / 64 {
-                    let wide = bits_between(columns.start.max(w * 64), columns.end.min(w * 64 + 64));
+                    let wide = bits_between(w, columns.start, columns.end);
                     canvas.words(k, w, [rows.start, rows.end - 1], number as u32 + 1, |j, left| {
                         if left & wide == 0 {
                             return 0;
@@ -335,7 +335,7 @@ fn bits_held(ball: &Ball, left: f64, across: f64, step: f64, w: usize, nx: usize
     while to > from && !holds(to - 1) {
         to -= 1;
     }
-    bits_between(from, to)
+    bits_between(w, from, to)
 }
 
 /// Voxels of `first..end` along an axis that lie within a reach of a place, and at most one more at each end.

@@ -65,12 +65,12 @@ impl Cells {
     }
 
     /// Those among some rods that can be the nearest to a place in a cell.
-    fn nearest(&self, n: usize, rods: &[Rod], among: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
+    fn nearest(&self, n: usize, rods: &[Rod], among: impl Iterator<Item = u32>) -> Vec<u32> {
         let centre = self.origin + Vector3::from(self.index(n).map(|i| i as f64 + 0.5)) * self.side_mm;
-        let distance = |r: u32| rods[r as usize].distance_mm(&centre);
-        let least = among.clone().map(distance).fold(f64::INFINITY, f64::min);
+        let distances: Vec<(u32, f64)> = among.map(|r| (r, rods[r as usize].distance_mm(&centre))).collect();
+        let least = distances.iter().map(|d| d.1).fold(f64::INFINITY, f64::min);
         let diagonal = 3.0_f64.sqrt() * self.side_mm;
-        among.filter(|&r| distance(r) <= least + diagonal).collect()
+        distances.into_iter().filter(|d| d.1 <= least + diagonal).map(|d| d.0).collect()
     }
 }
 

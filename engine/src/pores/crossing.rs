@@ -70,7 +70,7 @@ impl<'a> Crossing<'a> {
             lattice: &scene.lattice,
             surface,
             radius_mm: f64::from(radius) / PARTS * scene.lattice.step_mm,
-            envelope: scene.region(),
+            envelope: Some(scene),
         };
         let dims = pores.dims();
         let within = |from: u32, to: u32| {

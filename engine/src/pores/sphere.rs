@@ -14,7 +14,7 @@ use nalgebra::Point3;
 use super::Surface;
 use crate::distance::Nearest;
 use crate::kernels::place_of;
-use crate::region::Region;
+use crate::porosity::Scene;
 use crate::solid::Lattice;
 
 /// The surface is nearer than the centre of the next cell that is not [clear](crate::porosity::Scene::clear) by at most the diagonal of a cell. It is
@@ -39,8 +39,8 @@ pub(super) struct Sphere<'a> {
     pub lattice: &'a Lattice,
     pub surface: Surface<'a>,
     pub radius_mm: f64,
-    /// What its centre stays in; where there is nothing, all of the cells that are asked for.
-    pub envelope: Option<&'a Region>,
+    /// In whose region its centre stays; where there is none, in all of the cells that are asked for.
+    pub envelope: Option<&'a Scene<'a>>,
 }
 
 /// A place in a cell or on its border, to 1/255 of its edges.
@@ -107,10 +107,10 @@ impl Sphere<'_> {
 
     /// Where the way from a place in the envelope to another leaves it, to 1/256 of that way; the other where it does not.
     fn kept(&self, from: &Point3<f64>, to: Point3<f64>) -> Point3<f64> {
-        let Some(envelope) = self.envelope.filter(|e| !e.contains(&to)) else { return to };
+        let Some(envelope) = self.envelope.filter(|e| !e.in_region(&to)) else { return to };
         let (mut kept, mut step) = (0.0, 0.5);
         while step > 1.0 / 512.0 {
-            if envelope.contains(&(from + (to - from) * (kept + step))) {
+            if envelope.in_region(&(from + (to - from) * (kept + step))) {
                 kept += step;
             }
             step *= 0.5;

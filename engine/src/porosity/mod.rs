@@ -200,14 +200,6 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The envelope as it is stated, where it is not told by the cells alone.
-    pub fn region(&self) -> Option<&Region> {
-        match &self.inside {
-            Inside::Region { region, .. } => Some(region),
-            Inside::Hull { .. } => None,
-        }
-    }
-
     /// The cells that the image shows, where it ends with the envelope.
     pub fn shown(&self) -> Option<Mask> {
         matches!(self.inside, Inside::Region { ends: true, .. }).then(|| self.envelope())

@@ -18,9 +18,10 @@ pub(crate) fn each_bit(words: &[u64], mut f: impl FnMut(usize)) {
     }
 }
 
-/// The bits of one word of a row from a place to before another of the same word.
+/// The bits of word `w` of a row that lie from a place of the row to before another.
 #[inline(always)]
-pub(crate) fn bits_between(from: usize, to: usize) -> u64 {
+pub(crate) fn bits_between(w: usize, from: usize, to: usize) -> u64 {
+    let (from, to) = (from.max(w * 64), to.min(w * 64 + 64));
     if from >= to { 0 } else { (u64::MAX >> (63 - (to - 1) % 64)) & (u64::MAX << (from % 64)) }
 }
 
